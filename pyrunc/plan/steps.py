@@ -1,0 +1,116 @@
+"""What a step is, and every kind of step there is: the one definition that Python and C share.
+
+``nsenter/steps.h`` is generated from ``KINDS`` when the helper is built, so an opcode, the number and the
+types of its arguments stand here only. Imports nothing: the hot path reads it.
+"""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Final
+
+    Arg = int | str | bytes | Sequence[str | bytes]
+
+RUNTIME: "Final" = "runtime"
+"""Executed by pyrunc itself, on the host, while the helper waits."""
+HELPER: "Final" = "helper"
+"""Executed by the compiled helper, before or after its clone."""
+
+# kind: (actor, argument types, argument names).
+# i = signed 64-bit integer, s = string without NUL, b = bytes, l = list of strings.
+# A slot is the number of a descriptor that an earlier step opened and a later one uses.
+KINDS: "dict[str, tuple[str, str, tuple[str, ...]]]" = {
+    # Steps of the runtime. Their arguments never reach the helper.
+    "cgroup-create": (RUNTIME, "", ()),
+    "cgroup-limit": (RUNTIME, "sss", ("hierarchy", "file", "value")),
+    "cgroup-devices": (RUNTIME, "l", ("rules",)),
+    "cgroup-place": (RUNTIME, "", ()),
+    "oom-score-adj": (RUNTIME, "i", ("value",)),
+    "map-users": (RUNTIME, "l", ("mappings",)),
+    "map-groups": (RUNTIME, "l", ("mappings",)),
+    "rlimit": (RUNTIME, "sii", ("type", "soft", "hard")),
+    "runtime-hooks": (RUNTIME, "s", ("point",)),
+    "record": (RUNTIME, "", ()),
+    # Steps of the helper.
+    "sync": (HELPER, "", ()),
+    "open-namespace": (HELPER, "sii", ("path", "type", "slot")),
+    "join": (HELPER, "ii", ("slot", "types")),
+    "unshare": (HELPER, "i", ("types",)),
+    "time-offset": (HELPER, "sii", ("clock", "secs", "nanosecs")),
+    "clone": (HELPER, "i", ("types",)),
+    "become-root": (HELPER, "", ()),
+    "undumpable": (HELPER, "", ()),
+    "session": (HELPER, "", ()),
+    "keyring": (HELPER, "s", ("name",)),
+    "open-tree": (HELPER, "sii", ("source", "recursive", "slot")),
+    "tree-propagation": (HELPER, "ii", ("slot", "flags")),
+    "propagation": (HELPER, "i", ("flags",)),
+    "parent-private": (HELPER, "s", ("path",)),
+    "root": (HELPER, "si", ("path", "slot")),
+    "attach": (HELPER, "isiiii", ("slot", "target", "set", "clear", "recursive_set", "recursive_clear")),
+    "mount": (HELPER, "sssliiii", ("type", "source", "target", "options", "set", "clear", "superblock", "on_proc")),
+    "mount-legacy": (HELPER, "sssis", ("type", "source", "target", "flags", "data")),
+    "mount-attributes": (HELPER, "siii", ("target", "set", "clear", "recursive")),
+    "mount-propagation": (HELPER, "si", ("target", "flags")),
+    "copy-up": (HELPER, "ssliii", ("target", "source", "options", "set", "clear", "superblock")),
+    "directory": (HELPER, "sii", ("path", "mode", "owner")),
+    "symlink": (HELPER, "ss", ("target", "path")),
+    "device": (HELPER, "siiiiiii", ("path", "kind", "major", "minor", "mode", "uid", "gid", "bind")),
+    "console": (HELPER, "iiiii", ("slot", "rows", "columns", "uid", "mount")),
+    "loopback": (HELPER, "", ()),
+    "hostname": (HELPER, "s", ("name",)),
+    "domainname": (HELPER, "s", ("name",)),
+    "sysctl": (HELPER, "ss", ("path", "value")),
+    "read-only": (HELPER, "s", ("path",)),
+    "mask": (HELPER, "ss", ("path", "label")),
+    "pivot": (HELPER, "", ()),
+    "chroot": (HELPER, "", ()),
+    "root-propagation": (HELPER, "i", ("flags",)),
+    "root-read-only": (HELPER, "", ()),
+    "hook": (HELPER, "sllssi", ("path", "args", "env", "state_head", "state_tail", "timeout")),
+    "working-directory": (HELPER, "si", ("path", "create")),
+    "identity": (HELPER, "iil", ("uid", "gid", "groups")),
+    "bounding": (HELPER, "i", ("mask",)),
+    "capabilities": (HELPER, "iiii", ("effective", "permitted", "inheritable", "ambient")),
+    "no-new-privileges": (HELPER, "", ()),
+    "umask": (HELPER, "i", ("mask",)),
+    "seccomp": (HELPER, "bi", ("filter", "flags")),
+    "security-label": (HELPER, "ss", ("file", "label")),
+    "find-program": (HELPER, "ss", ("name", "path")),
+    "close-descriptors": (HELPER, "i", ("keep",)),
+    "await-start": (HELPER, "", ()),
+    "execute": (HELPER, "lli", ("args", "env", "home_uid")),
+}
+
+OPCODES: "dict[str, int]" = {
+    kind: number for number, kind in enumerate(k for k, (actor, _, _) in KINDS.items() if actor == HELPER)
+}
+
+
+class Step:
+    """One thing to be done: ``kind`` (a key of KINDS), ``where`` in config.json asked for it, and its arguments."""
+
+    __slots__ = ("args", "kind", "where")
+
+    def __init__(self, kind: str, where: str, *args: "Arg") -> None:
+        if len(args) != len(KINDS[kind][1]):
+            raise ValueError(f"step {kind} takes {KINDS[kind][2]}, not {args!r}")
+        self.kind = kind
+        self.where = where
+        self.args = args
+
+    @property
+    def actor(self) -> str:
+        return KINDS[self.kind][0]
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Step)
+            and (self.kind, self.where) == (other.kind, other.where)
+            and [*self.args] == [*other.args]
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Step({self.kind!r}, {self.where!r}, {', '.join(map(repr, self.args))})"
