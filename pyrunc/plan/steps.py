@@ -17,7 +17,7 @@ HELPER: "Final" = "helper"
 """Executed by the compiled helper, before or after its clone."""
 
 # kind: (actor, argument types, argument names).
-# i = signed 64-bit integer, s = string without NUL, b = bytes, l = list of strings.
+# i = signed 64-bit integer, d = slot, s = string without NUL, b = bytes, l = list of strings.
 # A slot is the number of a descriptor that an earlier step opened and a later one uses.
 KINDS: "dict[str, tuple[str, str, tuple[str, ...]]]" = {
     # Steps of the runtime. Their arguments never reach the helper.
@@ -35,8 +35,9 @@ KINDS: "dict[str, tuple[str, str, tuple[str, ...]]]" = {
     "record": (RUNTIME, "", ()),
     # Steps of the helper.
     "sync": (HELPER, "", ()),
-    "open-namespace": (HELPER, "sii", ("path", "type", "slot")),
-    "join": (HELPER, "ii", ("slot", "types")),
+    "trace": (HELPER, "", ()),
+    "open-namespace": (HELPER, "sid", ("path", "type", "slot")),
+    "join": (HELPER, "di", ("slot", "types")),
     "unshare": (HELPER, "i", ("types",)),
     "time-offset": (HELPER, "sii", ("clock", "secs", "nanosecs")),
     "clone": (HELPER, "i", ("types",)),
@@ -46,12 +47,12 @@ KINDS: "dict[str, tuple[str, str, tuple[str, ...]]]" = {
     "undumpable": (HELPER, "", ()),
     "session": (HELPER, "", ()),
     "keyring": (HELPER, "s", ("name",)),
-    "open-tree": (HELPER, "sii", ("source", "recursive", "slot")),
-    "tree-propagation": (HELPER, "ii", ("slot", "flags")),
+    "open-tree": (HELPER, "sid", ("source", "recursive", "slot")),
+    "tree-propagation": (HELPER, "di", ("slot", "flags")),
     "propagation": (HELPER, "i", ("flags",)),
     "parent-private": (HELPER, "s", ("path",)),
-    "root": (HELPER, "si", ("path", "slot")),
-    "attach": (HELPER, "isiiii", ("slot", "target", "set", "clear", "recursive_set", "recursive_clear")),
+    "root": (HELPER, "sd", ("path", "slot")),
+    "attach": (HELPER, "dsiiii", ("slot", "target", "set", "clear", "recursive_set", "recursive_clear")),
     "mount": (HELPER, "sssliiii", ("type", "source", "target", "options", "set", "clear", "superblock", "on_proc")),
     "mount-legacy": (HELPER, "sssis", ("type", "source", "target", "flags", "data")),
     "mount-attributes": (HELPER, "siii", ("target", "set", "clear", "recursive")),
@@ -78,6 +79,7 @@ KINDS: "dict[str, tuple[str, str, tuple[str, ...]]]" = {
     "identity": (HELPER, "iil", ("uid", "gid", "groups")),
     "bounding": (HELPER, "i", ("mask",)),
     "capabilities": (HELPER, "iiii", ("effective", "permitted", "inheritable", "ambient")),
+    "effective": (HELPER, "i", ("mask",)),
     "no-new-privileges": (HELPER, "", ()),
     "umask": (HELPER, "i", ("mask",)),
     "seccomp": (HELPER, "bi", ("filter", "flags")),
@@ -88,7 +90,7 @@ KINDS: "dict[str, tuple[str, str, tuple[str, ...]]]" = {
     "io-priority": (HELPER, "i", ("value",)),
     "memory-policy": (HELPER, "ib", ("mode", "nodes")),
     "affinity": (HELPER, "b", ("mask",)),
-    "load-library": (HELPER, "i", ("slot",)),
+    "load-library": (HELPER, "d", ("slot",)),
     "close-descriptors": (HELPER, "", ()),
     "await-start": (HELPER, "", ()),
     "execute": (HELPER, "lli", ("args", "env", "home_uid")),

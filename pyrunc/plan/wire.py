@@ -30,7 +30,7 @@ def _blob(value: "str | bytes") -> bytes:
 
 
 def _argument(kind: str, value: "Arg") -> bytes:
-    if kind == "i":
+    if kind in "id":
         return _integer(value)  # type: ignore[arg-type]
     if kind == "l":
         items: Sequence[str | bytes] = value  # type: ignore[assignment]

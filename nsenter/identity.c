@@ -1,0 +1,136 @@
+/* Who the user's process is: ids, capabilities, keyring, labels, privileges. */
+#include "helper.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <linux/keyctl.h>
+#include <linux/seccomp.h>
+#include <linux/filter.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+int step_keyring(struct context *context, const union argument *arguments) {
+    long key = syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, arguments[0].text.data);
+    if (key < 0)
+        return errno == ENOSYS ? 0 : refuse(context, "keyctl join session keyring");
+    /* "type;uid;gid;permissions;name". Its user may search it, as with runc, or exec could not find keys by it. */
+    char description[128];
+    unsigned permissions = 0;
+    if (syscall(SYS_keyctl, KEYCTL_DESCRIBE, key, description, sizeof description) < 0 ||
+        sscanf(description, "%*[^;];%*d;%*d;%x", &permissions) != 1)
+        return 0;
+    syscall(SYS_keyctl, KEYCTL_SETPERM, key, permissions | 0x80000u);
+    return 0;
+}
+
+int step_identity(struct context *context, const union argument *arguments) {
+    uid_t uid = (uid_t)arguments[0].number;
+    gid_t gid = (gid_t)arguments[1].number;
+    const struct list *list = &arguments[2].list;
+    gid_t *groups = calloc(list->count + 1, sizeof *groups);
+    if (groups == NULL)
+        return refuse(context, "memory for %zu groups", list->count);
+    const unsigned char *cursor = list->items;
+    for (size_t i = 0; i < list->count; i++)
+        groups[i] = (gid_t)strtoul(list_next(&cursor).data, NULL, 10);
+    int result = setgroups(list->count, groups);
+    free(groups);
+    /* With none asked for, a user namespace whose setgroups is denied can't do better than it is. */
+    if (result != 0 && !(errno == EPERM && list->count == 0))
+        return refuse(context, "setgroups");
+    /* The permitted set must outlive the change of uid: step `capabilities` makes the sets exact afterwards. */
+    if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0)
+        return refuse(context, "prctl PR_SET_KEEPCAPS");
+    if (setresgid(gid, gid, gid) != 0)
+        return refuse(context, "setresgid %u", gid);
+    if (setresuid(uid, uid, uid) != 0)
+        return refuse(context, "setresuid %u", uid);
+    return 0;
+}
+
+int step_bounding(struct context *context, const union argument *arguments) {
+    for (int capability = 0; prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; capability++)
+        if (((uint64_t)arguments[0].number >> capability & 1) == 0 && prctl(PR_CAPBSET_READ, capability, 0, 0, 0) == 1 &&
+            prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0)
+            return refuse(context, "drop capability %d from the bounding set", capability);
+    return 0;
+}
+
+typedef struct __user_cap_data_struct capability_data[_LINUX_CAPABILITY_U32S_3];
+
+static void set_capabilities(capability_data data, uint64_t effective, uint64_t permitted, uint64_t inheritable) {
+    for (int half = 0; half < _LINUX_CAPABILITY_U32S_3; half++) {
+        data[half].effective = (uint32_t)(effective >> 32 * half);
+        data[half].permitted = (uint32_t)(permitted >> 32 * half);
+        data[half].inheritable = (uint32_t)(inheritable >> 32 * half);
+    }
+}
+
+int step_capabilities(struct context *context, const union argument *arguments) {
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    capability_data data;
+    if (syscall(SYS_capget, &header, data) != 0)
+        return refuse(context, "capget");
+    /* What the runtime itself has not got, nobody can give (capabilities(7)): a runtime in a container of its own
+     * still starts containers whose configuration asks for "all". */
+    uint64_t held = (uint64_t)data[1].permitted << 32 | data[0].permitted;
+    uint64_t effective = (uint64_t)arguments[0].number & held, permitted = (uint64_t)arguments[1].number & held;
+    uint64_t inheritable = (uint64_t)arguments[2].number & held, ambient = (uint64_t)arguments[3].number & held;
+    set_capabilities(data, effective & permitted, permitted, inheritable);
+    if (syscall(SYS_capset, &header, data) != 0)
+        return refuse(context, "capset");
+    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+    for (int capability = 0; capability < 64; capability++)
+        if ((ambient & permitted & inheritable) >> capability & 1 &&
+            prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0) != 0)
+            return refuse(context, "raise ambient capability %d", capability);
+    return 0;
+}
+
+/* Between the change of uid and its end, the filter of a process without no_new_privs is loaded; that takes
+ * CAP_SYS_ADMIN, which is still permitted but no longer effective. */
+int step_effective(struct context *context, const union argument *arguments) {
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    capability_data data;
+    if (syscall(SYS_capget, &header, data) != 0)
+        return refuse(context, "capget");
+    for (int half = 0; half < _LINUX_CAPABILITY_U32S_3; half++)
+        data[half].effective = data[half].permitted & (uint32_t)((uint64_t)arguments[0].number >> 32 * half);
+    if (syscall(SYS_capset, &header, data) != 0)
+        return refuse(context, "capset");
+    return 0;
+}
+
+int step_no_new_privileges(struct context *context, const union argument *arguments) {
+    (void)arguments;
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+        return refuse(context, "prctl PR_SET_NO_NEW_PRIVS");
+    return 0;
+}
+
+int step_umask(struct context *context, const union argument *arguments) {
+    (void)context;
+    umask((mode_t)arguments[0].number);
+    return 0;
+}
+
+int step_security_label(struct context *context, const union argument *arguments) {
+    char path[64];
+    const struct text *label = &arguments[1].text;
+    int proc = own_proc(context);
+    if (proc < 0)
+        return -1;
+    snprintf(path, sizeof path, "thread-self/attr/%s", arguments[0].text.data);
+    int descriptor = openat(proc, path, O_WRONLY | O_CLOEXEC);
+    if (descriptor < 0 || write(descriptor, label->data, label->size) != (ssize_t)label->size)
+        return refuse(context, "write \"%s\" to /proc/%s", label->data, path);
+    close(descriptor);
+    return 0;
+}

@@ -1,0 +1,84 @@
+/* What the kernel holds the user's process to, other than cgroups: resource limits, scheduling, memory policy. */
+#include "helper.h"
+
+#include <errno.h>
+#include <linux/sched/types.h>
+#include <string.h>
+#include <sys/personality.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+int step_rlimit(struct context *context, const union argument *arguments) {
+    struct rlimit limit = {(rlim_t)arguments[1].number, (rlim_t)arguments[2].number};
+    if (setrlimit((int)arguments[0].number, &limit) != 0)
+        return refuse(context, "setrlimit");
+    return 0;
+}
+
+/* Raising a hard limit takes CAP_SYS_RESOURCE in the initial user namespace (getrlimit(2)), so it is done before
+ * the user namespace is entered; the exact values follow in step `rlimit`. */
+int step_raise_limit(struct context *context, const union argument *arguments) {
+    struct rlimit limit;
+    rlim_t hard = (rlim_t)arguments[1].number;
+    if (getrlimit((int)arguments[0].number, &limit) != 0)
+        return refuse(context, "getrlimit");
+    if (hard <= limit.rlim_max)
+        return 0;
+    limit.rlim_max = hard;
+    if (setrlimit((int)arguments[0].number, &limit) != 0)
+        return refuse(context, "setrlimit");
+    return 0;
+}
+
+int step_personality(struct context *context, const union argument *arguments) {
+    if (personality((unsigned long)arguments[0].number) < 0)
+        return refuse(context, "personality");
+    return 0;
+}
+
+int step_scheduler(struct context *context, const union argument *arguments) {
+    struct sched_attr attributes = {
+        .size = sizeof attributes,
+        .sched_policy = (uint32_t)arguments[0].number,
+        .sched_nice = (int32_t)arguments[1].number,
+        .sched_priority = (uint32_t)arguments[2].number,
+        .sched_flags = (uint64_t)arguments[3].number,
+        .sched_runtime = (uint64_t)arguments[4].number,
+        .sched_deadline = (uint64_t)arguments[5].number,
+        .sched_period = (uint64_t)arguments[6].number,
+    };
+    if (syscall(SYS_sched_setattr, 0, &attributes, 0) != 0)
+        return refuse(context, "sched_setattr");
+    return 0;
+}
+
+int step_io_priority(struct context *context, const union argument *arguments) {
+    enum { IOPRIO_WHO_PROCESS = 1 }; /* linux/ioprio.h, not in Debian 12's headers */
+    if (syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, (int)arguments[0].number) != 0)
+        return refuse(context, "ioprio_set");
+    return 0;
+}
+
+int step_memory_policy(struct context *context, const union argument *arguments) {
+    unsigned long nodes[64] = {0};
+    const struct text *mask = &arguments[1].text;
+    if (mask->size > sizeof nodes)
+        return refuse_without_errno(context, "too many memory nodes");
+    memcpy(nodes, mask->data, mask->size);
+    /* The kernel reads one bit fewer than maxnode (set_mempolicy(2), BUGS). */
+    if (syscall(SYS_set_mempolicy, (int)arguments[0].number, mask->size > 0 ? nodes : NULL, mask->size * 8 + 1) != 0)
+        return refuse(context, "set_mempolicy");
+    return 0;
+}
+
+int step_affinity(struct context *context, const union argument *arguments) {
+    unsigned long processors[128] = {0};
+    const struct text *mask = &arguments[0].text;
+    if (mask->size > sizeof processors)
+        return refuse_without_errno(context, "too many processors");
+    memcpy(processors, mask->data, mask->size);
+    if (syscall(SYS_sched_setaffinity, 0, sizeof processors, processors) < 0)
+        return refuse(context, "sched_setaffinity");
+    return 0;
+}

@@ -1,0 +1,105 @@
+/* Namespaces: opened and checked, joined, made; and the processes between which that happens. */
+#include "helper.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/magic.h>
+#include <linux/nsfs.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+int step_open_namespace(struct context *context, const union argument *arguments) {
+    const char *path = arguments[0].text.data;
+    /* O_NONBLOCK: a FIFO in its place must not hang us. */
+    int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (descriptor < 0)
+        return refuse(context, "%s", path);
+    context->slots[arguments[2].number] = descriptor;
+    int type = ioctl(descriptor, NS_GET_NSTYPE);
+    if (type < 0)
+        return refuse_without_errno(context, "%s: not a namespace", path);
+    if (type != arguments[1].number)
+        return refuse_without_errno(context, "%s: a namespace of another kind", path);
+    return 0;
+}
+
+int step_join(struct context *context, const union argument *arguments) {
+    if (setns(context->slots[arguments[0].number], (int)arguments[1].number) != 0)
+        return refuse(context, "setns");
+    return 0;
+}
+
+int step_unshare(struct context *context, const union argument *arguments) {
+    if (unshare((int)arguments[0].number) != 0)
+        return refuse(context, "unshare");
+    return 0;
+}
+
+int step_time_offset(struct context *context, const union argument *arguments) {
+    char line[96];
+    int length = snprintf(line, sizeof line, "%s %lld %lld\n", arguments[0].text.data, (long long)arguments[1].number,
+                          (long long)arguments[2].number);
+    int descriptor = open("/proc/self/timens_offsets", O_WRONLY | O_CLOEXEC);
+    struct statfs filesystem;
+    if (descriptor < 0)
+        return refuse(context, "open /proc/self/timens_offsets");
+    bool real = fstatfs(descriptor, &filesystem) == 0 && filesystem.f_type == PROC_SUPER_MAGIC;
+    bool written = real && write(descriptor, line, (size_t)length) == length;
+    int saved = errno;
+    close(descriptor);
+    errno = saved;
+    if (!real)
+        return refuse_without_errno(context, "/proc is not procfs");
+    return written ? 0 : refuse(context, "write %.*s to /proc/self/timens_offsets", length - 1, line);
+}
+
+/* The child is our parent's child (CLONE_PARENT), so that the runtime, and after it whoever called the runtime,
+ * waits for it. Whoever was cloned first tells the pid, which is one of its own pid namespace: the runtime's. */
+int step_clone(struct context *context, const union argument *arguments) {
+    struct clone_args clone = {.flags = (uint64_t)arguments[0].number | CLONE_PARENT};
+    long pid = syscall(SYS_clone3, &clone, sizeof clone);
+    if (pid < 0)
+        return refuse(context, "clone3");
+    if (pid > 0) {
+        send_pid(context, (int32_t)pid);
+        _exit(0);
+    }
+    context->is_init = true;
+    return 0;
+}
+
+int step_become_root(struct context *context, const union argument *arguments) {
+    (void)arguments;
+    /* Denied by "setgroups deny", and by a map of one id alone; then our groups are all that can be had. */
+    if (setgroups(0, NULL) != 0 && errno != EPERM)
+        return refuse(context, "setgroups");
+    if (setresgid(0, 0, 0) != 0)
+        return refuse(context, "become group 0 of the user namespace");
+    if (setresuid(0, 0, 0) != 0)
+        return refuse(context, "become user 0 of the user namespace");
+    return 0;
+}
+
+/* Before a joined pid namespace can see us: its processes must not ptrace us or open our /proc/PID/exe or fd
+ * (CVE-2016-9962, CVE-2019-5736). execve makes the user's program dumpable again. */
+int step_undumpable(struct context *context, const union argument *arguments) {
+    (void)arguments;
+    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
+        return refuse(context, "prctl PR_SET_DUMPABLE");
+    return 0;
+}
+
+int step_session(struct context *context, const union argument *arguments) {
+    (void)arguments;
+    if (setsid() < 0)
+        return refuse(context, "setsid");
+    return 0;
+}

@@ -1,0 +1,115 @@
+"""Namespaces: which are joined, which are made, in which order, and by whom (namespaces(7), user_namespaces(7))."""
+
+from pyrunc.errors import SpecError
+from pyrunc.plan.slots import TARGET
+from pyrunc.plan.steps import Step
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyrunc.plan.settings import Settings
+    from pyrunc.plan.slots import Slots
+    from pyrunc.spec.types import Config
+
+FLAGS: "dict[str, int]" = {
+    # runtime-spec name: CLONE_NEW* of linux/sched.h
+    "mount": 0x00020000,
+    "cgroup": 0x02000000,
+    "uts": 0x04000000,
+    "ipc": 0x08000000,
+    "user": 0x10000000,
+    "pid": 0x20000000,
+    "network": 0x40000000,
+    "time": 0x00000080,
+}
+USER, TIME, MOUNT = FLAGS["user"], FLAGS["time"], FLAGS["mount"]
+
+PROC_NAMES: "dict[str, str]" = {name: {"mount": "mnt", "network": "net"}.get(name, name) for name in FLAGS}
+"""runtime-spec name: its name below /proc/PID/ns."""
+
+
+class Namespaces:
+    """The namespaces of a config: ``paths`` {name: path to join} and ``new`` {name}; both by runtime-spec names."""
+
+    __slots__ = ("new", "paths", "places")
+
+    def __init__(self, spec: "Config") -> None:
+        self.paths: dict[str, str] = {}
+        self.new: set[str] = set()
+        self.places: dict[str, str] = {}
+        for index, namespace in enumerate(spec.linux.namespaces):
+            self.places[namespace.type] = f"linux.namespaces[{index}]"
+            if namespace.path:
+                self.paths[namespace.type] = namespace.path
+            else:
+                self.new.add(namespace.type)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.new or name in self.paths
+
+    @property
+    def flags(self) -> int:
+        """CLONE_NEW* bits of all of them."""
+        return sum(FLAGS[name] for name in (*self.new, *self.paths))
+
+
+def joining(namespaces: Namespaces, settings: "Settings", slots: "Slots") -> "tuple[list[Step], list[Step]]":
+    """(steps that open the namespaces to be joined, steps that join them): every path is opened before the first
+    join, for a joined mount namespace has other paths."""
+    opening, joins = [], []
+    for name, path in namespaces.paths.items():
+        place = f"{namespaces.places[name]}.path"
+        slot = slots.new(place)
+        opening.append(Step("open-namespace", place, path, FLAGS[name], slot))
+        joins.append(Step("join", place, slot, FLAGS[name]))
+    # Root joins the user namespace last: what it may do in the others comes from its own one. Without root's
+    # privileges they come from the joined user namespace, which must then be first.
+    joins.sort(key=lambda step: (step.args[1] == USER) == settings.privileged)
+    return opening, joins
+
+
+def joining_process(flags: int, settings: "Settings") -> "list[Step]":
+    """exec: the namespaces of the running init at once, by its pidfd (setns(2), Linux 5.8)."""
+    others, user = flags & ~USER, flags & USER
+    steps = [Step("join", "linux.namespaces", TARGET, part) for part in (others, user) if part]
+    return steps if settings.privileged else steps[::-1]
+
+
+def creating(namespaces: Namespaces, spec: "Config", settings: "Settings") -> "list[Step]":
+    """The clone (two for an unprivileged time namespace), the id maps, and becoming root in the user namespace."""
+    new = sum(FLAGS[name] for name in namespaces.new)
+    offsets = _time(spec) if "time" in namespaces.new else []
+    place = "linux.namespaces"
+    steps: list[Step] = []
+    new &= ~TIME  # not a flag of clone(2): it takes effect for the children of whoever unshares it
+    if offsets and (settings.privileged or "user" not in namespaces.new):
+        steps += [*offsets, Step("clone", place, new)]
+        offsets = []
+    elif offsets:
+        # Only inside of its new user namespace may it unshare; the processes of that namespace are then cloned anew.
+        steps.append(Step("clone", place, USER))
+    else:
+        steps.append(Step("clone", place, new))
+    if "user" in namespaces.new:
+        steps += mapping(spec)
+    if "user" in namespaces:
+        steps.append(Step("become-root", "linux.uidMappings" if "user" in namespaces.new else namespaces.places["user"]))
+    if offsets:
+        steps += [*offsets, Step("clone", place, new & ~USER)]
+    return steps
+
+
+def mapping(spec: "Config") -> "list[Step]":
+    """The id maps, written by the runtime while the first process of the user namespace waits."""
+    users = [f"{m.container_id} {m.host_id} {m.size}" for m in spec.linux.uid_mappings]
+    groups = [f"{m.container_id} {m.host_id} {m.size}" for m in spec.linux.gid_mappings]
+    return [Step("map-users", "linux.uidMappings", users), Step("map-groups", "linux.gidMappings", groups)]
+
+
+def _time(spec: "Config") -> "list[Step]":
+    steps = [Step("unshare", "linux.namespaces", TIME)]
+    for clock, offset in spec.linux.time_offsets.items():
+        place = f"linux.timeOffsets.{clock}"
+        if clock not in ("monotonic", "boottime"):
+            raise SpecError(place, "only monotonic and boottime have an offset")
+        steps.append(Step("time-offset", place, clock, offset.secs or 0, offset.nanosecs or 0))
+    return steps

@@ -1,0 +1,41 @@
+"""What a plan depends on besides config.json: the command line and the host."""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyrunc.cgroup.host import Host
+    from pyrunc.cgroup.limits import Write
+
+
+class Settings:
+    """Plain values, all with defaults; a step kind never depends on anything else.
+
+    ``privileged``: effective root that may do what root may; ``create``: init waits for ``start``;
+    ``cgroups`` {hierarchy: directory}, ``limits`` the writes, ``host`` what is mounted (None: cgroups disabled).
+    """
+
+    __slots__ = (
+        "bundle",
+        "cgroups",
+        "container_id",
+        "create",
+        "host",
+        "limits",
+        "load_in_init",
+        "no_new_keyring",
+        "no_pivot",
+        "privileged",
+        "state",
+        "trace",
+    )
+
+    def __init__(self, container_id: str = "", bundle: str = "") -> None:
+        self.container_id = container_id
+        self.bundle = bundle
+        self.create = True
+        self.privileged = True
+        self.no_pivot = self.no_new_keyring = self.trace = False
+        self.load_in_init = 0
+        self.cgroups: dict[str, str] = {}
+        self.limits: list[Write] = []
+        self.host: Host | None = None
+        self.state: tuple[str, str] = ("", "")

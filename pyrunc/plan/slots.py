@@ -1,0 +1,23 @@
+"""The numbers of descriptors that one step opens and a later one uses (``SLOT_*`` of nsenter/helper.h)."""
+
+from pyrunc.errors import SpecError
+
+START, CONSOLE, TARGET, LIBRARY = range(4)
+"""Inherited from the runtime: the socket for ``start``, for the terminal, init's pidfd (exec), the preloaded library."""
+INHERITED, COUNT = 4, 1024
+
+
+class Slots:
+    """Hands out numbers of one plan."""
+
+    __slots__ = ("next",)
+
+    def __init__(self) -> None:
+        self.next = INHERITED
+
+    def new(self, where: str) -> int:
+        """The next free slot; SpecError at ``where`` when a config needs more than the helper has."""
+        if self.next == COUNT:
+            raise SpecError(where, f"more than {COUNT - INHERITED} bind mounts, devices and namespaces")
+        self.next += 1
+        return self.next - 1
