@@ -92,7 +92,9 @@ def creating(namespaces: Namespaces, spec: "Config", settings: "Settings") -> "l
     if "user" in namespaces.new:
         steps += mapping(spec)
     if "user" in namespaces:
-        steps.append(Step("become-root", "linux.uidMappings" if "user" in namespaces.new else namespaces.places["user"]))
+        steps.append(
+            Step("become-root", "linux.uidMappings" if "user" in namespaces.new else namespaces.places["user"])
+        )
     if offsets:
         steps += [*offsets, Step("clone", place, new & ~USER)]
     return steps

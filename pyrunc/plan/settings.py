@@ -18,13 +18,17 @@ class Settings:
         "cgroups",
         "container_id",
         "create",
+        "devices",
+        "extra_env",
         "host",
         "limits",
         "load_in_init",
         "no_new_keyring",
         "no_pivot",
         "privileged",
-        "state",
+        "root",
+        "state_head",
+        "state_tail",
         "trace",
     )
 
@@ -38,4 +42,11 @@ class Settings:
         self.cgroups: dict[str, str] = {}
         self.limits: list[Write] = []
         self.host: Host | None = None
-        self.state: tuple[str, str] = ("", "")
+        self.devices: list[str] | None = None
+        self.extra_env: list[str] = []
+        self.root = ""
+        self.state_head = self.state_tail = ""
+
+    def state_of(self, status: str) -> "tuple[str, str]":
+        """What a hook in the container reads: the container's state, before and behind the pid that it has there."""
+        return self.state_head.replace("STATUS", status, 1), self.state_tail

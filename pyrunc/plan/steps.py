@@ -71,7 +71,7 @@ KINDS: "dict[str, tuple[str, str, tuple[str, ...]]]" = {
     "mask": (HELPER, "ss", ("path", "options")),
     "pivot": (HELPER, "", ()),
     "move-root": (HELPER, "", ()),
-    "chroot": (HELPER, "", ()),
+    "chroot": (HELPER, "s", ("path",)),
     "root-propagation": (HELPER, "i", ("flags",)),
     "root-read-only": (HELPER, "", ()),
     "hook": (HELPER, "sllssi", ("path", "args", "env", "state_head", "state_tail", "timeout")),

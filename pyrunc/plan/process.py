@@ -1,0 +1,128 @@
+"""The user's process: where it stands, who it is, what it may do, and what it executes. Shared by create and exec."""
+
+from pyrunc.errors import SpecError
+from pyrunc.plan.steps import Step
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pyrunc.spec.types import Process, Seccomp
+
+NO_HOME = -1
+
+
+def variable(env: "Sequence[str]", name: str) -> str:
+    """The value of the last ``name=...`` in ``env``, or ""."""
+    prefix = f"{name}="
+    return next((entry[len(prefix) :] for entry in reversed(env) if entry.startswith(prefix)), "")
+
+
+def environment(env: "Sequence[str]") -> "list[str]":
+    """``env`` with one entry a name: the last one, in the place of the first (as Go's dedupEnv, which runc uses)."""
+    return list({entry.partition("=")[0]: entry for entry in env if "=" in entry}.values())
+
+
+def before_identity(process: "Process", create_cwd: bool) -> "list[Step]":
+    """What takes privileges that end with the change of user."""
+    steps = [Step("working-directory", "process.cwd", process.cwd, int(create_cwd))]
+    steps += rlimits(process)
+    if process.scheduler is not None or process.io_priority is not None:
+        from pyrunc.plan import scheduling
+
+        steps += scheduling.steps(process)
+    if process.selinux_label or process.apparmor_profile:
+        from pyrunc.plan import labels
+
+        steps += labels.steps(process)
+    umask = process.user.umask
+    steps.append(Step("umask", "process.user.umask", 0o022 if umask is None else umask))
+    return steps
+
+
+def rlimits(process: "Process") -> "list[Step]":
+    """Exact limits, set while the process is still root."""
+    return [
+        Step("rlimit", f"process.rlimits[{i}]", resource_number(limit.type), _signed(limit.soft), _signed(limit.hard))
+        for i, limit in enumerate(process.rlimits)
+    ]
+
+
+def raised_limits(process: "Process") -> "list[Step]":
+    """Hard limits raised where needed, before a user namespace makes that impossible."""
+    return [
+        Step("raise-limit", f"process.rlimits[{index}]", resource_number(limit.type), _signed(limit.hard))
+        for index, limit in enumerate(process.rlimits)
+    ]
+
+
+def resource_number(name: str) -> int:
+    """RLIMIT_* of the C library's headers."""
+    import resource
+
+    # The ones Python does not name have the same number on every architecture but those of MIPS and SPARC.
+    number = getattr(resource, name, {"RLIMIT_LOCKS": 10}.get(name))
+    if number is None:
+        raise SpecError("process.rlimits", f"{name} is not known on this system")
+    return int(number)
+
+
+def _signed(value: int) -> int:
+    """RLIM_INFINITY is 2^64 - 1, and the plan's integers are signed."""
+    return value - (1 << 64) if value >= 1 << 63 else value
+
+
+def identity(process: "Process") -> "list[Step]":
+    """Capabilities that are dropped as root, and the change of user."""
+    steps = []
+    if process.terminal is False:
+        steps.append(Step("stdio-owner", "process.user.uid", process.user.uid))
+    bounding = process.capabilities.bounding if process.capabilities is not None else ()
+    steps.append(Step("bounding", "process.capabilities.bounding", _mask(bounding)))
+    groups = [str(gid) for gid in process.user.additional_gids]
+    steps.append(Step("identity", "process.user", process.user.uid, process.user.gid, groups))
+    return steps
+
+
+def program(process: "Process") -> Step:
+    """Finding ``args[0]`` as the user, so that `create` already fails when it can't be executed."""
+    return Step("find-program", "process.args[0]", process.args[0], variable(process.env, "PATH"))
+
+
+def final(process: "Process", seccomp: "Seccomp | None", filter_: "bytes" = b"", filter_flags: int = 0) -> "list[Step]":
+    """From the word to start until the execve; nothing here can need more than a few system calls."""
+    loading = Step("seccomp", "linux.seccomp", filter_, filter_flags) if seccomp is not None else None
+    steps: list[Step] = []
+    if loading is not None and not process.no_new_privileges:
+        # Without no_new_privs a filter takes CAP_SYS_ADMIN (seccomp(2)), which the change of user made ineffective.
+        steps += [Step("effective", "linux.seccomp", -1), loading]
+    steps.append(_capabilities(process))
+    if process.no_new_privileges:
+        steps.append(Step("no-new-privileges", "process.noNewPrivileges"))
+        if loading is not None:
+            steps.append(loading)
+    return steps
+
+
+def _capabilities(process: "Process") -> Step:
+    sets = process.capabilities
+    if sets is None:
+        return Step("capabilities", "process.capabilities", 0, 0, 0, 0)  # as runc: none asked for, none given
+    masks = [_mask(names) for names in (sets.effective, sets.permitted, sets.inheritable, sets.ambient)]
+    return Step("capabilities", "process.capabilities", *masks)
+
+
+def _mask(names: "Sequence[str]") -> int:
+    from pyrunc.plan.capabilities import mask
+
+    return mask(names)
+
+
+def execute(process: "Process", extra_env: "Sequence[str]" = ()) -> "list[Step]":
+    """Closing what is ours, and the execve."""
+    env = environment([*process.env, *extra_env])
+    home = NO_HOME if variable(env, "HOME") else process.user.uid
+    return [
+        Step("close-descriptors", "process"),
+        Step("execute", "process.args", process.args, [e for e in env if e != "HOME="], home),
+    ]
