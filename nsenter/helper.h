@@ -13,7 +13,7 @@
 
 /* A slot is a descriptor that one step opens and a later one uses. The first ones are inherited from the runtime,
  * right behind the preserved descriptors, the channel and the plan. */
-enum { SLOT_START, SLOT_CONSOLE, SLOT_TARGET, SLOT_LIBRARY, SLOT_INHERITED, SLOT_COUNT = 1024 };
+enum { SLOT_START, SLOT_CONSOLE, SLOT_TARGET, SLOT_LIBRARY, SLOT_INHERITED = SLOT_LIBRARY + 8, SLOT_COUNT = 1024 };
 
 /* A string in the mapped plan; data[size] is NUL, and nothing before it is where the signature says `s`. */
 struct text {

@@ -4,7 +4,7 @@ from pyrunc.errors import SpecError
 
 START, CONSOLE, TARGET, LIBRARY = range(4)
 """Inherited from the runtime: sockets for ``start`` and the terminal, init's pidfd (exec), the preloaded library."""
-INHERITED, COUNT = 4, 1024
+INHERITED, COUNT = LIBRARY + 8, 1024
 
 
 class Slots:

@@ -1,0 +1,123 @@
+"""What the runtime does for its own steps while the helper waits: one function a kind of step of plan/steps.py."""
+
+import posix
+
+from pyrunc.container import hooks, process
+from pyrunc.errors import PyruncError, StepError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pyrunc.container.create import Creation
+    from pyrunc.container.launch import Action, Launch
+    from pyrunc.plan.steps import Step
+
+
+def write(path: str, text: str) -> None:
+    """One write(2), as files of /proc want it. OSError is the kernel's answer."""
+    descriptor = posix.open(path, posix.O_WRONLY | posix.O_CLOEXEC)
+    try:
+        posix.write(descriptor, text.encode())
+    finally:
+        posix.close(descriptor)
+
+
+def actions(creation: "Creation") -> "dict[str, Action]":
+    """The runtime's steps of creating a container."""
+    from pyrunc.cgroup.manager import Cgroups
+
+    settings = creation.settings
+
+    def cgroup_create(_: "Launch", step: "Step") -> None:
+        creation.cgroups = Cgroups(settings.cgroups)
+        creation.cgroups.create()
+        # All limits at once: the manager words a refused one with its own place in config.json.
+        creation.cgroups.apply(settings.limits)
+
+    def cgroup_devices(_: "Launch", step: "Step") -> None:
+        creation.cgroups.apply_devices(settings.devices)
+
+    def cgroup_place(launch: "Launch", _: "Step") -> None:
+        if creation.cgroups is not None:
+            creation.cgroups.place(launch.helper)
+
+    def runtime_hooks(launch: "Launch", step: "Step") -> None:
+        point = str(step.args[0])
+        status = "running" if point == "poststart" else "creating"
+        run_hooks(creation, point, status, launch.pid)
+
+    def record(launch: "Launch", _: "Step") -> None:
+        creation.record(launch.pid)
+
+    def verify(launch: "Launch", step: "Step") -> None:
+        if creation.cgroups is not None:
+            verify_placement(creation.cgroups, launch.pid)
+
+    return {
+        **common_actions(),
+        "cgroup-create": cgroup_create,
+        "cgroup-devices": cgroup_devices,
+        "cgroup-place": cgroup_place,
+        "cgroup-verify": verify,
+        "runtime-hooks": runtime_hooks,
+        "record": record,
+    }
+
+
+def common_actions() -> "dict[str, Action]":
+    """Steps that exec has as well."""
+
+    def oom_score_adj(launch: "Launch", step: "Step") -> None:
+        write(f"/proc/{launch.helper}/oom_score_adj", str(step.args[0]))
+
+    return {"oom-score-adj": oom_score_adj, "map-users": map_users, "map-groups": map_groups}
+
+
+def map_users(launch: "Launch", step: "Step") -> None:
+    """uid_map of the new user namespace (user_namespaces(7))."""
+    _map(launch.pid, "uid_map", "newuidmap", step)
+
+
+def map_groups(launch: "Launch", step: "Step") -> None:
+    """gid_map; without privileges over the groups, setgroups(2) must be denied first (Linux 3.19, CVE-2014-8989)."""
+    _map(launch.pid, "gid_map", "newgidmap", step)
+
+
+def _map(pid: int, file: str, program: str, step: "Step") -> None:
+    mappings: Sequence[str] = step.args[0]  # type: ignore[assignment]
+    ours = posix.geteuid() if file == "uid_map" else posix.getegid()
+    if posix.geteuid() != 0 and not (len(mappings) == 1 and mappings[0].split()[1:] == [str(ours), "1"]):
+        from pyrunc.container import rootless
+
+        rootless.map_ids(program, pid, mappings)
+        return
+    if posix.geteuid() != 0 and file == "gid_map":
+        write(f"/proc/{pid}/setgroups", "deny")
+    write(f"/proc/{pid}/{file}", "\n".join(mappings) + "\n")
+
+
+def run_hooks(creation: "Creation", point: str, status: str, pid: int) -> None:
+    """All hooks of ``point`` with the container's state on standard input; poststart's failures are logged only."""
+    chosen = {"prestart": "prestart", "createRuntime": "create_runtime", "poststart": "poststart"}[point]
+    head, tail = creation.settings.state_of(status)
+    try:
+        hooks.run(point, getattr(creation.spec.hooks, chosen), f"{head}{pid}{tail}".encode())
+    except PyruncError as error:
+        raise StepError(0, "", str(error)) from None
+
+
+def verify_placement(cgroups: "object", pid: int) -> None:
+    """Reads back where ``pid`` is in every hierarchy; what was moved away is put back once, and read again.
+
+    A library's constructor or a daemon may move a process that was placed well (docs/hostile-libraries.md).
+    """
+    moved = cgroups.read_back(pid)  # type: ignore[attr-defined]
+    if not moved or process.stat(pid)[0] in ("", "Z", "X"):
+        return
+    cgroups.place(pid)  # type: ignore[attr-defined]
+    moved = cgroups.read_back(pid)  # type: ignore[attr-defined]
+    if moved:
+        found, expected = next(iter(moved.values()))
+        names = ", ".join(sorted(name or "cgroup2" for name in moved))
+        raise PyruncError(f"init left its cgroups: {names} (found {found}, expected {expected})")

@@ -1,0 +1,204 @@
+"""Creating a container: from a config to an init that waits for `start`, or with ``run`` to the running program."""
+
+import posix
+
+from pyrunc.container import process, state as states
+from pyrunc.container.actions import actions
+from pyrunc.container.launch import Launch
+from pyrunc.container.state import State
+from pyrunc.errors import PyruncError, SpecError
+from pyrunc.plan import slots
+from pyrunc.plan.settings import Settings
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyrunc.container.options import CreateOptions
+    from pyrunc.plan.steps import Step
+    from pyrunc.spec.types import Config
+
+
+class Creation:
+    """One container on its way: what create, run and ``plan`` share."""
+
+    def __init__(self, container_id: str, spec: "Config", options: "CreateOptions") -> None:
+        self.container_id = container_id
+        self.spec = spec
+        self.options = options
+        self.settings = self._settings()
+        self.state: State | None = None
+        self.cgroups: Any = None
+
+    def _settings(self) -> Settings:
+        options, spec = self.options, self.spec
+        settings = Settings(self.container_id, options.bundle)
+        settings.privileged = posix.geteuid() == 0
+        settings.create = not options.run
+        settings.no_pivot = options.no_pivot
+        settings.no_new_keyring = options.no_new_keyring
+        settings.trace = bool(options.trace)
+        settings.extra_env = options.extra_env
+        settings.load_in_init = len(options.libraries) if options.preload_at == "init" else 0
+        if options.cgroup_manager != "disabled":
+            self._cgroups(settings)
+        settings.state_head, settings.state_tail = state_parts(self.container_id, options.bundle, spec.annotations)
+        return settings
+
+    def _cgroups(self, settings: Settings) -> None:
+        from pyrunc.cgroup import host, paths
+        from pyrunc.cgroup.limits import limits
+
+        found = host.discover()
+        systemd = self.options.cgroup_manager == "systemd"
+        settings.host = found
+        settings.cgroups = paths.resolve(found, self.spec.linux.cgroups_path, self.container_id, systemd)
+        settings.limits = limits(found, self.spec.linux.resources)
+
+    def steps(self) -> "list[Step]":
+        """The plan."""
+        from pyrunc.plan.compile import compile_create
+
+        return compile_create(self.spec, self.settings)
+
+    def make(self) -> int:
+        """Executes the plan; returns the pid of init. On failure nothing is left."""
+        check_bundle(self.options.bundle, self.spec)
+        steps = self.steps()
+        states.make_root(self.options.root)
+        self.state = State(self.options.root, self.container_id)
+        self.state.make()
+        launch = Launch(steps, actions(self))
+        opened: dict[int, int] = {}
+        try:
+            self._first_state()
+            opened = self._inherited()
+            launch.run(opened, self.options.preserve_fds, self._loaded_at_exec())
+            return launch.pid
+        except BaseException:
+            launch.kill()
+            self._undo()
+            raise
+        finally:
+            if self.options.trace:
+                from pyrunc.plan.explain import write_trace
+
+                write_trace(self.options.trace, steps, launch.times)
+            for slot, descriptor in opened.items():
+                if slot != slots.CONSOLE:
+                    posix.close(descriptor)
+            self.state.release()
+
+    def _first_state(self) -> None:
+        """Before the first cgroup is made: from here on `delete --force` finds all that there may be."""
+        assert self.state is not None
+        from pyrunc.spec.load import raw
+
+        self.state.data = {
+            "id": self.container_id,
+            "pid": 0,
+            "start_time": 0,
+            "bundle": self.options.bundle,
+            "rootfs": _join(self.options.bundle, self.spec.root.path),
+            "created": states.timestamp(),
+            "owner": posix.getuid(),
+            "version": states.VERSION,
+            "annotations": dict(self.spec.annotations),
+            "cgroups": self.settings.cgroups,
+            "systemd": self.options.cgroup_manager == "systemd",
+            "no_new_keyring": self.options.no_new_keyring,
+            "config": raw(self.spec),
+        }
+        self.state.save()
+
+    def _inherited(self) -> "dict[int, int]":
+        """{slot: descriptor} for the helper."""
+        assert self.state is not None
+        opened: dict[int, int] = {}
+        if self.settings.create:
+            opened[slots.START] = listen(self.state)
+        if self.options.console >= 0:
+            opened[slots.CONSOLE] = self.options.console
+        for number, library in enumerate(self.options.libraries):
+            opened[slots.LIBRARY + number] = posix.dup(library)
+        return opened
+
+    def _loaded_at_exec(self) -> "list[int]":
+        if self.options.preload_at == "init":
+            return []
+        return [slots.LIBRARY + number for number in range(len(self.options.libraries))]
+
+    def record(self, pid: int) -> None:
+        """Step ``record``: from its answer on the process goes on without us."""
+        assert self.state is not None
+        self.state.data["pid"] = pid
+        self.state.data["start_time"] = process.stat(pid)[1]
+        self.state.save()
+        if self.options.pid_file:
+            write_pid_file(self.options.pid_file, pid)
+
+    def _undo(self) -> None:
+        """After a failure: the processes are dead, so cgroups can go, and last of all the state."""
+        assert self.state is not None
+        if self.cgroups is not None:
+            self.cgroups.kill_all(9)
+            self.cgroups.remove()
+        self.state.remove()
+        if self.options.pid_file:
+            _unlink(self.options.pid_file)
+
+
+def state_parts(container_id: str, bundle: str, annotations: "dict[str, str]") -> "tuple[str, str]":
+    """The state (runtime-spec runtime.md "State") as text before and behind the pid; STATUS stands for the status."""
+    from pyrunc.spec.json_text import dumps
+
+    head = dumps({"status": "STATUS", "ociVersion": states.VERSION, "id": container_id})[:-1] + ',"pid":'
+    tail: dict[str, Any] = {"bundle": bundle}
+    if annotations:
+        tail["annotations"] = dict(annotations)
+    return head, "," + dumps(tail)[1:]
+
+
+def check_bundle(bundle: str, spec: "Config") -> None:
+    """SpecError when the rootfs can't be one. What may change until it is used is checked again where it is used."""
+    path = _join(bundle, spec.root.path)
+    try:
+        mode = posix.lstat(path).st_mode
+    except OSError as error:
+        raise SpecError("root.path", f"{path}: {(error.strerror or '').lower()}") from None
+    kind = mode & 0o170000
+    if kind == 0o120000:
+        raise SpecError("root.path", f"{path}: is a symbolic link")
+    if kind != 0o040000:
+        raise SpecError("root.path", f"{path}: not a directory")
+
+
+def listen(state: State) -> int:
+    """The socket on which init waits for `start`."""
+    from _socket import AF_UNIX, SOCK_SEQPACKET, socket
+
+    waiting = socket(AF_UNIX, SOCK_SEQPACKET)
+    # By descriptor: the state directory's own path may be longer than sun_path (unix(7)).
+    waiting.bind(f"/proc/self/fd/{state.lock}/{states.SOCKET}")
+    waiting.listen(8)
+    return int(waiting.detach())
+
+
+def write_pid_file(path: str, pid: int) -> None:
+    """Digits only, whole or not at all."""
+    directory, _, name = path.rpartition("/")
+    try:
+        states.write_whole(directory or ".", name, str(pid).encode(), 0o644)
+    except OSError as error:
+        raise PyruncError(f"pid file {path}: {error.strerror}") from None
+
+
+def _unlink(path: str) -> None:
+    try:
+        posix.unlink(path)
+    except OSError:
+        pass
+
+
+def _join(bundle: str, path: str) -> str:
+    return path if path.startswith("/") else f"{bundle}/{path}"

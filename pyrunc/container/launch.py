@@ -1,0 +1,147 @@
+"""The conversation with the helper: it executes its steps, we ours, until the user's program runs or somebody failed."""
+
+import posix
+import sys
+from _socket import AF_UNIX, SOCK_SEQPACKET, SO_RCVBUF, SOL_SOCKET, socketpair
+
+from pyrunc.container import helper
+from pyrunc.errors import PyruncError, StepError
+from pyrunc.plan.steps import RUNTIME
+from pyrunc.plan.wire import encode
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    from pyrunc.plan.steps import Step
+
+    Action = Callable[["Launch", Step], None]
+
+SIGKILL = 9
+MESSAGE_SIZE = 8192
+"""More than the longest message (``sizeof failure`` in nsenter/helper.h)."""
+
+
+def _integer(data: bytes) -> int:
+    return int.from_bytes(data, sys.byteorder, signed=True)  # type: ignore[arg-type]
+
+
+class Launch:
+    """One run of a plan. ``pid`` is that of the container's process as soon as it is cloned, else 0."""
+
+    def __init__(self, steps: "Sequence[Step]", actions: "dict[str, Action]") -> None:
+        self.steps = steps
+        self.actions = actions
+        self.helper = 0
+        self.pid = 0
+        self.clones = sum(step.kind == "clone" for step in steps)
+        self.times: dict[int, int] = {}
+        self.channel: Any = None
+
+    def run(self, slots: "dict[int, int]", preserve: int = 0, libraries: "Sequence[int]" = ()) -> None:
+        """Executes the plan to its end: the execve (``run``, exec) or the wait for `start` (create).
+
+        Raises StepError or PyruncError; then no process of it is left.
+        """
+        ours, theirs = socketpair(AF_UNIX, SOCK_SEQPACKET)
+        ours.setsockopt(SOL_SOCKET, SO_RCVBUF, 1 << 18)
+        self.channel = ours
+        try:
+            self.helper = helper.spawn(theirs.fileno(), encode(self.steps), slots, preserve, libraries)
+            theirs.close()
+            while message := ours.recv(MESSAGE_SIZE):
+                self._take(message[:1], message[1:])
+            self._check_end()
+        except BaseException:
+            self.kill()
+            raise
+        finally:
+            theirs.close()
+            ours.close()
+
+    def _take(self, kind: bytes, body: bytes) -> None:
+        if kind == b"P":
+            self._cloned(_integer(body))
+        elif kind == b"S":
+            self._await_pid(_integer(body[:4]))
+            self._act(_integer(body[:4]))
+            self.channel.send(b"G")
+        elif kind == b"T":
+            self.times[_integer(body[:4])] = _integer(body[4:12])
+        elif kind == b"E":
+            number, errno = _integer(body[:4]), _integer(body[4:8])
+            raise StepError(number, self.steps[number].where, body[8:].decode("utf-8", "replace"), errno)
+
+    def _cloned(self, pid: int) -> None:
+        """The process that cloned has done its part and exits; its child is ours."""
+        self.pid = pid
+        self.clones -= 1
+        self._reap(self.helper)
+        self.helper = pid if self.clones else 0
+
+    def _await_pid(self, number: int) -> None:
+        """The child may be faster at its first `S` than its parent at telling the pid."""
+        clones_before = sum(step.kind == "clone" for step in self.steps[:number])
+        clones_all = sum(step.kind == "clone" for step in self.steps)
+        while clones_all - self.clones < clones_before:
+            # It tells before it exits; when it is gone and has not told, it never will.
+            self._reap(self.helper)
+            self.channel.setblocking(False)
+            try:
+                message = self.channel.recv(MESSAGE_SIZE)
+            except BlockingIOError:
+                raise PyruncError("the helper was killed") from None
+            finally:
+                self.channel.setblocking(True)
+            if message[:1] == b"P":
+                self.pid, self.clones = _integer(message[1:]), self.clones - 1
+                self.helper = self.pid if self.clones else 0
+
+    def _act(self, number: int) -> None:
+        """Our steps from ``number`` on, until the helper's next."""
+        from time import monotonic_ns
+
+        for at in range(number, len(self.steps)):
+            step = self.steps[at]
+            if step.actor != RUNTIME:
+                break
+            begun = monotonic_ns()
+            action = self.actions.get(step.kind)
+            if action is not None:
+                try:
+                    action(self, step)
+                except OSError as error:
+                    raise StepError(at, step.where, f"{step.kind}: {error.strerror}", error.errno or 0) from None
+            self.times[at] = monotonic_ns() - begun
+
+    def _check_end(self) -> None:
+        """End of file: execve closed the channel, `create`'s init did, or whoever held it was killed."""
+        if self.helper:
+            status = self._reap(self.helper)
+            raise PyruncError(f"the helper ended before the container was made ({_words(status)})")
+
+    def _reap(self, pid: int) -> int:
+        try:
+            return posix.waitpid(pid, 0)[1]
+        except ChildProcessError:
+            return 0
+        finally:
+            if pid == self.helper:
+                self.helper = 0
+
+    def kill(self) -> None:
+        """Kills and reaps every process of the launch. They are our children: their pids can't have been reused."""
+        for pid in {self.helper, self.pid} - {0}:
+            try:
+                posix.kill(pid, SIGKILL)
+            except ProcessLookupError:
+                continue
+            self._reap(pid)
+        self.helper = self.pid = 0
+
+
+def _words(status: int) -> str:
+    if posix.WIFSIGNALED(status):
+        return f"signal {posix.WTERMSIG(status)}"
+    return f"exit status {posix.WEXITSTATUS(status)}"

@@ -1,0 +1,32 @@
+"""The choices of create, run and exec that are not in config.json, with runc's defaults."""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+class CreateOptions:
+    """Plain values; ``console``: a connected socket that takes the terminal's master, or -1.
+
+    ``bundle`` is absolute. ``libraries``: descriptors of checked libraries to be loaded into the init path.
+    """
+
+    def __init__(self, **given: "Any") -> None:
+        self.root = "/run/pyrunc"
+        self.bundle = ""
+        self.run = False
+        self.console = -1
+        self.pid_file = ""
+        self.no_pivot = self.no_new_keyring = False
+        self.preserve_fds = 0
+        self.trace = ""
+        self.extra_env: list[str] = []
+        self.cgroup_manager = "cgroupfs"
+        self.libraries: list[int] = []
+        self.preload_at = "exec"
+        self.placement = "hardened"
+        self.preload_timeout = 10.0
+        for name, value in given.items():
+            if not hasattr(self, name):
+                raise TypeError(f"no such option: {name}")
+            setattr(self, name, value)

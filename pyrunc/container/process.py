@@ -1,0 +1,70 @@
+"""Processes by pid and start time, so that a reused pid is never taken for the container's (proc(5), pidfd_open(2))."""
+
+import posix
+from _signal import pidfd_send_signal
+
+from pyrunc.errors import PyruncError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+ESRCH: "Final" = 3
+
+
+def read(path: str, size: int = 65536) -> bytes:
+    """The file at ``path``, up to ``size`` bytes a read; OSError as open(2) and read(2) give it."""
+    descriptor = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
+    try:
+        parts = []
+        while part := posix.read(descriptor, size):
+            parts.append(part)
+        return b"".join(parts)
+    finally:
+        posix.close(descriptor)
+
+
+def stat(pid: int) -> "tuple[str, int]":
+    """(state letter, start time in clock ticks since boot) of /proc/PID/stat; ("", 0) when there is none."""
+    try:
+        # The name in parentheses may itself hold parentheses and spaces; nothing behind the last one does.
+        fields = read(f"/proc/{pid}/stat").rpartition(b")")[2].split()
+    except OSError:
+        return "", 0
+    return fields[0].decode(), int(fields[19])
+
+
+def alive(pid: int, start_time: int) -> bool:
+    """Whether the process that had ``pid`` from ``start_time`` on still runs (a zombie does not)."""
+    if pid <= 0:
+        return False
+    letter, started = stat(pid)
+    return started == start_time and letter not in ("", "Z", "X", "x")
+
+
+def pidfd(pid: int, start_time: int) -> int:
+    """A pidfd of that very process; -1 when it has gone. The caller closes it."""
+    try:
+        descriptor: int = posix.pidfd_open(pid)
+    except OSError as error:
+        if error.errno == ESRCH:
+            return -1
+        raise
+    # Only after the open is the answer about the process that the descriptor holds.
+    if alive(pid, start_time):
+        return descriptor
+    posix.close(descriptor)
+    return -1
+
+
+def send(pid: int, start_time: int, signal: int) -> None:
+    """Sends ``signal``; PyruncError in the words that engines match when the process has gone."""
+    descriptor = pidfd(pid, start_time)
+    if descriptor < 0:
+        raise PyruncError("container not running")
+    try:
+        pidfd_send_signal(descriptor, signal)
+    except ProcessLookupError:
+        raise PyruncError("container not running") from None
+    finally:
+        posix.close(descriptor)
