@@ -1,0 +1,104 @@
+"""Builds the helper in nsenter/ and the cffi modules; everything else stands in pyproject.toml."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from setuptools import Distribution, setup
+from setuptools.command.build_py import build_py
+
+HERE = Path(__file__).resolve().parent
+NSENTER = HERE / "nsenter"
+PROGRAMS = HERE / "pyrunc" / "_bin"
+APART = {"launcher.c", "probe.c"}
+"""Programs of their own; every other file of nsenter/ is part of the helper."""
+
+CC = os.environ.get("CC", "gcc").split()
+FLAGS = [
+    *("-std=c11", "-D_GNU_SOURCE", "-Os", "-Wall", "-Wextra", "-Werror"),
+    *("-fstack-protector-strong", "-ffunction-sections", "-fdata-sections", "-Wl,--gc-sections", "-Wl,-z,noexecstack"),
+    *os.environ.get("CFLAGS", "").split(),
+]
+
+
+def fail(sentence: str) -> None:
+    sys.exit(f"pyrunc: {sentence}")
+
+
+def check_tools() -> None:
+    """One sentence instead of a compiler's: what is missing, and the Debian package that has it."""
+    if shutil.which(CC[0]) is None:
+        fail(f"the C compiler {CC[0]} is missing: apt-get install gcc")
+    headers = {
+        "sys/mount.h": "libc6-dev",
+        "linux/mount.h": "linux-libc-dev",
+        "seccomp.h": "libseccomp-dev",
+        "Python.h": f"python3-dev (or the headers of {sys.executable})",
+    }
+    import sysconfig
+
+    include = sysconfig.get_paths()["include"]
+    for header, package in headers.items():
+        command = [*CC, "-E", "-x", "c", f"-I{include}", "-"]
+        if subprocess.run(command, input=f"#include <{header}>\n", capture_output=True, text=True).returncode:
+            fail(f"the header {header} is missing: apt-get install {package}")
+
+
+def compile_program(output: Path, sources: "list[Path]", *flags: str) -> None:
+    output.parent.mkdir(parents=True, exist_ok=True)
+    command = [*CC, *FLAGS, f"-I{output.parent}", f"-I{NSENTER}", "-o", str(output), *map(str, sources), *flags]
+    result = subprocess.run(command, capture_output=True, text=True)
+    if result.returncode:
+        fail(f"{output.name} does not compile:\n{result.stderr}")
+
+
+def build_programs(directory: Path) -> None:
+    """Everything of nsenter/ into ``directory``."""
+    directory.mkdir(parents=True, exist_ok=True)
+    subprocess.run([sys.executable, str(NSENTER / "generate.py"), str(directory / "steps.h")], check=True)
+    helper = [source for source in sorted(NSENTER.glob("*.c")) if source.name not in APART]
+    compile_program(directory / "pyrunc-nsenter", helper, "-static", "-s")
+    compile_program(directory / "pyrunc-nsenter-dynamic", helper, "-DPYRUNC_DYNAMIC", "-ldl", "-s")
+    compile_program(directory / "pyrunc", [NSENTER / "launcher.c"], "-s")
+    if (NSENTER / "probe.c").exists():
+        compile_program(directory / "pyrunc-probe", [NSENTER / "probe.c"], "-ldl", "-s")
+    (directory / "steps.h").unlink()
+
+
+class Build(build_py):
+    """Programs first: they are data of the package, and the launcher is installed as bin/pyrunc."""
+
+    def run(self) -> None:
+        check_tools()
+        build_programs(PROGRAMS)
+        super().run()
+
+
+class Binary(Distribution):
+    """A wheel with programs in it is for one platform."""
+
+    def has_ext_modules(self) -> bool:
+        return True
+
+
+def data_files() -> "list[tuple[str, list[str]]]":
+    """The launcher; for an editable install also where the source is, which the launcher can't ask `site` for."""
+    files = [("bin", ["pyrunc/_bin/pyrunc"])]
+    if "editable_wheel" in sys.argv:
+        note = HERE / "build" / "pyrunc.source"
+        note.parent.mkdir(exist_ok=True)
+        note.write_text(f"{HERE}\n")
+        packages = f"lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
+        files.append((packages, ["build/pyrunc.source"]))
+    return files
+
+
+if __name__ == "__main__":
+    setup(
+        distclass=Binary,
+        cmdclass={"build_py": Build},
+        data_files=data_files(),
+        cffi_modules=[f"pyrunc/ffi/{name}_build.py:ffibuilder" for name in ("seccomp", "sys")],
+    )
