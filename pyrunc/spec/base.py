@@ -1,0 +1,30 @@
+"""What every model of the spec has in common: Go's types, strictly, and null as absent (encoding/json)."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+U16 = Annotated[int, Field(strict=True, ge=0, le=2**16 - 1)]
+U32 = Annotated[int, Field(strict=True, ge=0, le=2**32 - 1)]
+U64 = Annotated[int, Field(strict=True, ge=0, le=2**64 - 1)]
+I32 = Annotated[int, Field(strict=True, ge=-(2**31), le=2**31 - 1)]
+I64 = Annotated[int, Field(strict=True, ge=-(2**63), le=2**63 - 1)]
+
+
+def camel(name: str) -> str:
+    """``additional_gids`` → ``additionalGids``; the JSON names that break the rule have an alias of their own."""
+    first, *rest = name.split("_")
+    return first + "".join(part.capitalize() for part in rest)
+
+
+class Model(BaseModel):
+    """Unknown properties are ignored (runtime-spec config.md "Extensibility")."""
+
+    model_config = ConfigDict(strict=True, extra="ignore", alias_generator=camel, populate_by_name=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_absent(cls, data: Any) -> Any:
+        if isinstance(data, dict):
+            return {key: value for key, value in data.items() if value is not None}
+        return data

@@ -1,0 +1,84 @@
+"""JSON through CPython's own C scanner and encoder, without the ``json`` package (which imports ``re``)."""
+
+import _json
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+class _Context:
+    """What ``_json.make_scanner`` asks of a decoder."""
+
+    strict = True
+    object_hook = None
+    object_pairs_hook = None
+    parse_float = float
+    parse_int = int
+    memo: "dict[str, str]" = {}
+
+    @staticmethod
+    def parse_constant(name: str) -> float:
+        raise ValueError(f"{name} is not JSON")
+
+
+_scan = _json.make_scanner(_Context)
+_WHITE = " \t\n\r"
+
+
+def loads(data: bytes) -> "Any":
+    """``data`` (UTF-8) as Python objects. Raises ValueError with a line and a column."""
+    try:
+        text = data.decode("utf-8-sig" if data[:3] == b"\xef\xbb\xbf" else "utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"not UTF-8 at byte {error.start}") from None
+    begin = len(text) - len(text.lstrip(_WHITE))
+    if begin == len(text):
+        raise ValueError("empty")
+    try:
+        value, end = _scan(text, begin)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    except (StopIteration, ValueError, SystemError):
+        # SystemError: the scanner has no exception to raise as long as the package `json` is not imported.
+        raise ValueError(_reason(text)) from None
+    if text[end:].strip(_WHITE):
+        raise ValueError(_reason(text))
+    return value
+
+
+def _reason(text: str) -> str:
+    """Why ``text`` is not JSON, in the words of the standard library."""
+    import json
+
+    try:
+        json.loads(text, parse_constant=_Context.parse_constant)
+    except json.JSONDecodeError as error:
+        cut = ", cut short" if error.pos >= len(text.rstrip()) else ""
+        return f"not JSON: {error.msg} at line {error.lineno} column {error.colno}{cut}"
+    except ValueError as error:
+        return f"not JSON: {error}"
+    return "not JSON"
+
+
+def _default(value: object) -> object:
+    raise TypeError(f"not for JSON: {value!r}")
+
+
+def dumps(value: "Any", indent: "int | None" = None) -> str:
+    """JSON text on one line; with ``indent`` spaces a level, as Go's MarshalIndent lays it out."""
+    if indent:
+        return _pretty(value, indent, "\n")
+    encode = _json.c_make_encoder if hasattr(_json, "c_make_encoder") else _json.make_encoder
+    encoder = encode({}, _default, _json.encode_basestring_ascii, None, ":", ",", False, False, False)
+    return "".join(encoder(value, 0))
+
+
+def _pretty(value: "Any", indent: int, newline: str) -> str:
+    inner = newline + " " * indent
+    if isinstance(value, dict) and value:
+        items = [f"{dumps(str(key))}: {_pretty(item, indent, inner)}" for key, item in value.items()]
+        return "{" + inner + f",{inner}".join(items) + newline + "}"
+    if isinstance(value, (list, tuple)) and value:
+        return "[" + inner + f",{inner}".join([_pretty(item, indent, inner) for item in value]) + newline + "]"
+    return dumps(value)

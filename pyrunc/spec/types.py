@@ -1,0 +1,29 @@
+"""The models by name, for annotations; at run time their light twins of ``shape.py`` stand in for them."""
+
+from pyrunc.spec.config import Config, Mount, Root
+from pyrunc.spec.linux import Device, IdMapping, IntelRdt, Linux, MemoryPolicy, Namespace, Personality
+from pyrunc.spec.process import Capabilities, ExecCpuAffinity, Hook, Hooks, Process, Scheduler, User
+from pyrunc.spec.resources import Resources
+from pyrunc.spec.seccomp import Seccomp
+
+__all__ = [
+    "Capabilities",
+    "Config",
+    "Device",
+    "ExecCpuAffinity",
+    "Hook",
+    "Hooks",
+    "IdMapping",
+    "IntelRdt",
+    "Linux",
+    "MemoryPolicy",
+    "Mount",
+    "Namespace",
+    "Personality",
+    "Process",
+    "Resources",
+    "Root",
+    "Scheduler",
+    "Seccomp",
+    "User",
+]
