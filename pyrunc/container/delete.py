@@ -1,0 +1,58 @@
+"""`delete`: the end of a container; repeatable after a crash at any moment, for the state goes last."""
+
+from pyrunc.container import hooks, kill
+from pyrunc.container.create import state_parts
+from pyrunc.errors import PyruncError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyrunc.container.container import Container
+    from pyrunc.container.state import State
+
+
+def delete(container: "Container", state: "State", force: bool) -> None:
+    """Raises PyruncError when it still runs and ``force`` is not given."""
+    state.take_lock()
+    try:
+        state.reload()
+        status = container.status
+        if status == "created" or force:
+            # As runc: what never started needs no force, and there is nobody to be asked.
+            _kill(container)
+        elif status not in ("stopped", "creating"):
+            raise PyruncError(f"cannot delete container {container.id} that is not stopped: {status}")
+        destroy(container, state)
+    finally:
+        state.release()
+
+
+def _kill(container: "Container") -> None:
+    if container.state and container._state.data["cgroups"]:
+        cgroups = container.cgroups
+        if cgroups.frozen:
+            cgroups.thaw()
+    kill.kill_everyone(container, kill.SIGKILL)
+
+
+def destroy(container: "Container", state: "State") -> None:
+    """Cgroups, then poststop hooks, then the state. The lock is held."""
+    data = state.data
+    if data["cgroups"]:
+        # A container without a pid namespace leaves its children behind when init ends.
+        container.cgroups.kill_all(kill.SIGKILL)
+        container.cgroups.remove()
+    failure = None
+    if "hooks" in data["config"] and data["pid"]:
+        config = container.config
+        if config.hooks is not None and config.hooks.poststop:
+            head, tail = state_parts(container.id, container.bundle, container.annotations)
+            text = f"{head.replace('STATUS', 'stopped', 1)}0{tail}"
+            try:
+                hooks.run("poststop", config.hooks.poststop, text.encode())
+            except PyruncError as error:
+                failure = error  # logged by the command; the end of a container is not stopped by it
+    state.remove()
+    if failure is not None:
+        from pyrunc import log
+
+        log.warning(str(failure))
