@@ -2,7 +2,8 @@
 
 import posix
 
-from pyrunc.container import process, state as states
+from pyrunc.container import process
+from pyrunc.container import state as states
 from pyrunc.container.actions import actions
 from pyrunc.container.launch import Launch
 from pyrunc.container.state import State

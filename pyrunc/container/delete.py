@@ -27,7 +27,7 @@ def delete(container: "Container", state: "State", force: bool) -> None:
 
 
 def _kill(container: "Container") -> None:
-    if container.state and container._state.data["cgroups"]:
+    if container._state.data["cgroups"]:
         cgroups = container.cgroups
         if cgroups.frozen:
             cgroups.thaw()

@@ -2,7 +2,7 @@
 
 import posix
 import sys
-from _socket import AF_UNIX, SOCK_SEQPACKET, SO_RCVBUF, SOL_SOCKET, socketpair
+from _socket import AF_UNIX, SO_RCVBUF, SOCK_SEQPACKET, SOL_SOCKET, socketpair
 
 from pyrunc.container import helper
 from pyrunc.errors import PyruncError, StepError

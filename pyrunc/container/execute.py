@@ -1,0 +1,156 @@
+"""Another process in a running container."""
+
+import posix
+
+from pyrunc.container import process
+from pyrunc.container.actions import common_actions, verify_placement
+from pyrunc.container.create import write_pid_file
+from pyrunc.container.launch import Launch
+from pyrunc.errors import PyruncError
+from pyrunc.plan import slots
+from pyrunc.plan.settings import Settings
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from pyrunc.cgroup.manager import Cgroups
+    from pyrunc.container.container import Container
+    from pyrunc.container.launch import Action
+    from pyrunc.plan.steps import Step
+    from pyrunc.spec.types import Process
+
+
+class ExecProcess:
+    """A process started by ``Container.exec``; our child until it is waited for."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+
+    def wait(self) -> int:
+        """Its exit status, 128 + n when signal n ended it."""
+        return exit_status(posix.waitpid(self.pid, 0)[1])
+
+
+def exit_status(status: int) -> int:
+    """A shell's view of a wait(2) status."""
+    return 128 + posix.WTERMSIG(status) if posix.WIFSIGNALED(status) else posix.WEXITSTATUS(status)
+
+
+class ExecOptions:
+    """The choices of `exec` that are not in its process; ``console`` and ``libraries`` as in CreateOptions."""
+
+    def __init__(self, **given: "Any") -> None:
+        self.console = -1
+        self.pid_file = ""
+        self.preserve_fds = 0
+        self.extra_env: list[str] = []
+        self.cgroup = ""
+        self.ignore_paused = False
+        self.trace = ""
+        self.libraries: list[int] = []
+        self.preload_at = "exec"
+        self.placement = "hardened"
+        self.preload_timeout = 10.0
+        for name, value in given.items():
+            if not hasattr(self, name):
+                raise TypeError(f"no such option: {name}")
+            setattr(self, name, value)
+
+
+def execute(container: "Container", args: "Sequence[str]", **options: "Any") -> ExecProcess:
+    """``args`` with the rest of the container's own process; options as of ExecOptions."""
+    process_ = container.config.process
+    assert process_ is not None
+    process_.args = list(args)
+    process_.terminal = False
+    return ExecProcess(launch(container, process_, ExecOptions(**options)))
+
+
+def launch(container: "Container", process_: "Process", options: ExecOptions) -> int:
+    """Executes ``process_``; returns its pid. Raises PyruncError or StepError; then no process is left."""
+    status = container.status
+    if status not in ("running", "created", "paused"):
+        raise PyruncError(f"cannot exec in a container that is not running: {container.id} is {status}")
+    if status == "paused" and not options.ignore_paused:
+        raise PyruncError("cannot exec in a paused container (use --ignore-paused to override)")
+    data = container._state.data
+    target = process.pidfd(data["pid"], data["start_time"])
+    if target < 0:
+        raise PyruncError("container not running")
+    settings = _settings(container, options)
+    from pyrunc.plan.compile import compile_exec
+
+    steps = compile_exec(container.config, process_, settings)
+    cgroups = _cgroups(container, options.cgroup)
+    run = Launch(steps, _actions(cgroups, container))
+    opened = {slots.TARGET: target}
+    if options.console >= 0:
+        opened[slots.CONSOLE] = options.console
+    for number, library in enumerate(options.libraries):
+        opened[slots.LIBRARY + number] = library
+    at_exec = [] if options.preload_at == "init" else [slots.LIBRARY + n for n in range(len(options.libraries))]
+    try:
+        run.run(opened, options.preserve_fds, at_exec)
+        if options.pid_file:
+            write_pid_file(options.pid_file, run.pid)
+    except BaseException:
+        run.kill()
+        raise
+    finally:
+        posix.close(target)
+        if options.trace:
+            from pyrunc.plan.explain import write_trace
+
+            write_trace(options.trace, steps, run.times)
+    return run.pid
+
+
+def _settings(container: "Container", options: ExecOptions) -> Settings:
+    settings = Settings(container.id, container.bundle)
+    settings.privileged = posix.geteuid() == 0
+    settings.no_new_keyring = bool(container._state.data["no_new_keyring"])
+    settings.root = f"/proc/{container.pid}/root"
+    settings.trace = bool(options.trace)
+    settings.extra_env = options.extra_env
+    settings.load_in_init = len(options.libraries) if options.preload_at == "init" else 0
+    return settings
+
+
+def _cgroups(container: "Container", below: str) -> "Cgroups | None":
+    """The container's cgroups, or the one ``below`` them (``--cgroup [controllers:]path``)."""
+    from pyrunc.cgroup.manager import Cgroups
+
+    dirs = container._state.data["cgroups"]
+    if not dirs:
+        return None
+    controllers, colon, path = below.rpartition(":")
+    path = path.strip("/")
+    if not path:
+        return Cgroups(dirs)
+    if ".." in path.split("/"):
+        raise PyruncError(f"--cgroup {below}: must lie below the container's cgroup")
+    wanted = set(controllers.split(",")) if colon else set()
+    chosen = {
+        name: f"{directory}/{path}" if not wanted or wanted & set(name.split(",")) else directory
+        for name, directory in dirs.items()
+    }
+    for directory in chosen.values():
+        try:
+            posix.stat(directory)
+        except OSError as error:
+            raise PyruncError(f"--cgroup {below}: {directory}: {(error.strerror or '').lower()}") from None
+    return Cgroups(chosen)
+
+
+def _actions(cgroups: "Cgroups | None", container: "Container") -> "dict[str, Action]":
+    def place(run: Launch, _: "Step") -> None:
+        if cgroups is not None:
+            cgroups.place(run.helper, fallback=container._init)
+
+    def verify(run: Launch, _: "Step") -> None:
+        if cgroups is not None and not cgroups.fell_back:
+            verify_placement(cgroups, run.pid)
+
+    return {**common_actions(), "cgroup-place": place, "cgroup-verify": verify}
