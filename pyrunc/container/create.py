@@ -138,6 +138,16 @@ class Creation:
         if self.options.pid_file:
             write_pid_file(self.options.pid_file, pid)
 
+    def remove(self) -> None:
+        """The end of a foreground `run`: cgroups, poststop hooks, state."""
+        from pyrunc.container.container import Container
+        from pyrunc.errors import NoSuchContainer
+
+        try:
+            Container.load(self.container_id, self.options.root).destroy(force=True)
+        except NoSuchContainer:
+            pass
+
     def _undo(self) -> None:
         """After a failure: the processes are dead, so cgroups can go, and last of all the state."""
         assert self.state is not None

@@ -1,6 +1,7 @@
 """Terminals: the engine's console socket, or our own terminal in the foreground."""
 
 import posix
+import sys
 from _socket import AF_UNIX, CMSG_LEN, SCM_RIGHTS, SOCK_STREAM, SOL_SOCKET, socket, socketpair
 
 from pyrunc.errors import PyruncError
@@ -21,13 +22,22 @@ def connect(path: str) -> int:
     return int(connection.detach())
 
 
+def send_pidfd(path: str, pid: int) -> None:
+    """Sends a pidfd of ``pid`` to the socket at ``path`` (--pidfd-socket)."""
+    descriptor = posix.pidfd_open(pid)
+    try:
+        with socket(fileno=connect(path)) as connection:
+            data = descriptor.to_bytes(4, sys.byteorder)
+            connection.sendmsg([b"pidfd"], [(SOL_SOCKET, SCM_RIGHTS, data)])
+    finally:
+        posix.close(descriptor)
+
+
 def receive(connection: "Any") -> int:
     """The master that the helper sent."""
     _, ancillary, _, _ = connection.recvmsg(4096, CMSG_LEN(4))
     for level, kind, data in ancillary:
         if level == SOL_SOCKET and kind == SCM_RIGHTS:
-            import sys
-
             return int.from_bytes(data[:4], sys.byteorder)
     raise PyruncError("the terminal's master did not arrive")
 

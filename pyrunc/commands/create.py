@@ -1,0 +1,93 @@
+"""`pyrunc create`, and what `run` shares with it."""
+
+import posix
+
+from pyrunc.container.container import absolute
+from pyrunc.container.create import Creation
+from pyrunc.container.options import CreateOptions
+from pyrunc.errors import PyruncError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyrunc.spec.types import Config
+
+
+def cgroup_manager(options: "Any") -> str:
+    """Of the global options: ``cgroupfs``, ``systemd`` or ``disabled``."""
+    return "systemd" if options.systemd_cgroup else str(options.cgroup_manager or "cgroupfs")
+
+
+def prepare(options: "Any") -> "tuple[Config, CreateOptions]":
+    """The config and the choices that the command line asks for. Raises SpecError and PyruncError."""
+    from pyrunc.spec.load import load
+
+    bundle = absolute(options.bundle or ".")
+    file = options.config or "config.json"
+    spec = load(file if file.startswith("/") else f"{bundle}/{file}")
+    chosen = CreateOptions(
+        root=absolute(options.root),
+        bundle=bundle,
+        pid_file=absolute(options.pid_file) if options.pid_file else "",
+        no_pivot=bool(options.no_pivot),
+        no_new_keyring=bool(options.no_new_keyring),
+        trace=options.trace or "",
+        cgroup_manager=cgroup_manager(options),
+    )
+    chosen.preserve_fds, chosen.extra_env = preserved(options.preserve_fds)
+    if options.preload_lib:
+        from pyrunc.hostile import preload
+
+        preload.choose(chosen, options)
+    elif options.placement == "legacy":
+        raise PyruncError("--placement legacy is for --preload-lib only")
+    return spec, chosen
+
+
+def preserved(count: "int | None") -> "tuple[int, list[str]]":
+    """(descriptors from 3 on that the process gets, variables that go with them): --preserve-fds and sd_listen_fds(3)."""
+    total = count or 0
+    listening = posix.environ.get(b"LISTEN_FDS", b"")
+    if (
+        listening.isdigit()
+        and int(listening)
+        and posix.environ.get(b"LISTEN_PID") in (None, str(posix.getpid()).encode())
+    ):
+        total += int(listening)
+        return _checked(total), [f"LISTEN_FDS={int(listening)}", "LISTEN_PID=1"]
+    return _checked(total), []
+
+
+def _checked(total: int) -> int:
+    for descriptor in range(3, 3 + total):
+        try:
+            posix.fstat(descriptor)
+        except OSError:
+            raise PyruncError(f"--preserve-fds {total}: descriptor {descriptor} is not open") from None
+    return total
+
+
+def connect_console(spec: "Config", chosen: CreateOptions, path: "str | None") -> None:
+    """With a terminal and nobody in the foreground, somebody must take its master; without one, nobody can."""
+    terminal = spec.process is not None and spec.process.terminal
+    if terminal and not path:
+        raise PyruncError("process.terminal: cannot allocate tty if pyrunc will detach without setting console socket")
+    if path and not terminal:
+        raise PyruncError("--console-socket: cannot use console socket if pyrunc will not detach or allocate tty")
+    if path:
+        from pyrunc.container.terminal import connect
+
+        chosen.console = connect(path)
+
+
+def run(options: "Any") -> int:
+    """Creates the container; its init waits for `start`."""
+    spec, chosen = prepare(options)
+    connect_console(spec, chosen, options.console_socket)
+    pid = Creation(options.container_id, spec, chosen).make()
+    if options.pidfd_socket:
+        from pyrunc.container.terminal import send_pidfd
+
+        send_pidfd(options.pidfd_socket, pid)
+    return 0

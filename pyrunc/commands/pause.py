@@ -1,0 +1,13 @@
+"""`pyrunc pause`."""
+
+from pyrunc.container.container import Container
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+def run(options: "Any") -> int:
+    """Pauses every process of the container."""
+    Container.load(options.container_id, options.root).pause()
+    return 0

@@ -1,0 +1,53 @@
+"""`pyrunc run`: create and start in one, in the foreground unless detached."""
+
+from pyrunc.commands.create import connect_console, prepare
+from pyrunc.container.create import Creation
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+def run(options: "Any") -> int:
+    """Returns the exit status of the container's process, 0 when detached."""
+    spec, chosen = prepare(options)
+    chosen.run = True
+    if options.detach:
+        connect_console(spec, chosen, options.console_socket)
+        _send_pidfd(options, Creation(options.container_id, spec, chosen).make())
+        return 0
+    from pyrunc.container import foreground
+
+    if not options.no_subreaper:
+        import prctl
+
+        # What a container without a pid namespace leaves behind comes to us, not to the host's init.
+        prctl.set_child_subreaper(1)
+    terminal = None
+    if spec.process is not None and spec.process.terminal:
+        from pyrunc.container.terminal import Foreground
+
+        terminal = Foreground()
+        chosen.console = terminal.console
+    elif options.console_socket:
+        connect_console(spec, chosen, options.console_socket)
+    foreground.block()
+    creation = Creation(options.container_id, spec, chosen)
+    try:
+        pid = creation.make()
+        _send_pidfd(options, pid)
+        if terminal is not None:
+            terminal.begin()
+        return foreground.wait(pid, terminal)
+    finally:
+        if terminal is not None:
+            terminal.end()
+        if not options.keep:
+            creation.remove()
+
+
+def _send_pidfd(options: "Any", pid: int) -> None:
+    if options.pidfd_socket:
+        from pyrunc.container.terminal import send_pidfd
+
+        send_pidfd(options.pidfd_socket, pid)

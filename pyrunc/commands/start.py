@@ -1,0 +1,13 @@
+"""`pyrunc start`."""
+
+from pyrunc.container.container import Container
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+def run(options: "Any") -> int:
+    """Lets the created container's init execute the user's program."""
+    Container.load(options.container_id, options.root).start()
+    return 0
