@@ -1,0 +1,172 @@
+/* The container's mounts: trees of the host, and new filesystems, attached below its root. */
+#include "mounts.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+int set_attributes(int mount, int recursive, uint64_t set, uint64_t clear, uint64_t propagation) {
+    struct mount_attr attributes = {.attr_set = set, .attr_clr = clear, .propagation = propagation};
+    if ((set | clear | propagation) == 0)
+        return 0;
+    return mount_setattr(mount, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0), &attributes, sizeof attributes);
+}
+
+int clone_tree(int descriptor, int recursive) {
+    return open_tree(descriptor, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursive ? AT_RECURSIVE : 0));
+}
+
+int attach_tree(int tree, int target) {
+    return move_mount(tree, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
+}
+
+/* Is `target` one of the files of a procfs that lxcfs emulates, and that runc lets be mounted over? The procfs is
+ * asked for its own files: a name says nothing about where `target` really is (CVE-2019-16884, CVE-2019-19921). */
+static bool is_emulated(int target, int proc) {
+    static const char *const files[] = {
+        "cpuinfo", "diskstats", "meminfo", "stat",    "swaps", "uptime",
+        "loadavg", "slabinfo",  "net/dev", "sys/kernel/ns_last_pid", "sys/crypto/fips_enabled",
+    };
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        OWNED file = resolve_at(proc, files[i], O_PATH, RESOLVE_BENEATH);
+        if (file >= 0 && same_place(file, target))
+            return true;
+    }
+    return false;
+}
+
+int check_target(struct context *context, int target, const char *path, bool procfs) {
+    if (same_place(target, context->root))
+        return refuse_without_errno(context, "%s is the container's root: nothing can be mounted over it", path);
+    OWNED proc = root_open(context, "/proc", O_DIRECTORY);
+    if (proc >= 0 && same_place(target, proc)) {
+        if (procfs)
+            return 0;
+        return refuse_without_errno(context, "%s cannot be mounted because it is not of type proc", path);
+    }
+    /* By name as well: a /proc that is not mounted yet must not get what only its files may be covered with. */
+    if (on_filesystem(target, PROC_SUPER_MAGIC) || strncmp(path, "/proc/", 6) == 0)
+        if (proc < 0 || !is_emulated(target, proc))
+            return refuse_without_errno(context, "%s cannot be mounted because it is inside /proc", path);
+    return 0;
+}
+
+int step_open_tree(struct context *context, const union argument *arguments) {
+    const char *source = arguments[0].text.data;
+    int recursive = arguments[1].number != 0 ? AT_RECURSIVE : 0;
+    int tree = open_tree(AT_FDCWD, source, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (unsigned)recursive);
+    if (tree < 0)
+        return refuse(context, "open %s", source);
+    context->slots[arguments[2].number] = tree;
+    return 0;
+}
+
+int step_tree_propagation(struct context *context, const union argument *arguments) {
+    if (set_attributes(context->slots[arguments[0].number], true, 0, 0, (uint64_t)arguments[1].number) != 0)
+        return refuse(context, "propagation of a tree");
+    return 0;
+}
+
+int step_attach(struct context *context, const union argument *arguments) {
+    OWNED tree = context->slots[arguments[0].number];
+    context->slots[arguments[0].number] = -1;
+    const char *path = arguments[1].text.data;
+    struct stat status;
+    if (fstat(tree, &status) != 0)
+        return refuse(context, "stat what is mounted at %s", path);
+    OWNED target = root_make(context, path, !S_ISDIR(status.st_mode));
+    if (target < 0)
+        return refuse(context, "make the mount point %s", path);
+    if (check_target(context, target, path, on_filesystem(tree, PROC_SUPER_MAGIC)) != 0)
+        return -1;
+    if (set_attributes(tree, false, (uint64_t)arguments[2].number, (uint64_t)arguments[3].number, 0) != 0 ||
+        set_attributes(tree, true, (uint64_t)arguments[4].number, (uint64_t)arguments[5].number, 0) != 0)
+        return refuse(context, "attributes of the mount at %s", path);
+    return attach_tree(tree, target) == 0 ? 0 : refuse(context, "mount at %s", path);
+}
+
+/* The directory that a filesystem is to be mounted at, made if missing. For a tmpfs, `mode` becomes the option that
+ * gives it the mode of the directory it covers, as runc does; otherwise it is left alone. */
+static int open_mountpoint(struct context *context, const char *type, const char *path, char *mode, size_t size) {
+    struct stat status;
+    int target = root_open(context, path, O_DIRECTORY);
+    if (target >= 0 && strcmp(type, "tmpfs") == 0 && fstat(target, &status) == 0)
+        snprintf(mode, size, "mode=%04o", status.st_mode & 07777);
+    if (target < 0 && errno == ENOENT)
+        target = root_make(context, path, false);
+    if (target < 0)
+        return refuse(context, "make the mount point %s", path);
+    /* Where others look for /proc and /sys, not where a link of the image leads them (CVE-2019-19921,
+     * CVE-2023-27561): what masks and read-only paths are put on must be what the user's process sees. */
+    if (strcmp(type, "proc") == 0 || strcmp(type, "sysfs") == 0) {
+        OWNED ordinary = resolve_at(context->root, path, O_PATH | O_DIRECTORY, RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS);
+        if (ordinary < 0 || !same_place(ordinary, target)) {
+            close_owned(&target);
+            return refuse_without_errno(context, "filesystem \"%s\" must be mounted on an ordinary directory, not on %s", type,
+                                        path);
+        }
+    }
+    return target;
+}
+
+int step_mount(struct context *context, const union argument *arguments) {
+    const char *type = arguments[0].text.data, *path = arguments[2].text.data;
+    char mode[16] = "";
+    OWNED target = open_mountpoint(context, type, path, mode, sizeof mode);
+    if (target < 0)
+        return -1;
+    /* With `on_proc` it belongs on a procfs; the root is never covered. */
+    if ((arguments[7].number == 0 || same_place(target, context->root)) && check_target(context, target, path, false) != 0)
+        return -1;
+    struct filesystem filesystem = {.type = type, .target = path};
+    int failed = filesystem_open(context, &filesystem, arguments[1].text.data);
+    OWNED configured = filesystem.descriptor;
+    if (failed || (mode[0] != '\0' && filesystem_option(context, &filesystem, mode) != 0) ||
+        filesystem_options(context, &filesystem, &arguments[3].list, (uint64_t)arguments[6].number) != 0)
+        return -1;
+    OWNED mount = filesystem_mount(context, &filesystem, (uint64_t)arguments[4].number);
+    if (mount < 0)
+        return -1;
+    return attach_tree(mount, target) == 0 ? 0 : refuse(context, "mount %s at %s", type, path);
+}
+
+/* mount(2) takes a page of options, where fsconfig(2) takes 255 bytes of each. It can be given no descriptor, but "."
+ * is one: the working directory is what was opened, not a name that is looked up again. */
+int step_mount_legacy(struct context *context, const union argument *arguments) {
+    const char *type = arguments[0].text.data, *path = arguments[2].text.data;
+    OWNED before = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    OWNED target = open_mountpoint(context, type, path, NULL, 0);
+    if (target < 0 || check_target(context, target, path, false) != 0)
+        return -1;
+    if (before < 0 || fchdir(target) != 0)
+        return refuse(context, "enter %s", path);
+    int result = mount(arguments[1].text.data, ".", type, (unsigned long)arguments[3].number, arguments[4].text.data);
+    int saved = errno;
+    if (fchdir(before) != 0)
+        return refuse(context, "leave %s", path);
+    errno = saved;
+    return result == 0 ? 0 : refuse(context, "mount %s at %s", type, path);
+}
+
+int step_mount_attributes(struct context *context, const union argument *arguments) {
+    const char *path = arguments[0].text.data;
+    OWNED mount = root_open(context, path, 0);
+    if (mount < 0 || set_attributes(mount, arguments[3].number != 0, (uint64_t)arguments[1].number,
+                                    (uint64_t)arguments[2].number, 0) != 0)
+        return refuse(context, "change the mount at %s", path);
+    return 0;
+}
+
+int step_mount_propagation(struct context *context, const union argument *arguments) {
+    const char *path = arguments[0].text.data;
+    uint64_t flags = (uint64_t)arguments[1].number;
+    OWNED mount = root_open(context, path, 0);
+    if (mount < 0 || set_attributes(mount, (flags & MS_REC) != 0, 0, 0, flags & ~(uint64_t)MS_REC) != 0)
+        return refuse(context, "propagation of the mount at %s", path);
+    return 0;
+}

@@ -1,0 +1,179 @@
+/* Paths inside the container's root. Whoever made the image, or shares its files while we work, decides what lies
+ * there: the kernel keeps every look-up inside the root, and what is made is looked up again (CVE-2021-30465,
+ * CVE-2024-45310). */
+#include "mounts.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/magic.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+enum {
+    ATTEMPTS = 128, /* against a name that somebody keeps changing */
+    LINKS = 40,     /* as many symbolic links as the kernel itself follows */
+    PROC_ROOT = 1,  /* inode of the root of every procfs (PROC_ROOT_INO, linux/proc_fs.h) */
+};
+
+void close_owned(const int *descriptor) {
+    int saved = errno;
+    if (*descriptor >= 0)
+        close(*descriptor);
+    errno = saved;
+}
+
+int resolve_at(int directory, const char *path, uint64_t flags, uint64_t resolve) {
+    struct open_how how = {.flags = flags | O_CLOEXEC, .resolve = resolve | RESOLVE_NO_MAGICLINKS};
+    int descriptor, attempts = 0;
+    do /* EAGAIN: somewhere on the system something was renamed or mounted while ".." was looked up */
+        descriptor = (int)syscall(SYS_openat2, directory, path, &how, sizeof how);
+    while (descriptor < 0 && (errno == EAGAIN || errno == EINTR) && ++attempts < ATTEMPTS);
+    return descriptor;
+}
+
+int root_open(struct context *context, const char *path, uint64_t flags) {
+    if (context->root < 0) /* no step `root`: we have joined a container, or only change the root */
+        context->root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return resolve_at(context->root, path, flags | O_PATH, RESOLVE_IN_ROOT);
+}
+
+static int make_name(int parent, const char *name, bool file) {
+    /* Not the caller's umask: what is made for the container is the same whoever starts it. */
+    mode_t mask = umask(0);
+    int made = -1;
+    if (!file)
+        made = mkdirat(parent, name, 0755);
+    else {
+        OWNED descriptor = openat(parent, name, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, 0644);
+        made = descriptor < 0 ? -1 : 0;
+    }
+    umask(mask);
+    return made;
+}
+
+/* path[begin..end) exists and yet can't be opened, so it is a link to nowhere: puts where it leads in its place.
+ * 0 also when it is none (any more); -1 with errno. */
+static int expand_link(int parent, char *path, size_t begin, size_t end) {
+    char name[NAME_MAX + 1], link[PATH_MAX], expanded[PATH_MAX];
+    snprintf(name, sizeof name, "%.*s", (int)(end - begin), path + begin);
+    ssize_t length = readlinkat(parent, name, link, sizeof link - 1);
+    if (length < 0)
+        return errno == EINVAL || errno == ENOENT ? 0 : -1;
+    link[length] = '\0';
+    /* What stands before it is looked up by the kernel, links and all, so a relative link may be put behind it. */
+    int printed = snprintf(expanded, sizeof expanded, "%.*s%s%s", link[0] == '/' ? 0 : (int)begin, path, link, path + end);
+    if (printed < 0 || (size_t)printed >= sizeof expanded) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    memcpy(path, expanded, (size_t)printed + 1);
+    return 0;
+}
+
+/* Makes the first name of `path` that is missing. 1: the whole path was there; 0: something was made or has
+ * changed, look again; -1 with errno. */
+static int make_first_missing(struct context *context, char *path, bool file) {
+    int result = 1;
+    for (size_t begin = strspn(path, "/"); path[begin] != '\0';) {
+        size_t end = begin + strcspn(path + begin, "/"), next = end + strspn(path + end, "/");
+        char after = path[end], before = path[begin];
+        bool last = path[next] == '\0';
+        path[end] = '\0';
+        OWNED found = root_open(context, path, 0);
+        if (found < 0 && errno == ENOENT) {
+            path[begin] = '\0';
+            OWNED parent = root_open(context, begin > 0 ? path : "/", O_DIRECTORY);
+            path[begin] = before;
+            result = parent < 0 ? -1 : make_name(parent, path + begin, file && last);
+            path[end] = after;
+            return result < 0 && errno == EEXIST ? expand_link(parent, path, begin, end) : result;
+        }
+        path[end] = after;
+        if (found < 0)
+            return -1;
+        begin = next;
+    }
+    return result;
+}
+
+int root_make(struct context *context, const char *path, bool file) {
+    int found = root_open(context, path, 0);
+    if (found >= 0 || errno != ENOENT)
+        return found;
+    char missing[PATH_MAX];
+    if (strlen(path) >= sizeof missing) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    strcpy(missing, path);
+    for (int attempts = 0; attempts < ATTEMPTS + LINKS; attempts++) {
+        int result = make_first_missing(context, missing, file);
+        if (result < 0)
+            return -1;
+        if (result > 0 && ((found = root_open(context, missing, 0)) >= 0 || errno != ENOENT))
+            return found;
+    }
+    errno = ELOOP;
+    return -1;
+}
+
+int root_parent(struct context *context, const char *path, const char **name) {
+    const char *slash = strrchr(path, '/');
+    char parent[PATH_MAX];
+    *name = slash != NULL ? slash + 1 : path;
+    size_t length = (size_t)(*name - path);
+    if (**name == '\0' || strcmp(*name, ".") == 0 || strcmp(*name, "..") == 0 || length >= sizeof parent) {
+        errno = length >= sizeof parent ? ENAMETOOLONG : EISDIR;
+        return -1;
+    }
+    snprintf(parent, sizeof parent, "%.*s", (int)length, path);
+    return root_make(context, length > 0 ? parent : "/", false);
+}
+
+bool same_place(int one, int other) {
+    struct statx a, b;
+    return statx(one, "", AT_EMPTY_PATH, STATX_INO | STATX_MNT_ID, &a) == 0 &&
+           statx(other, "", AT_EMPTY_PATH, STATX_INO | STATX_MNT_ID, &b) == 0 && a.stx_ino == b.stx_ino &&
+           a.stx_mnt_id == b.stx_mnt_id && a.stx_dev_major == b.stx_dev_major && a.stx_dev_minor == b.stx_dev_minor;
+}
+
+bool on_filesystem(int descriptor, long magic) {
+    struct statfs status;
+    return fstatfs(descriptor, &status) == 0 && (long)status.f_type == magic;
+}
+
+bool is_device(int descriptor, unsigned major, unsigned minor) {
+    struct stat status;
+    return fstat(descriptor, &status) == 0 && S_ISCHR(status.st_mode) && status.st_rdev == makedev(major, minor);
+}
+
+/* What is mounted at /proc, if it is the root of a procfs and not something that only looks like it. */
+static int mounted_proc(void) {
+    int proc = open("/proc", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    struct stat status;
+    if (proc >= 0 && on_filesystem(proc, PROC_SUPER_MAGIC) && fstat(proc, &status) == 0 && status.st_ino == PROC_ROOT)
+        return proc;
+    close_owned(&proc);
+    errno = ENODEV;
+    return -1;
+}
+
+int own_proc(struct context *context) {
+    if (context->proc >= 0)
+        return context->proc;
+    enum { ATTRIBUTES = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC };
+    OWNED filesystem = fsopen("proc", FSOPEN_CLOEXEC);
+    if (filesystem >= 0 && fsconfig(filesystem, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
+        context->proc = fsmount(filesystem, FSMOUNT_CLOEXEC, ATTRIBUTES);
+    /* Denied without CAP_SYS_ADMIN, and in a user namespace that sees no whole procfs. */
+    if (context->proc < 0)
+        context->proc = mounted_proc();
+    return context->proc >= 0 ? context->proc : refuse(context, "open a procfs");
+}

@@ -1,0 +1,201 @@
+/* The container's root: attached in its own mount namespace, and made the root of everything. */
+#include "mounts.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static int propagate(struct context *context, uint64_t flags) {
+    if (mount(NULL, "/", NULL, (unsigned long)flags, NULL) != 0)
+        return refuse(context, "propagation of /");
+    return 0;
+}
+
+int step_propagation(struct context *context, const union argument *arguments) {
+    return propagate(context, (uint64_t)arguments[0].number);
+}
+
+int step_root_propagation(struct context *context, const union argument *arguments) {
+    return propagate(context, (uint64_t)arguments[0].number);
+}
+
+/* A directory of the host that is to be a root. The last name may be no link: what the caller calls the container's
+ * root has to be it. */
+static int open_root(struct context *context, const char *path) {
+    char plain[PATH_MAX]; /* behind a trailing slash the kernel would follow a link */
+    struct stat status;
+    size_t length = strlen(path);
+    while (length > 1 && path[length - 1] == '/')
+        length--;
+    snprintf(plain, sizeof plain, "%.*s", (int)length, path);
+    int root = open(plain, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (root < 0 || fstat(root, &status) != 0)
+        return refuse(context, "%s", path);
+    if (S_ISDIR(status.st_mode))
+        return root;
+    close(root);
+    return refuse_without_errno(context, "%s is %s", path, S_ISLNK(status.st_mode) ? "a symbolic link" : "not a directory");
+}
+
+int step_parent_private(struct context *context, const union argument *arguments) {
+    const char *path = arguments[0].text.data;
+    int place = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    struct statx status;
+    /* Up to the root of the mount: it must not be shared for pivot_root(2), nor show our mounts to the host. */
+    while (place >= 0 && statx(place, "", AT_EMPTY_PATH, STATX_INO, &status) == 0 &&
+           (status.stx_attributes & STATX_ATTR_MOUNT_ROOT) == 0) {
+        OWNED below = place;
+        place = openat(below, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (place >= 0 && same_place(place, below)) /* "/" of a chroot, which has no mount of its own to change */
+            break;
+    }
+    OWNED top = place;
+    if (top < 0 || set_attributes(top, false, 0, 0, MS_PRIVATE) != 0)
+        return refuse(context, "make the mount of %s private", path);
+    return 0;
+}
+
+int step_root(struct context *context, const union argument *arguments) {
+    const char *path = arguments[0].text.data;
+    int tree = context->slots[arguments[1].number];
+    OWNED target = open_root(context, path);
+    if (target < 0)
+        return -1;
+    /* Never in the host's peer group: pivot_root(2) refuses that, and our mounts would appear on the host. */
+    if (set_attributes(tree, false, 0, 0, MS_PRIVATE) != 0 || attach_tree(tree, target) != 0)
+        return refuse(context, "mount %s as the container's root", path);
+    context->slots[arguments[1].number] = -1;
+    context->root = tree;
+    return 0;
+}
+
+int step_pivot(struct context *context, const union argument *arguments) {
+    (void)arguments;
+    OWNED old = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (old < 0 || fchdir(context->root) != 0)
+        return refuse(context, "enter the container's root");
+    /* The old root comes to lie over the new one, so no directory is needed to put it in (pivot_root(2), NOTES). */
+    if (syscall(SYS_pivot_root, ".", ".") != 0)
+        return refuse(context, "pivot_root");
+    /* Slave, not private: our unmount must not reach the host, and one of the host's must reach us until then. */
+    if (fchdir(old) != 0 || mount(NULL, ".", NULL, MS_SLAVE | MS_REC, NULL) != 0)
+        return refuse(context, "make the old root a slave");
+    if (umount2(".", MNT_DETACH) != 0)
+        return refuse(context, "unmount the old root");
+    return chdir("/") == 0 ? 0 : refuse(context, "chdir /");
+}
+
+/* `\040` and the like of mountinfo, in place (proc_pid_mountinfo(5)). */
+static void unescape(char *text) {
+    char *to = text;
+    for (const char *from = text; *from != '\0'; to++) {
+        bool octal = from[0] == '\\' && from[1] >= '0' && from[1] <= '3' && from[2] != '\0' && from[3] != '\0';
+        *to = octal ? (char)((from[1] - '0') << 6 | (from[2] - '0') << 3 | (from[3] - '0')) : *from;
+        from += octal ? 4 : 1;
+    }
+    *to = '\0';
+}
+
+/* The whole of a file of procfs, malloc'ed; NULL with errno. */
+static char *read_whole(int descriptor) {
+    size_t size = 0, room = 8192;
+    char *text = malloc(room);
+    for (ssize_t got = 1; text != NULL && got > 0; size += (size_t)got) {
+        if (room - size < 4096) {
+            char *larger = realloc(text, room *= 2);
+            if (larger == NULL)
+                break;
+            text = larger;
+        }
+        got = read(descriptor, text + size, room - size - 1);
+        if (got < 0)
+            break;
+    }
+    if (text != NULL)
+        text[size] = '\0';
+    return text;
+}
+
+/* If the mountinfo line is of a whole procfs or sysfs outside of the container's root: its mount point, else NULL. */
+static const char *visible_elsewhere(char *line, const char *root) {
+    char *fields[5], *rest = line, *type = strstr(line, " - ");
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+        if ((fields[i] = strsep(&rest, " ")) == NULL)
+            return NULL;
+    if (type == NULL || strcmp(fields[3], "/") != 0 || (strncmp(type, " - proc ", 8) != 0 && strncmp(type, " - sysfs ", 9) != 0))
+        return NULL;
+    unescape(fields[4]);
+    size_t length = strlen(root);
+    bool inside = strncmp(fields[4], root, length) == 0 && (fields[4][length] == '/' || fields[4][length] == '\0');
+    return inside ? NULL : fields[4];
+}
+
+static int hide(const char *path) {
+    if (mount(NULL, path, NULL, MS_SLAVE | MS_REC, NULL) != 0)
+        return errno == ENOENT ? 0 : -1; /* gone with what it was mounted on */
+    if (umount2(path, MNT_DETACH) == 0)
+        return 0;
+    /* In a user namespace what came from the host is locked: then it is covered. */
+    return errno == EINVAL || errno == EPERM ? mount("tmpfs", path, "tmpfs", 0, NULL) : -1;
+}
+
+/* chroot leaves the host's mounts in the namespace, and a whole procfs among them lets a user namespace made in the
+ * container mount another without our masks (mount_too_revealing in the kernel): none may stay. */
+static int hide_proc_and_sys(struct context *context) {
+    char link[32], root[PATH_MAX];
+    int proc = own_proc(context);
+    if (proc < 0)
+        return -1;
+    snprintf(link, sizeof link, "self/fd/%d", context->root);
+    ssize_t length = readlinkat(proc, link, root, sizeof root - 1);
+    OWNED file = openat(proc, "self/mountinfo", O_RDONLY | O_CLOEXEC);
+    char *mounts = length < 0 || file < 0 ? NULL : read_whole(file), *rest = mounts;
+    if (mounts == NULL)
+        return refuse(context, "read the mounts of the namespace");
+    root[length] = '\0';
+    int result = 0;
+    for (char *line; result == 0 && (line = strsep(&rest, "\n")) != NULL;) {
+        const char *path = visible_elsewhere(line, root);
+        if (path != NULL && hide(path) != 0)
+            result = refuse(context, "hide %s of the host", path);
+    }
+    free(mounts);
+    return result;
+}
+
+static int change_root(struct context *context, int root) {
+    if (fchdir(root) != 0 || chroot(".") != 0 || chdir("/") != 0)
+        return refuse(context, "chroot");
+    return 0;
+}
+
+int step_move_root(struct context *context, const union argument *arguments) {
+    (void)arguments;
+    if (hide_proc_and_sys(context) != 0)
+        return -1;
+    if (move_mount(context->root, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) != 0)
+        return refuse(context, "move the container's root to /");
+    return change_root(context, context->root);
+}
+
+int step_chroot(struct context *context, const union argument *arguments) {
+    int root = open_root(context, arguments[0].text.data);
+    if (root < 0)
+        return -1;
+    close_owned(&context->root);
+    context->root = root;
+    return change_root(context, root);
+}
+
+int step_root_read_only(struct context *context, const union argument *arguments) {
+    (void)arguments;
+    if (set_attributes(context->root, false, MOUNT_ATTR_RDONLY, 0, 0) != 0)
+        return refuse(context, "make the root read-only");
+    return 0;
+}
