@@ -25,11 +25,11 @@ def write(path: str, text: str) -> None:
 
 def actions(creation: "Creation") -> "dict[str, Action]":
     """The runtime's steps of creating a container."""
-    from pyrunc.cgroup.manager import Cgroups
-
     settings = creation.settings
 
     def cgroup_create(_: "Launch", step: "Step") -> None:
+        from pyrunc.cgroup.manager import Cgroups
+
         creation.cgroups = Cgroups(settings.cgroups)
         creation.cgroups.create()
         # All limits at once: the manager words a refused one with its own place in config.json.
