@@ -79,10 +79,14 @@ int step_attach(struct context *context, const union argument *arguments) {
     struct stat status;
     if (fstat(tree, &status) != 0)
         return refuse(context, "stat what is mounted at %s", path);
-    OWNED target = root_make(context, path, !S_ISDIR(status.st_mode));
-    if (target < 0)
+    bool directory = S_ISDIR(status.st_mode);
+    OWNED target = root_make(context, path, !directory);
+    if (target < 0 || fstat(target, &status) != 0)
         return refuse(context, "make the mount point %s", path);
-    if (check_target(context, target, path, on_filesystem(tree, PROC_SUPER_MAGIC)) != 0)
+    errno = ENOTDIR; /* of move_mount(2) it would be an "invalid argument" */
+    if (directory != S_ISDIR(status.st_mode))
+        return refuse(context, "mount a %s over a %s at %s", directory ? "directory" : "file", directory ? "file" : "directory", path);
+    if (check_target(context, target, path, is_proc_root(tree)) != 0)
         return -1;
     if (set_attributes(tree, false, (uint64_t)arguments[2].number, (uint64_t)arguments[3].number, 0) != 0 ||
         set_attributes(tree, true, (uint64_t)arguments[4].number, (uint64_t)arguments[5].number, 0) != 0)

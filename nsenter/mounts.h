@@ -18,6 +18,8 @@ int root_parent(struct context *context, const char *path, const char **name);
 /* Are both descriptors of one inode on one mount? */
 bool same_place(int one, int other);
 bool on_filesystem(int descriptor, long magic);
+/* Is it a whole procfs, and not a directory of one? */
+bool is_proc_root(int descriptor);
 /* Is it the character device of these numbers? */
 bool is_device(int descriptor, unsigned major, unsigned minor);
 

@@ -154,11 +154,15 @@ bool is_device(int descriptor, unsigned major, unsigned minor) {
     return fstat(descriptor, &status) == 0 && S_ISCHR(status.st_mode) && status.st_rdev == makedev(major, minor);
 }
 
-/* What is mounted at /proc, if it is the root of a procfs and not something that only looks like it. */
+bool is_proc_root(int descriptor) {
+    struct stat status;
+    return on_filesystem(descriptor, PROC_SUPER_MAGIC) && fstat(descriptor, &status) == 0 && status.st_ino == PROC_ROOT;
+}
+
+/* What is mounted at /proc, if it is a procfs and not something that only looks like it. */
 static int mounted_proc(void) {
     int proc = open("/proc", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    struct stat status;
-    if (proc >= 0 && on_filesystem(proc, PROC_SUPER_MAGIC) && fstat(proc, &status) == 0 && status.st_ino == PROC_ROOT)
+    if (proc >= 0 && is_proc_root(proc))
         return proc;
     close_owned(&proc);
     errno = ENODEV;
