@@ -48,6 +48,7 @@ class Creation:
 
     def _cgroups(self, settings: Settings) -> None:
         from pyrunc.cgroup import host, paths
+        from pyrunc.cgroup.devices import rules as device_rules
         from pyrunc.cgroup.limits import limits
 
         found = host.discover()
@@ -55,6 +56,12 @@ class Creation:
         settings.host = found
         settings.cgroups = paths.resolve(found, self.spec.linux.cgroups_path, self.container_id, systemd)
         settings.limits = limits(found, self.spec.linux.resources)
+        settings.devices = device_rules(self.spec.linux.resources)
+        if not settings.privileged:
+            # Device rules take privileges that no delegation gives; what isn't asked for is left out where it isn't ours.
+            settings.devices = None
+            if not self.spec.linux.cgroups_path and not settings.limits:
+                settings.cgroups = paths.writable(settings.cgroups)
 
     def steps(self) -> "list[Step]":
         """The plan."""

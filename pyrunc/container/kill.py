@@ -34,12 +34,12 @@ def kill_everyone(container: "Container", number: int) -> None:
     data = container._state.data
     if number != SIGKILL:
         for pid in members(container):
-            _send(pid, number)
+            send_to(pid, number)
         return
     for _ in range(ROUNDS):
         found = members(container)
         for pid in found:
-            _send(pid, SIGKILL)
+            send_to(pid, SIGKILL)
         if data["cgroups"]:
             container.cgroups.kill_all(SIGKILL)
         if not found:
@@ -78,7 +78,8 @@ def _of_namespace(init: int) -> "set[int]":
     return found
 
 
-def _send(pid: int, number: int) -> None:
+def send_to(pid: int, number: int) -> None:
+    """Sends a signal to ``pid`` as it is now; one that has gone is fine."""
     try:
         descriptor = posix.pidfd_open(pid)
     except OSError:

@@ -54,7 +54,9 @@ def _cgroups(spec: "Config", settings: "Settings") -> "list[Step]":
         steps.append(Step("cgroup-create", "linux.cgroupsPath"))
         steps += [Step("cgroup-limit", w.where, w.hierarchy, w.file, w.value) for w in settings.limits]
         if settings.devices is not None:
-            steps.append(Step("cgroup-devices", "linux.resources.devices", settings.devices))
+            from pyrunc.cgroup.devices import describe
+
+            steps.append(Step("cgroup-devices", "linux.resources.devices", describe(settings.devices)))
         steps.append(Step("cgroup-place", "linux.cgroupsPath"))
     if spec.process is not None and spec.process.oom_score_adj is not None:
         steps.append(Step("oom-score-adj", "process.oomScoreAdj", spec.process.oom_score_adj))

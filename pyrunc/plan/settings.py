@@ -2,6 +2,7 @@
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pyrunc.cgroup.devices import Rules
     from pyrunc.cgroup.host import Host
     from pyrunc.cgroup.limits import Write
 
@@ -42,7 +43,7 @@ class Settings:
         self.cgroups: dict[str, str] = {}
         self.limits: list[Write] = []
         self.host: Host | None = None
-        self.devices: list[str] | None = None
+        self.devices: Rules | None = None
         self.extra_env: list[str] = []
         self.root = ""
         self.state_head = self.state_tail = ""

@@ -1,0 +1,109 @@
+"""Device rules: the spec's ordered list, brought into the form that both kernels take, with the same meaning.
+
+A v1 devices cgroup is either "all but" or "none but" a set of exceptions; the emulation below (after the kernel's own
+security/device_cgroup.c) says which. v2's eBPF program is made from the same result (``ebpf.py``).
+"""
+
+from pyrunc.errors import SpecError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pyrunc.spec.types import Resources
+
+    Key = tuple[str, int, int]
+
+ANY = -1
+PLACE = "linux.resources.devices"
+
+DEFAULT: "tuple[tuple[str, int, int, str], ...]" = (
+    # Making nodes is harmless: opening them is what the rules are about.
+    ("c", ANY, ANY, "m"),
+    ("b", ANY, ANY, "m"),
+    ("c", 1, 3, "rwm"),  # null
+    ("c", 1, 5, "rwm"),  # zero
+    ("c", 1, 7, "rwm"),  # full
+    ("c", 1, 8, "rwm"),  # random
+    ("c", 1, 9, "rwm"),  # urandom
+    ("c", 5, 0, "rwm"),  # tty
+    ("c", 5, 2, "rwm"),  # ptmx
+    ("c", 136, ANY, "rwm"),  # pts/*
+)
+"""Allowed behind the config's own rules, as runc does: what "Default Devices" and a terminal need."""
+
+
+class Rules:
+    """``allow_all`` with exceptions that are denied, or nothing but exceptions that are allowed."""
+
+    __slots__ = ("allow_all", "exceptions")
+
+    def __init__(self) -> None:
+        self.allow_all = False
+        self.exceptions: dict[Key, str] = {}
+
+    def apply(self, allow: bool, kind: str, major: int, minor: int, access: str, where: str) -> None:
+        """One more rule behind those so far."""
+        if kind in ("a", ""):
+            self.allow_all = allow
+            self.exceptions.clear()
+            return
+        key = ("c" if kind == "u" else kind, major, minor)
+        if allow != self.allow_all:
+            held = self.exceptions.get(key, "")
+            self.exceptions[key] = "".join(letter for letter in "rwm" if letter in held + access)
+        else:
+            self._take_back(key, access, where)
+
+    def _take_back(self, key: "Key", access: str, where: str) -> None:
+        """Less of an exception; the kernel knows no exception of an exception."""
+        for other, held in list(self.exceptions.items()):
+            if other == key:
+                left = "".join(letter for letter in held if letter not in access)
+                if left:
+                    self.exceptions[key] = left
+                else:
+                    del self.exceptions[key]
+            elif _covers(other, key) and set(held) & set(access):
+                raise SpecError(where, "makes a hole in an earlier, wider rule, which the kernel cannot")
+            elif _covers(key, other):
+                left = "".join(letter for letter in held if letter not in access)
+                if left:
+                    self.exceptions[other] = left
+                else:
+                    del self.exceptions[other]
+
+
+def _covers(wide: "Key", narrow: "Key") -> bool:
+    return wide[0] == narrow[0] and all(w in (ANY, n) for w, n in zip(wide[1:], narrow[1:], strict=True))
+
+
+def rules(resources: "Resources | None") -> Rules:
+    """What the config's rules and the defaults come to. Nothing is allowed to begin with."""
+    result = Rules()
+    for index, rule in enumerate(resources.devices if resources is not None else ()):
+        major = ANY if rule.major is None else rule.major
+        minor = ANY if rule.minor is None else rule.minor
+        result.apply(rule.allow, rule.type, major, minor, rule.access or "rwm", f"{PLACE}[{index}]")
+    for kind, major, minor, access in DEFAULT:
+        result.apply(True, kind, major, minor, access, PLACE)
+    return result
+
+
+def legacy(wanted: Rules) -> "list[tuple[str, str]]":
+    """[(file, value)] that bring a new v1 cgroup from its parent's rules to ``wanted``."""
+    first, then = ("devices.allow", "devices.deny") if wanted.allow_all else ("devices.deny", "devices.allow")
+    return [(first, "a")] + [(then, line) for line in lines(wanted)]
+
+
+def lines(wanted: Rules) -> "list[str]":
+    """The exceptions as the kernel writes them: ``c 1:3 rwm``."""
+    return [
+        f"{kind} {'*' if major == ANY else major}:{'*' if minor == ANY else minor} {access}"
+        for (kind, major, minor), access in wanted.exceptions.items()
+    ]
+
+
+def describe(wanted: Rules) -> "Sequence[str]":
+    """For the plan: what stands in it must be what is done."""
+    return [("allow" if wanted.allow_all else "deny") + " a", *lines(wanted)]

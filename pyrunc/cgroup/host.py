@@ -1,0 +1,114 @@
+"""Which cgroup hierarchies this host has, and where we are in each (cgroups(7), proc(5) mountinfo)."""
+
+from pyrunc.container.process import read
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+UNIFIED = ""
+"""Name of the v2 hierarchy, as in /proc/PID/cgroup."""
+
+
+class Hierarchy:
+    """One mounted hierarchy. ``name`` is the middle field of /proc/PID/cgroup: ``memory``, ``cpu,cpuacct``,
+    ``name=systemd``, "" for v2. ``own``: our cgroup, from ``mountpoint``."""
+
+    __slots__ = ("controllers", "mountpoint", "name", "own", "root", "version")
+
+    def __init__(self, name: str, version: int, mountpoint: str, root: str, own: str) -> None:
+        self.name = name
+        self.version = version
+        self.mountpoint = mountpoint
+        self.root = root
+        self.own = own
+        self.controllers: list[str] = [] if name.startswith("name=") else name.split(",")
+
+    def has(self, file: str, directory: str = "") -> bool:
+        """Whether cgroups of this hierarchy have ``file``."""
+        import posix
+
+        try:
+            posix.stat(f"{self.mountpoint}{directory}/{file}")
+            return True
+        except OSError:
+            return False
+
+
+class Host:
+    """All hierarchies, v1 first, in the order of their mounts."""
+
+    __slots__ = ("hierarchies",)
+
+    def __init__(self, hierarchies: "list[Hierarchy]") -> None:
+        self.hierarchies = hierarchies
+
+    def of(self, controller: str) -> "Hierarchy | None":
+        """The hierarchy that holds ``controller``, or None."""
+        return next((h for h in self.hierarchies if controller in h.controllers), None)
+
+    @property
+    def unified(self) -> "Hierarchy | None":
+        """The v2 hierarchy, alone or beside v1."""
+        return next((h for h in self.hierarchies if h.version == 2), None)
+
+    @property
+    def mode(self) -> str:
+        """``legacy`` (v1 only), ``hybrid`` or ``unified``."""
+        versions = {h.version for h in self.hierarchies}
+        return "hybrid" if len(versions) == 2 else "unified" if versions == {2} else "legacy"
+
+
+def discover() -> Host:
+    """Reads /proc/self/mountinfo and /proc/self/cgroup. A hierarchy that is mounted twice counts once."""
+    own = paths_of("self")
+    found: dict[str, Hierarchy] = {}
+    for root, mountpoint, kind, options in _mounts():
+        name = UNIFIED if kind == "cgroup2" else _name(options, own)
+        if name is None or name in found or name not in own:
+            continue
+        path = own[name]
+        # Inside of a container our path is told from the host's root, while the mount begins further down.
+        if root != "/" and (path == root or path.startswith(f"{root}/")):
+            path = path[len(root) :] or "/"
+        found[name] = Hierarchy(name, 2 if kind == "cgroup2" else 1, mountpoint, root, path.rstrip("/"))
+    if UNIFIED in found:
+        unified = found[UNIFIED]
+        text = read(f"{unified.mountpoint}/cgroup.controllers").decode()
+        unified.controllers = text.split()
+    return Host(sorted(found.values(), key=lambda h: h.version))
+
+
+def paths_of(pid: "int | str") -> "dict[str, str]":
+    """{hierarchy name: path} of /proc/PID/cgroup."""
+    paths = {}
+    for line in read(f"/proc/{pid}/cgroup").decode("utf-8", "surrogateescape").splitlines():
+        _, name, path = line.split(":", 2)
+        paths[name] = path
+    return paths
+
+
+def _mounts() -> "Iterator[tuple[str, str, str, str]]":
+    """(root, mount point, type, superblock options) of every cgroup mount."""
+    for line in read("/proc/self/mountinfo").decode("utf-8", "surrogateescape").splitlines():
+        if " - cgroup" not in line:
+            continue
+        mount, _, filesystem = line.partition(" - ")
+        fields, (kind, _, options) = mount.split(), filesystem.split(" ", 2)
+        yield _plain(fields[3]), _plain(fields[4]), kind, options
+
+
+def _plain(path: str) -> str:
+    """mountinfo writes space, tab, newline and backslash in octal."""
+    for octal, character in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
+        path = path.replace(octal, character)
+    return path
+
+
+def _name(options: str, own: "dict[str, str]") -> "str | None":
+    """The hierarchy of a v1 mount: the one of ours whose controllers (or name) are among its options."""
+    given = set(options.split(","))
+    for name in own:
+        if name and set(name.split(",")) <= given:
+            return name
+    return None

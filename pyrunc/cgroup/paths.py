@@ -1,0 +1,62 @@
+"""Where a container's cgroups are: runc's rules for ``linux.cgroupsPath``."""
+
+import posix
+
+from pyrunc.cgroup.host import UNIFIED
+from pyrunc.errors import SpecError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyrunc.cgroup.host import Host
+
+
+def clean(path: str) -> str:
+    """``path`` as if ``/`` were the top: no ``..`` leads out of it."""
+    parts: list[str] = []
+    for part in path.split("/"):
+        if part == "..":
+            del parts[-1:]
+        elif part not in ("", "."):
+            parts.append(part)
+    return "/".join(parts)
+
+
+def resolve(host: "Host", cgroups_path: str, container_id: str, systemd: bool = False) -> "dict[str, str]":
+    """{hierarchy name: absolute directory}.
+
+    Absolute: from the hierarchy's top. Relative, or absent (then the id): below our own cgroup; on a host with v2
+    only below its parent, for ours has processes and so can't hand controllers on (cgroups(7), "no internal processes").
+    """
+    if systemd:
+        from pyrunc.cgroup.systemd import scope_path
+
+        cgroups_path = scope_path(cgroups_path, container_id)
+    inner = clean(cgroups_path or container_id)
+    if not inner:
+        raise SpecError("linux.cgroupsPath", f"{cgroups_path!r} is the root cgroup")
+    dirs = {}
+    for hierarchy in host.hierarchies:
+        own = hierarchy.own
+        if cgroups_path.startswith("/"):
+            own = ""
+        elif hierarchy.name == UNIFIED and host.mode == "unified":
+            own = own.rpartition("/")[0]
+        dirs[hierarchy.name] = f"{hierarchy.mountpoint}{own}/{inner}"
+    return dirs
+
+
+def writable(dirs: "dict[str, str]") -> "dict[str, str]":
+    """Those of ``dirs`` that we may make: what is left to a user without privileges (LXC, systemd's Delegate=)."""
+    kept = {}
+    for name, directory in dirs.items():
+        above = directory
+        while True:
+            above = above.rpartition("/")[0]
+            try:
+                posix.stat(above)
+                break
+            except FileNotFoundError:
+                continue
+        if posix.access(above, posix.W_OK) and posix.access(f"{above}/cgroup.procs", posix.W_OK):
+            kept[name] = directory
+    return kept
