@@ -43,11 +43,9 @@ static int open_root(struct context *context, const char *path) {
     return refuse_without_errno(context, "%s is %s", path, S_ISLNK(status.st_mode) ? "a symbolic link" : "not a directory");
 }
 
-int step_parent_private(struct context *context, const union argument *arguments) {
-    const char *path = arguments[0].text.data;
-    int place = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+/* Changes the mount that `place` lies on, and closes it; -1 with errno. */
+static int propagate_mount_of(int place, uint64_t propagation) {
     struct statx status;
-    /* Up to the root of the mount: it must not be shared for pivot_root(2), nor show our mounts to the host. */
     while (place >= 0 && statx(place, "", AT_EMPTY_PATH, STATX_INO, &status) == 0 &&
            (status.stx_attributes & STATX_ATTR_MOUNT_ROOT) == 0) {
         OWNED below = place;
@@ -56,7 +54,13 @@ int step_parent_private(struct context *context, const union argument *arguments
             break;
     }
     OWNED top = place;
-    if (top < 0 || set_attributes(top, false, 0, 0, MS_PRIVATE) != 0)
+    return top < 0 ? -1 : set_attributes(top, false, 0, 0, propagation);
+}
+
+int step_parent_private(struct context *context, const union argument *arguments) {
+    const char *path = arguments[0].text.data;
+    /* It must not be shared for pivot_root(2), nor show our mounts to the host. */
+    if (propagate_mount_of(open(path, O_PATH | O_DIRECTORY | O_CLOEXEC), MS_PRIVATE) != 0)
         return refuse(context, "make the mount of %s private", path);
     return 0;
 }
@@ -137,8 +141,13 @@ static const char *visible_elsewhere(char *line, const char *root) {
 }
 
 static int hide(const char *path) {
-    if (mount(NULL, path, NULL, MS_SLAVE | MS_REC, NULL) != 0)
+    OWNED covered = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (covered < 0)
         return errno == ENOENT ? 0 : -1; /* gone with what it was mounted on */
+    /* An unmount reaches the host when what is mounted upon is its peer: /, and /sys for what lies on that. */
+    if (propagate_mount_of(openat(covered, "..", O_PATH | O_DIRECTORY | O_CLOEXEC), MS_SLAVE) != 0 ||
+        set_attributes(covered, true, 0, 0, MS_SLAVE) != 0)
+        return -1;
     if (umount2(path, MNT_DETACH) == 0)
         return 0;
     /* In a user namespace what came from the host is locked: then it is covered. */
@@ -179,6 +188,9 @@ int step_move_root(struct context *context, const union argument *arguments) {
     (void)arguments;
     if (hide_proc_and_sys(context) != 0)
         return -1;
+    /* With a shared root propagation this would cover the host's own root as well. */
+    if (propagate_mount_of(open("/", O_PATH | O_DIRECTORY | O_CLOEXEC), MS_SLAVE) != 0)
+        return refuse(context, "make the old root a slave");
     if (move_mount(context->root, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) != 0)
         return refuse(context, "move the container's root to /");
     return change_root(context, context->root);
