@@ -1,0 +1,5 @@
+"""``python -m pyrunc``."""
+
+from pyrunc.main import main
+
+main()

@@ -1,0 +1,66 @@
+"""The tree of commands, with the options that stand before the command."""
+
+from importlib import import_module
+from typing import Any
+
+import click
+
+from pyrunc.cli.command import flag, option
+
+COMMANDS = (
+    *("create", "start", "run", "exec", "kill", "delete", "state", "list", "ps", "pause", "resume", "update", "events"),
+    *("checkpoint", "restore", "spec", "features", "plan", "verify-preload", "audit-lib"),
+)
+FUNCTIONS = {"exec": "exec_", "list": "list_"}
+
+
+def definition(name: str) -> click.Command:
+    """The click command called ``name``."""
+    module = import_module(f"pyrunc.cli.{name.replace('-', '_')}")
+    command: click.Command = getattr(module, FUNCTIONS.get(name, name.replace("-", "_")))
+    return command
+
+
+class Commands(click.Group):
+    """Imports a command's definition when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return definition(cmd_name) if cmd_name in COMMANDS else None
+
+
+def _version(context: click.Context, _: Any, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:
+        from pyrunc.main import version
+
+        click.echo(version())
+        context.exit()
+
+
+@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]}, epilog="pyrunc COMMAND --help")
+@option("--root", metavar="DIR", help="State directory: /run/pyrunc, or $XDG_RUNTIME_DIR/pyrunc when not root.")
+@option("--log", metavar="FILE", help="Where to log.")
+@option("--log-format", type=click.Choice(["text", "json"]), default="text", help="How to log.")
+@option("--log-level", metavar="LEVEL", help="debug, info, warning or error.")
+@flag("--debug", help="Log everything.")
+@flag("--systemd-cgroup", help="Have systemd make the cgroups (cgroupsPath is slice:prefix:name).")
+@option(
+    "--cgroup-manager",
+    type=click.Choice(["cgroupfs", "systemd", "disabled"]),
+    default="cgroupfs",
+    help="Who makes the cgroups.",
+)
+@option("--rootless", default="auto", metavar="auto|true|false", help="Whether to do without root's privileges.")
+@option("--criu", metavar="PATH", hidden=True, help="Accepted for old engines; criu is found in $PATH.")
+@click.option(
+    "--version", "-v", is_flag=True, expose_value=False, is_eager=True, callback=_version, help="Print the version."
+)
+@click.pass_context
+def cli(context: click.Context, **parameters: Any) -> None:
+    """pyrunc runs containers as the OCI runtime-spec describes them."""
+    from pyrunc.main import begin
+
+    context.obj = parameters
+    begin(parameters)
