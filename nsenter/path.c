@@ -60,12 +60,14 @@ static int make_name(int parent, const char *name, bool file) {
 
 /* path[begin..end) exists and yet can't be opened, so it is a link to nowhere: puts where it leads in its place.
  * 0 also when it is none (any more); -1 with errno. */
-static int expand_link(int parent, char *path, size_t begin, size_t end) {
-    char name[NAME_MAX + 1], link[PATH_MAX], expanded[PATH_MAX];
-    snprintf(name, sizeof name, "%.*s", (int)(end - begin), path + begin);
-    ssize_t length = readlinkat(parent, name, link, sizeof link - 1);
-    if (length < 0)
-        return errno == EINVAL || errno == ENOENT ? 0 : -1;
+static int expand_link(struct context *context, char *path, size_t begin, size_t end) {
+    char link[PATH_MAX], expanded[PATH_MAX], behind = path[end];
+    path[end] = '\0';
+    OWNED found = root_open(context, path, O_NOFOLLOW);
+    path[end] = behind;
+    ssize_t length = found < 0 ? -1 : readlinkat(found, "", link, sizeof link - 1);
+    if (length < 0) /* ENOENT of readlink: it is no link */
+        return errno == ENOENT ? 0 : -1;
     link[length] = '\0';
     /* What stands before it is looked up by the kernel, links and all, so a relative link may be put behind it. */
     int printed = snprintf(expanded, sizeof expanded, "%.*s%s%s", link[0] == '/' ? 0 : (int)begin, path, link, path + end);
@@ -77,30 +79,34 @@ static int expand_link(int parent, char *path, size_t begin, size_t end) {
     return 0;
 }
 
+/* Makes the name that `path`, whose end is cut off behind it, has at `begin`. */
+static int make_missing(struct context *context, char *path, size_t begin, bool file) {
+    char first = path[begin];
+    path[begin] = '\0';
+    OWNED parent = root_open(context, begin > 0 ? path : "/", O_DIRECTORY);
+    path[begin] = first;
+    return parent < 0 ? -1 : make_name(parent, path + begin, file);
+}
+
 /* Makes the first name of `path` that is missing. 1: the whole path was there; 0: something was made or has
  * changed, look again; -1 with errno. */
 static int make_first_missing(struct context *context, char *path, bool file) {
-    int result = 1;
-    for (size_t begin = strspn(path, "/"); path[begin] != '\0';) {
-        size_t end = begin + strcspn(path + begin, "/"), next = end + strspn(path + end, "/");
-        char after = path[end], before = path[begin];
+    for (size_t begin = strspn(path, "/"), next; path[begin] != '\0'; begin = next) {
+        size_t end = begin + strcspn(path + begin, "/");
+        next = end + strspn(path + end, "/");
         bool last = path[next] == '\0';
+        char behind = path[end];
         path[end] = '\0';
         OWNED found = root_open(context, path, 0);
-        if (found < 0 && errno == ENOENT) {
-            path[begin] = '\0';
-            OWNED parent = root_open(context, begin > 0 ? path : "/", O_DIRECTORY);
-            path[begin] = before;
-            result = parent < 0 ? -1 : make_name(parent, path + begin, file && last);
-            path[end] = after;
-            return result < 0 && errno == EEXIST ? expand_link(parent, path, begin, end) : result;
-        }
-        path[end] = after;
-        if (found < 0)
-            return -1;
-        begin = next;
+        bool missing = found < 0 && errno == ENOENT;
+        int made = missing ? make_missing(context, path, begin, file && last) : found < 0 ? -1 : 0;
+        path[end] = behind;
+        if (made < 0 && errno == EEXIST)
+            return expand_link(context, path, begin, end);
+        if (made < 0 || missing)
+            return made < 0 && errno != ENOENT ? -1 : 0; /* ENOENT: what it was to lie in is gone meanwhile */
     }
-    return result;
+    return 1;
 }
 
 int root_make(struct context *context, const char *path, bool file) {
