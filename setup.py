@@ -82,6 +82,10 @@ class Binary(Distribution):
     def has_ext_modules(self) -> bool:
         return True
 
+    def has_data(self) -> bool:
+        """Asked by setuptools' editable_wheel, which would leave data_files out otherwise."""
+        return bool(self.data_files)
+
 
 def data_files() -> "list[tuple[str, list[str]]]":
     """The launcher; for an editable install also where the source is, which the launcher can't ask `site` for."""

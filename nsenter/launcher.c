@@ -9,6 +9,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,26 +27,25 @@ static int fail(const char *what) {
     return 1;
 }
 
-/* PREFIX/lib/python3.X/site-packages, the one directory lib/python3.* that has it. */
+static bool packages_at(char *path, size_t size, const char *prefix, const char *version, const char *kind) {
+    int length = snprintf(path, size, "%s/lib/%s/%s", prefix, version, kind);
+    return length > 0 && (size_t)length < size && access(path, R_OK) == 0;
+}
+
+/* PREFIX/lib/python3.X/site-packages, of the one python3.* that is there; Debian's own is called dist-packages. */
 static int find_packages(const char *prefix, char *path, size_t size) {
-    snprintf(path, size, "%s/lib", prefix);
-    DIR *directory = opendir(path);
+    char library[PATH_MAX + 8];
+    snprintf(library, sizeof library, "%s/lib", prefix);
+    DIR *directory = opendir(library);
     if (directory == NULL)
         return -1;
-    struct dirent *entry;
-    int found = -1;
-    while (found != 0 && (entry = readdir(directory)) != NULL) {
-        if (strncmp(entry->d_name, "python3.", 8) != 0)
-            continue;
-        snprintf(path, size, "%s/lib/%s/site-packages", prefix, entry->d_name);
-        found = access(path, R_OK);
-        if (found != 0) {
-            snprintf(path, size, "%s/lib/%s/dist-packages", prefix, entry->d_name);
-            found = access(path, R_OK);
-        }
-    }
+    bool found = false;
+    for (struct dirent *entry; !found && (entry = readdir(directory)) != NULL;)
+        found = strncmp(entry->d_name, "python3.", 8) == 0 &&
+                (packages_at(path, size, prefix, entry->d_name, "site-packages") ||
+                 packages_at(path, size, prefix, entry->d_name, "dist-packages"));
     closedir(directory);
-    return found;
+    return found ? 0 : -1;
 }
 
 /* An editable install leaves PACKAGES/pyrunc.source: the checkout, which goes before the packages. */

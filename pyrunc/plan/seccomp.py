@@ -1,0 +1,131 @@
+"""``linux.seccomp`` compiled by libseccomp into the bytes that the helper loads (runtime-spec config-linux.md "Seccomp")."""
+
+import posix
+
+from pyrunc import log
+from pyrunc.errors import SpecError
+from pyrunc.ffi._seccomp import ffi, lib
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyrunc.spec.seccomp import Argument, Seccomp, Syscall
+
+PLACE = "linux.seccomp"
+EPERM, ENOSYS = 1, 38
+WAIT_KILLABLE_RECV = 1 << 5  # linux/seccomp.h since 5.19; Debian 12's has it not
+FLAGS = {
+    "SECCOMP_FILTER_FLAG_TSYNC": lib.SECCOMP_FILTER_FLAG_TSYNC,
+    "SECCOMP_FILTER_FLAG_LOG": lib.SECCOMP_FILTER_FLAG_LOG,
+    "SECCOMP_FILTER_FLAG_SPEC_ALLOW": lib.SECCOMP_FILTER_FLAG_SPEC_ALLOW,
+    "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV": WAIT_KILLABLE_RECV,
+}
+ACTIONS = {
+    "SCMP_ACT_KILL": lib.SCMP_ACT_KILL_THREAD,
+    "SCMP_ACT_KILL_THREAD": lib.SCMP_ACT_KILL_THREAD,
+    "SCMP_ACT_KILL_PROCESS": lib.SCMP_ACT_KILL_PROCESS,
+    "SCMP_ACT_TRAP": lib.SCMP_ACT_TRAP,
+    "SCMP_ACT_LOG": lib.SCMP_ACT_LOG,
+    "SCMP_ACT_ALLOW": lib.SCMP_ACT_ALLOW,
+    "SCMP_ACT_NOTIFY": lib.SCMP_ACT_NOTIFY,
+}
+
+
+def flags(seccomp: "Seccomp") -> int:
+    """SECCOMP_FILTER_FLAG_* bits for seccomp(2), NEW_LISTENER with them where a rule notifies."""
+    bits = sum(FLAGS[name] for name in set(seccomp.flags))
+    if notifies(seccomp):
+        bits |= lib.SECCOMP_FILTER_FLAG_NEW_LISTENER
+        # The kernel wants one or the other error return of TSYNC and a listener; ours is one thread.
+        bits &= ~lib.SECCOMP_FILTER_FLAG_TSYNC
+    return int(bits)
+
+
+def notifies(seccomp: "Seccomp") -> bool:
+    """Whether any rule hands system calls to the listener."""
+    return any(rule.action == "SCMP_ACT_NOTIFY" for rule in seccomp.syscalls)
+
+
+def compile_filter(seccomp: "Seccomp") -> bytes:
+    """The filter as an array of struct sock_filter. SpecError names the rule that libseccomp refused."""
+    default = _action(seccomp.default_action, seccomp.default_errno_ret, f"{PLACE}.defaultAction")
+    context = lib.seccomp_init(default)
+    if context == ffi.NULL:
+        raise SpecError(f"{PLACE}.defaultAction", f"{seccomp.default_action} can't be a default")
+    try:
+        # A search tree instead of a list of some four hundred comparisons at every system call.
+        lib.seccomp_attr_set(context, lib.SCMP_FLTATR_CTL_OPTIMIZE, 2)
+        for index, name in enumerate(seccomp.architectures):
+            _add_architecture(context, name, f"{PLACE}.architectures[{index}]")
+        for index, rule in enumerate(seccomp.syscalls):
+            _add_rule(context, rule, default, f"{PLACE}.syscalls[{index}]")
+        return _export(context)
+    finally:
+        lib.seccomp_release(context)
+
+
+def _action(name: str, number: "int | None", where: str) -> int:
+    if name == "SCMP_ACT_ERRNO":
+        return int(lib.pyrunc_errno(EPERM if number is None else number))
+    if name == "SCMP_ACT_TRACE":
+        return int(lib.pyrunc_trace(EPERM if number is None else number))
+    if number:
+        raise SpecError(where, f"{name} has no errnoRet")
+    return int(ACTIONS[name])
+
+
+def _add_architecture(context: "Any", name: str, where: str) -> None:
+    token = lib.seccomp_arch_resolve_name(name.removeprefix("SCMP_ARCH_").lower().encode())
+    if token == 0:
+        raise SpecError(where, f"{name} is not known to libseccomp")
+    result = lib.seccomp_arch_add(context, token)
+    if result not in (0, -17):  # EEXIST: the native one is there from the start
+        raise SpecError(where, f"{name}: {posix.strerror(-result).lower()}")
+
+
+def _add_rule(context: "Any", rule: "Syscall", default: int, where: str) -> None:
+    action = _action(rule.action, rule.errno_ret, f"{where}.action")
+    if action == default:
+        return  # libseccomp refuses a rule that says what is said already
+    for name in rule.names:
+        number = lib.seccomp_syscall_resolve_name(name.encode())
+        if number == lib.__NR_SCMP_ERROR:
+            log.debug(f"{where}.names: skipping unknown system call {name}")
+            continue
+        if rule.action == "SCMP_ACT_NOTIFY" and name in ("write", "sendmsg"):
+            raise SpecError(f"{where}.names", f"SCMP_ACT_NOTIFY cannot be used for {name}: pyrunc itself needs it")
+        for arguments in _alternatives(rule.args):
+            compared = ffi.new("struct scmp_arg_cmp[]", [_comparison(argument) for argument in arguments])
+            result = lib.seccomp_rule_add_array(context, action, number, len(arguments), compared)
+            if result not in (0, -17):
+                raise SpecError(where, f"{name}: {posix.strerror(-result).lower()}")
+
+
+def _alternatives(arguments: "list[Argument]") -> "list[list[Argument]]":
+    """One rule whose comparisons must all hold; if one argument is compared twice, a rule for each, as runc does."""
+    if not arguments:
+        return [[]]
+    indexes = [argument.index for argument in arguments]
+    if len(set(indexes)) < len(indexes):
+        return [[argument] for argument in arguments]
+    return [list(arguments)]
+
+
+def _comparison(argument: "Argument") -> "tuple[int, int, int, int]":
+    operator = getattr(lib, argument.op)
+    if argument.op == "SCMP_CMP_MASKED_EQ":
+        return argument.index, operator, argument.value, argument.value_two
+    return argument.index, operator, argument.value, 0
+
+
+def _export(context: "Any") -> bytes:
+    descriptor = posix.memfd_create("seccomp", posix.MFD_CLOEXEC)
+    try:
+        result = lib.seccomp_export_bpf(context, descriptor)
+        if result:
+            raise SpecError(PLACE, f"libseccomp: {posix.strerror(-result).lower()}")
+        size = posix.fstat(descriptor).st_size
+        return posix.pread(descriptor, size, 0)
+    finally:
+        posix.close(descriptor)
