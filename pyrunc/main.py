@@ -76,15 +76,15 @@ def _defaults(table: "dict[str, Any]") -> "dict[str, Any]":
     return {attribute: default for attribute, _, default in table.values()}
 
 
-def parse(args: "Sequence[str]") -> "tuple[str, Options]":
-    """(command, options); raises Unusual."""
-    values = _defaults(GLOBAL)
-    rest = _options(list(args), GLOBAL, values, first_only=True)
+def parse(args: "Sequence[str]") -> "tuple[str, dict[str, Any], dict[str, Any]]":
+    """(command, the global options, its own); raises Unusual."""
+    common = _defaults(GLOBAL)
+    rest = _options(list(args), GLOBAL, common, first_only=True)
     if not rest or rest[0] not in COMMANDS:
         raise Unusual
     name = rest[0]
     table, arguments, first_only = COMMANDS[name]
-    values.update(_defaults(table))
+    values = _defaults(table)
     words = _options(rest[1:], table, values, first_only)
     for argument in arguments:
         attribute = argument.rstrip("*?")
@@ -100,7 +100,7 @@ def parse(args: "Sequence[str]") -> "tuple[str, Options]":
             raise Unusual
     if words:
         raise Unusual
-    return name, Options(values)
+    return name, common, values
 
 
 def default_root() -> str:
@@ -159,14 +159,14 @@ def run(args: "list[str]") -> int:
         try:
             if b"_PYRUNC_COMPLETE" in posix.environ:
                 raise Unusual
-            name, options = parse(args)
+            name, common, own = parse(args)
         except Unusual:
             failed = EXEC_FAILED if "exec" in args else 1
             return _by_click(args)
         failed = EXEC_FAILED if name == "exec" else 1
-        begin(options.__dict__)
+        begin(common)
         module = __import__(f"pyrunc.commands.{name.replace('-', '_')}", fromlist=["run"])
-        return int(module.run(options) or 0)
+        return int(module.run(Options({**common, **own})) or 0)
     except PyruncError as error:
         log.error(str(error))
     except KeyboardInterrupt:

@@ -38,13 +38,15 @@ def start(container: "Container", state: "State") -> None:
 
 def _say_go(container: "Container", state: "State") -> None:
     """End of file means that execve closed the connection; anything else is init's error."""
-    with socket(AF_UNIX, SOCK_SEQPACKET) as connection:
-        try:
-            connection.connect(f"/proc/self/fd/{state.lock}/{SOCKET}")
-            connection.send(b"G")
-            answer = connection.recv(8192)
-        except OSError as error:
-            raise PyruncError(f"container {container.id}: init does not answer: {error.strerror}") from None
+    connection = socket(AF_UNIX, SOCK_SEQPACKET)
+    try:
+        connection.connect(f"/proc/self/fd/{state.lock}/{SOCKET}")
+        connection.send(b"G")
+        answer = connection.recv(8192)
+    except OSError as error:
+        raise PyruncError(f"container {container.id}: init does not answer: {error.strerror}") from None
+    finally:
+        connection.close()
     if answer[:1] == b"E":
         import sys
 

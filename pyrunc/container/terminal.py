@@ -24,13 +24,13 @@ def connect(path: str) -> int:
 
 def send_pidfd(path: str, pid: int) -> None:
     """Sends a pidfd of ``pid`` to the socket at ``path`` (--pidfd-socket)."""
+    connection = socket(fileno=connect(path))
     descriptor = posix.pidfd_open(pid)
     try:
-        with socket(fileno=connect(path)) as connection:
-            data = descriptor.to_bytes(4, sys.byteorder)
-            connection.sendmsg([b"pidfd"], [(SOL_SOCKET, SCM_RIGHTS, data)])
+        connection.sendmsg([b"pidfd"], [(SOL_SOCKET, SCM_RIGHTS, descriptor.to_bytes(4, sys.byteorder))])
     finally:
         posix.close(descriptor)
+        connection.close()
 
 
 def receive(connection: "Any") -> int:

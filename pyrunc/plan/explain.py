@@ -1,0 +1,77 @@
+"""A plan in words: what `plan` prints, and what --trace writes with the times."""
+
+from pyrunc.plan.steps import KINDS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from pyrunc.plan.steps import Arg, Step
+
+SHOWN = 60
+"""Characters of one argument in the text; JSON has all."""
+
+
+def plain(value: "Arg") -> "Any":
+    """An argument as JSON can hold it; bytes as their length."""
+    if isinstance(value, bytes):
+        return f"<{len(value)} bytes>"
+    if isinstance(value, (int, str)):
+        return value
+    return [plain(item) for item in value]
+
+
+def table(steps: "Sequence[Step]") -> "list[dict[str, Any]]":
+    """One object a step: number, actor, kind, where, and its arguments by name."""
+    return [
+        {
+            "step": number,
+            "actor": step.actor,
+            "kind": step.kind,
+            "where": step.where,
+            "args": {name: plain(value) for name, value in zip(KINDS[step.kind][2], step.args, strict=True)},
+        }
+        for number, step in enumerate(steps)
+    ]
+
+
+def text(steps: "Sequence[Step]") -> str:
+    """One line a step; the place in config.json that asked for it comes last."""
+    rows = [(str(number), step.actor, step.kind, _words(step), step.where) for number, step in enumerate(steps)]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    lines = []
+    for number, actor, kind, words, where in rows:
+        head = f"{number:>{widths[0]}}  {actor:<{widths[1]}}  {kind:<{widths[2]}}"
+        lines.append(f"{head}  {words}{'  ' if words else ''}{f'({where})' if where else ''}".rstrip())
+    return "\n".join(lines)
+
+
+def _words(step: "Step") -> str:
+    parts = []
+    for name, kind, value in zip(KINDS[step.kind][2], KINDS[step.kind][1], step.args, strict=True):
+        shown = plain(value)
+        if isinstance(shown, list):
+            shown = " ".join(map(str, shown))
+        shown = str(shown)
+        if len(shown) > SHOWN:
+            shown = shown[: SHOWN - 3] + "..."
+        if shown in ("", "0") and kind in "sidl":
+            continue
+        parts.append(shown if name in ("path", "target", "source", "name", "type") else f"{name}={shown}")
+    return " ".join(parts)
+
+
+def write_trace(path: str, steps: "Sequence[Step]", times: "dict[int, int]") -> None:
+    """The table with ``ns``, the nanoseconds that each step took (null: not reached, or told by nobody)."""
+    from pyrunc.errors import PyruncError
+    from pyrunc.spec.json_text import dumps
+
+    rows = table(steps)
+    for number, row in enumerate(rows):
+        row["ns"] = times.get(number)
+    try:
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(dumps(rows, 2) + "\n")
+    except OSError as error:
+        raise PyruncError(f"--trace {path}: {error.strerror}") from None
