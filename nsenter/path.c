@@ -18,7 +18,6 @@
 
 enum {
     ATTEMPTS = 128, /* against a name that somebody keeps changing */
-    LINKS = 40,     /* as many symbolic links as the kernel itself follows */
     PROC_ROOT = 1,  /* inode of the root of every procfs (PROC_ROOT_INO, linux/proc_fs.h) */
 };
 
@@ -119,14 +118,14 @@ int root_make(struct context *context, const char *path, bool file) {
         return -1;
     }
     strcpy(missing, path);
-    for (int attempts = 0; attempts < ATTEMPTS + LINKS; attempts++) {
+    for (size_t attempts = ATTEMPTS + strlen(path); attempts > 0; attempts--) { /* each makes one name */
         int result = make_first_missing(context, missing, file);
         if (result < 0)
             return -1;
         if (result > 0 && ((found = root_open(context, missing, 0)) >= 0 || errno != ENOENT))
             return found;
     }
-    errno = ELOOP;
+    errno = EAGAIN; /* somebody changes the names as fast as we look at them */
     return -1;
 }
 
