@@ -1,24 +1,76 @@
 # Two commands do everything on a fresh machine: `make run` and `make test`.
-PYTHON ?= python3
+PYTHON ?= $(shell for p in python3 /usr/bin/python3; do $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 VENV := .venv
-PACKAGES := gcc libc6-dev make python3-dev python3-venv libseccomp-dev libcap-dev busybox-static
+PACKAGES := gcc libc6-dev linux-libc-dev make python3-dev python3-venv libseccomp-dev libcap-dev busybox-static
+TEST_PACKAGES := $(PACKAGES) runc crun clang uidmap strace jq iproute2 procps gcc-aarch64-linux-gnu libc6-dev-arm64-cross liblxc1
+BENCH_PACKAGES := $(PACKAGES) runc crun hyperfine
+SOURCES := $(wildcard nsenter/*.c nsenter/*.h nsenter/generate.py pyrunc/ffi/*_build.py) pyrunc/plan/steps.py
+ROOTFS := bundles/busybox/rootfs/.made bundles/plain/rootfs/.made
 
-.PHONY: setup test lint clean
+.PHONY: setup build run test unit integration lint cross fuzz bench hostile test-engines bench-engines clean
 
-setup: $(VENV)/.ready
+setup: $(VENV)/.ready $(VENV)/.built
 
-$(VENV)/.ready: pyproject.toml
+$(VENV)/.ready: pyproject.toml setup.py
 	@sh .ci/packages $(PACKAGES)
-	$(PYTHON) -m venv $(VENV)
+	@test -d $(VENV) || $(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check -e '.[test]'
+	@touch $@ $(VENV)/.built
+
+# After the first set-up only what changed in C is compiled again.
+$(VENV)/.built: $(SOURCES) $(VENV)/.ready
+	$(VENV)/bin/python setup.py --quiet build_programs
 	@touch $@
 
-test: setup lint
-	$(VENV)/bin/python -m pytest
+build: setup
+
+bundles/%/rootfs/.made: bundles/make-rootfs
+	@sh .ci/packages busybox-static
+	@sh bundles/make-rootfs bundles/$*/rootfs
+	@touch $@
+
+run: setup $(ROOTFS)
+	$(VENV)/bin/pyrunc run --bundle bundles/busybox hello
+
+test: setup lint unit integration
+
+unit: setup
+	$(VENV)/bin/python -m pytest -q tests
+
+integration: setup $(ROOTFS)
+	@sh .ci/packages $(TEST_PACKAGES)
+	$(VENV)/bin/python -m pytest -q integration --ignore=integration/engines
 
 lint: setup
-	$(VENV)/bin/ruff check pyrunc tests
+	@sh .ci/packages clang
+	$(VENV)/bin/ruff check pyrunc tests integration setup.py nsenter bundles
+	$(VENV)/bin/ruff format --check pyrunc tests integration setup.py nsenter
 	$(VENV)/bin/mypy
+	CC=clang $(VENV)/bin/python setup.py --quiet build_programs --check
+
+# The same sources for another architecture: nothing in C may be tied to x86_64.
+cross:
+	@sh .ci/packages gcc-aarch64-linux-gnu libc6-dev-arm64-cross
+	CC=aarch64-linux-gnu-gcc $(VENV)/bin/python setup.py --quiet build_programs --check
+
+fuzz: setup
+	@sh .ci/packages clang libclang-rt-14-dev
+	$(VENV)/bin/python nsenter/fuzz/run.py $(SECONDS)
+
+bench: setup $(ROOTFS)
+	@sh .ci/packages $(BENCH_PACKAGES)
+	$(VENV)/bin/python integration/bench.py
+
+hostile: setup $(ROOTFS)
+	$(VENV)/bin/python integration/hostile/experiments.py
+
+test-engines: setup
+	@sh .ci/packages $$(cat integration/engines/packages)
+	$(VENV)/bin/python -m pytest -q integration/engines
+
+bench-engines: setup
+	@sh .ci/packages $$(cat integration/engines/packages)
+	$(VENV)/bin/python integration/engines/bench.py
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) build dist *.egg-info pyrunc/_bin bundles/*/rootfs

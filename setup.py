@@ -4,9 +4,10 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
-from setuptools import Distribution, setup
+from setuptools import Command, Distribution, setup
 from setuptools.command.build_py import build_py
 
 HERE = Path(__file__).resolve().parent
@@ -54,6 +55,12 @@ def compile_program(output: Path, sources: "list[Path]", *flags: str) -> None:
         fail(f"{output.name} does not compile:\n{result.stderr}")
 
 
+def commit() -> str:
+    """What `pyrunc --version` calls the commit."""
+    found = subprocess.run(["git", "-C", str(HERE), "describe", "--always", "--dirty"], capture_output=True, text=True)
+    return found.stdout.strip() or "unknown"
+
+
 def build_programs(directory: Path) -> None:
     """Everything of nsenter/ into ``directory``."""
     directory.mkdir(parents=True, exist_ok=True)
@@ -65,6 +72,7 @@ def build_programs(directory: Path) -> None:
     if (NSENTER / "probe.c").exists():
         compile_program(directory / "pyrunc-probe", [NSENTER / "probe.c"], "-ldl", "-s")
     (directory / "steps.h").unlink()
+    (directory / "commit").write_text(commit() + "\n")
 
 
 class Build(build_py):
@@ -74,6 +82,30 @@ class Build(build_py):
         check_tools()
         build_programs(PROGRAMS)
         super().run()
+
+
+class BuildPrograms(Command):
+    """`setup.py build_programs`: nsenter/ and the cffi modules again, in place; --check only compiles."""
+
+    user_options = [("check", None, "compile into a temporary directory, to see that it does")]
+    boolean_options = ["check"]
+
+    def initialize_options(self) -> None:
+        self.check = False
+
+    def finalize_options(self) -> None:
+        pass
+
+    def run(self) -> None:
+        if self.check:
+            with tempfile.TemporaryDirectory() as directory:
+                build_programs(Path(directory))
+            return
+        build_programs(PROGRAMS)
+        self.reinitialize_command("build_ext", inplace=True)
+        self.run_command("build_ext")
+        # The installed command is a copy.
+        shutil.copy(PROGRAMS / "pyrunc", Path(sys.prefix) / "bin" / "pyrunc")
 
 
 class Binary(Distribution):
@@ -102,7 +134,7 @@ def data_files() -> "list[tuple[str, list[str]]]":
 if __name__ == "__main__":
     setup(
         distclass=Binary,
-        cmdclass={"build_py": Build},
+        cmdclass={"build_py": Build, "build_programs": BuildPrograms},
         data_files=data_files(),
         cffi_modules=[f"pyrunc/ffi/{name}_build.py:ffibuilder" for name in ("seccomp", "sys")],
     )

@@ -271,7 +271,8 @@ def test_a_hook_gets_no_descriptor_and_may_leave_its_state_unread(image: Image) 
 @pytest.mark.parametrize("propagation", [MS_SLAVE, MS_SHARED, MS_PRIVATE])
 def test_nothing_of_the_container_shows_on_a_shared_host(tmp_path: Path, last: str, propagation: int) -> None:
     # A mount namespace of its own plays the host whose mounts are all shared, as systemd sets them up.
-    host = ["unshare", "--mount", "--propagation", "private", "sh", "-c", 'mount --make-rshared / && exec "$@"', "sh"]
+    script = 'mount -t tmpfs tmpfs "$3" && mount --make-rshared / && exec "$@"'
+    host = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh"]
     play = [sys.executable, __file__, str(tmp_path), last, str(propagation)]
     result = subprocess.run([*host, *play], capture_output=True, text=True)
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")

@@ -7,7 +7,7 @@ import posix
 import sys
 
 from pyrunc import __version__, log
-from pyrunc.cli.derived import COMMANDS, GLOBAL
+from pyrunc.cli import derived
 from pyrunc.errors import PyruncError
 from pyrunc.options import Options
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any, NoReturn
 
+GLOBAL: "dict[str, Any]" = derived.GLOBAL
+COMMANDS: "dict[str, Any]" = derived.COMMANDS
 EXEC_FAILED = 255
 """What `exec` exits with when it is pyrunc that failed, not the program (as runc)."""
 TRUE, FALSE = ("true", "1", "t", "T", "TRUE", "True"), ("false", "0", "f", "F", "FALSE", "False")

@@ -1,4 +1,4 @@
-"""The options of one command line: an attribute each, named as the long option. Imports nothing: it is on every hot path."""
+"""The options of one command line: an attribute each, named as the long option. Imports nothing."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

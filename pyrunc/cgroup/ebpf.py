@@ -18,7 +18,10 @@ def _instruction(code: int, to: int = 0, from_: int = 0, offset: int = 0, value:
 
 
 def program(rules: Rules) -> bytes:
-    """The instructions: 1 lets an access pass, 0 is EPERM. struct bpf_cgroup_dev_ctx: access << 16 | type, major, minor."""
+    """The instructions: 1 lets an access pass, 0 is EPERM.
+
+    The context is struct bpf_cgroup_dev_ctx: access << 16 | type, major, minor.
+    """
     code = [
         _instruction(LDX_W, R2, R1, 0),
         _instruction(MOV32_REG, R3, R2),

@@ -1,4 +1,4 @@
-"""A container's cgroups: made, filled, read back, frozen, emptied and removed. One class for v1, v2 and hybrid hosts."""
+"""A container's cgroups: made, filled, read back, frozen, emptied, removed. One class for v1, v2 and hybrid hosts."""
 
 import errno
 import posix

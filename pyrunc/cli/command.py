@@ -17,11 +17,11 @@ def command(name: str, **settings: Any) -> "Callable[[Callable[..., None]], clic
 
     def make(function: "Callable[..., None]") -> click.Command:
         @click.pass_context
-        def callback(context: click.Context, **parameters: Any) -> Any:
+        def callback(context: click.Context, /, **parameters: Any) -> Any:
             options = Options({**context.obj, **parameters})
             return import_module(f"pyrunc.commands.{name.replace('-', '_')}").run(options)
 
-        made = click.command(name=name, help=function.__doc__, **settings)(callback)
+        made: click.Command = click.command(name=name, help=function.__doc__, **settings)(callback)
         made.params = getattr(function, "__click_params__", [])[::-1]
         return made
 

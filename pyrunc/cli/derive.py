@@ -1,4 +1,4 @@
-"""Writes ``derived.py``, the table that ``main.py`` parses by, from the click definitions: python -m pyrunc.cli.derive."""
+"""Writes ``derived.py``, the table of ``main.py``, from the click definitions: python -m pyrunc.cli.derive."""
 
 from pathlib import Path
 from typing import Any

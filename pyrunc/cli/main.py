@@ -58,7 +58,7 @@ def _version(context: click.Context, _: Any, wanted: bool) -> None:
     "--version", "-v", is_flag=True, expose_value=False, is_eager=True, callback=_version, help="Print the version."
 )
 @click.pass_context
-def cli(context: click.Context, **parameters: Any) -> None:
+def cli(context: click.Context, /, **parameters: Any) -> None:
     """pyrunc runs containers as the OCI runtime-spec describes them."""
     from pyrunc.main import begin
 

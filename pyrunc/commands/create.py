@@ -46,7 +46,7 @@ def prepare(options: "Any") -> "tuple[Config, CreateOptions]":
 
 
 def preserved(count: "int | None") -> "tuple[int, list[str]]":
-    """(descriptors from 3 on that the process gets, variables that go with them): --preserve-fds and sd_listen_fds(3)."""
+    """(descriptors from 3 on that the process gets, variables with them): --preserve-fds, sd_listen_fds(3)."""
     total = count or 0
     listening = posix.environ.get(b"LISTEN_FDS", b"")
     if (

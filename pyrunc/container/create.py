@@ -58,7 +58,7 @@ class Creation:
         settings.limits = limits(found, self.spec.linux.resources)
         settings.devices = device_rules(self.spec.linux.resources)
         if not settings.privileged:
-            # Device rules take privileges that no delegation gives; what isn't asked for is left out where it isn't ours.
+            # Device rules take privileges that no delegation gives; what isn't asked for is left out.
             settings.devices = None
             if not self.spec.linux.cgroups_path and not settings.limits:
                 settings.cgroups = paths.writable(settings.cgroups)

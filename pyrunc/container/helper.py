@@ -1,4 +1,4 @@
-"""Starting the compiled helper: from a sealed copy of its own, with an empty environment, and nothing but what it needs."""
+"""Starting the compiled helper: from a sealed copy, with an empty environment, and nothing but what it needs."""
 
 import fcntl
 import posix

@@ -1,4 +1,4 @@
-"""Hooks that run on the host: prestart, createRuntime, poststart, poststop (runtime-spec config.md "POSIX-platform Hooks")."""
+"""Hooks on the host: prestart, createRuntime, poststart, poststop (runtime-spec config.md "POSIX-platform Hooks")."""
 
 import posix
 import select
@@ -35,7 +35,7 @@ def _run(hook: "Hook", state: bytes) -> None:
     given, words = posix.memfd_create("state", posix.MFD_CLOEXEC), posix.memfd_create("stderr", posix.MFD_CLOEXEC)
     try:
         posix.write(given, state)
-        posix.lseek(given, 0, posix.SEEK_SET)
+        posix.lseek(given, 0, 0)
         pid = _spawn(hook, given, words)
         try:
             finished = _wait(pid, hook.timeout)
@@ -69,7 +69,7 @@ def _spawn(hook: "Hook", given: int, words: int) -> int:
             setsigdef=(13, 25),  # SIGPIPE and SIGXFSZ, which Python ignores
         )
     except OSError as error:
-        raise PyruncError(f"exec: {error.strerror.lower()}") from None
+        raise PyruncError(f"exec: {(error.strerror or '').lower()}") from None
 
 
 def _wait(pid: int, timeout: "int | None") -> bool:
@@ -95,7 +95,7 @@ def _wait(pid: int, timeout: "int | None") -> bool:
 
 
 def _words(descriptor: int) -> str:
-    posix.lseek(descriptor, max(0, posix.fstat(descriptor).st_size - STDERR_KEPT), posix.SEEK_SET)
+    posix.lseek(descriptor, max(0, posix.fstat(descriptor).st_size - STDERR_KEPT), 0)
     return " ".join(posix.read(descriptor, STDERR_KEPT).decode("utf-8", "replace").split())
 
 

@@ -1,4 +1,4 @@
-"""The conversation with the helper: it executes its steps, we ours, until the user's program runs or somebody failed."""
+"""The conversation with the helper: it executes its steps, we ours, until the program runs or somebody failed."""
 
 import posix
 import sys
@@ -24,7 +24,7 @@ MESSAGE_SIZE = 8192
 
 
 def _integer(data: bytes) -> int:
-    return int.from_bytes(data, sys.byteorder, signed=True)  # type: ignore[arg-type]
+    return int.from_bytes(data, sys.byteorder, signed=True)
 
 
 class Launch:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def start(container: "Container", state: "State") -> None:
-    """Raises PyruncError when it is not ``created``, StepError when the program can't be executed: then it is stopped."""
+    """Raises PyruncError when it is not ``created``, StepError when the program can't be executed."""
     state.take_lock()
     try:
         state.reload()
@@ -50,7 +50,7 @@ def _say_go(container: "Container", state: "State") -> None:
     if answer[:1] == b"E":
         import sys
 
-        errno = int.from_bytes(answer[5:9], sys.byteorder, signed=True)  # type: ignore[arg-type]
+        errno = int.from_bytes(answer[5:9], sys.byteorder, signed=True)
         raise StepError(0, "", answer[9:].decode("utf-8", "replace"), errno)
 
 

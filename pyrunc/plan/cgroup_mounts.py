@@ -1,4 +1,4 @@
-"""Mounts of type cgroup: the container's own part of each hierarchy, as the host has them (runtime-spec config-linux.md)."""
+"""Mounts of type cgroup: the container's part of each hierarchy, as the host has them."""
 
 from pyrunc.errors import SpecError
 from pyrunc.plan import options as flags

@@ -13,8 +13,10 @@ from pyrunc.plan.steps import Step
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pyrunc.plan.settings import Settings
-    from pyrunc.spec.types import Config, Process
+    from pyrunc.spec.types import Config, Hook, Process
 
 
 def compile_create(spec: "Config", settings: "Settings") -> "list[Step]":
@@ -124,7 +126,7 @@ def _sysctl_path(name: str) -> str:
     slash, dot = name.find("/"), name.find(".")
     return (
         name
-        if 0 <= slash and (dot < 0 or slash < dot)
+        if slash >= 0 and (dot < 0 or slash < dot)
         else name.replace("/", "\0").replace(".", "/").replace("\0", ".")
     )
 
@@ -139,11 +141,11 @@ def _hooks_before_root(spec: "Config", settings: "Settings") -> "list[Step]":
     return steps
 
 
-def _helper_hooks(point: str, hooks: "object", settings: "Settings") -> "list[Step]":
+def _helper_hooks(point: str, hooks: "Sequence[Hook]", settings: "Settings") -> "list[Step]":
     head, tail = settings.state_of("created" if point == "startContainer" else "creating")
     return [
         Step("hook", f"hooks.{point}[{i}]", h.path, h.args or [h.path], h.env, head, tail, h.timeout or 0)
-        for i, h in enumerate(hooks)  # type: ignore[arg-type]
+        for i, h in enumerate(hooks)
     ]
 
 

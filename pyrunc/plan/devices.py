@@ -1,4 +1,4 @@
-"""Device nodes and links of /dev (runtime-spec config-linux.md "Default Devices", runtime-linux.md "Dev symbolic links")."""
+"""Device nodes and links of /dev (runtime-spec "Default Devices", "Dev symbolic links")."""
 
 from pyrunc.errors import SpecError
 from pyrunc.plan.steps import Step

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pyrunc.spec.types import Config, Mount
 
 FSCONFIG_LIMIT = 255
-"""Bytes that fsconfig(2) takes for one string (Linux 5.2 to date); a longer overlay ``lowerdir`` goes through mount(2)."""
+"""Bytes of one string of fsconfig(2) (Linux 5.2 to date); a longer overlay ``lowerdir`` goes through mount(2)."""
 
 DEFAULT_PROPAGATION = flags.MS_SLAVE | flags.MS_REC
 

@@ -1,4 +1,4 @@
-"""``linux.seccomp`` compiled by libseccomp into the bytes that the helper loads (runtime-spec config-linux.md "Seccomp")."""
+"""``linux.seccomp`` compiled by libseccomp into the bytes that the helper loads (runtime-spec "Seccomp")."""
 
 import posix
 

@@ -50,6 +50,8 @@ KINDS: "dict[str, tuple[str, str, tuple[str, ...]]]" = {
     "open-tree": (HELPER, "sid", ("source", "recursive", "slot")),
     "tree-propagation": (HELPER, "di", ("slot", "flags")),
     "propagation": (HELPER, "i", ("flags",)),
+    "user-namespace": (HELPER, "lld", ("users", "groups", "slot")),
+    "map-tree": (HELPER, "ddi", ("slot", "namespace", "recursive")),
     "parent-private": (HELPER, "s", ("path",)),
     "root": (HELPER, "sd", ("path", "slot")),
     "attach": (HELPER, "dsiiii", ("slot", "target", "set", "clear", "recursive_set", "recursive_clear")),

@@ -22,7 +22,7 @@ class _Context:
         raise ValueError(f"{name} is not JSON")
 
 
-_scan = _json.make_scanner(_Context)
+_scan = _json.make_scanner(_Context)  # type: ignore[arg-type]
 _WHITE = " \t\n\r"
 
 

@@ -3,13 +3,14 @@
 It only says yes or no. Whatever it does not accept goes to the models, which word the error (``load.py``).
 """
 
-from pyrunc.spec.derived import SHAPE
+from pyrunc.spec import derived
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
 
+SHAPE: "dict[str, dict[str, Any]]" = derived.SHAPE
 _ABSENT: "dict[str, dict[str, Any]]" = {}
 
 

@@ -1,0 +1,31 @@
+"""Id-mapped mounts (mount_setattr(2), Linux 5.12): options idmap and ridmap, a mount's own mappings."""
+
+from pyrunc.errors import SpecError
+from pyrunc.plan.steps import Step
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pyrunc.plan.mounts import Mounts
+    from pyrunc.plan.options import Options
+    from pyrunc.spec.types import IdMapping, Mount
+
+
+def add(mounts: "Mounts", mount: "Mount", options: "Options", slot: int, where: str) -> None:
+    """Maps the tree in ``slot`` before it is attached; with the container's own mappings unless the mount has some."""
+    linux = mounts.spec.linux
+    users, groups = mount.uid_mappings or linux.uid_mappings, mount.gid_mappings or linux.gid_mappings
+    if not users or not groups:
+        missing = "uidMappings" if not users else "gidMappings"
+        raise SpecError(f"{where}.{missing}", "an id-mapped mount needs mappings, its own or those of linux")
+    if not mounts.settings.privileged:
+        raise SpecError(where, "an id-mapped mount needs privileges over the file system")
+    space = mounts.slots.new(where)
+    mounts.opening.append(Step("user-namespace", where, lines(users), lines(groups), space))
+    mounts.opening.append(Step("map-tree", where, slot, space, int(options.recursive_idmap)))
+
+
+def lines(mappings: "Sequence[IdMapping]") -> "list[str]":
+    """As the kernel reads them (user_namespaces(7))."""
+    return [f"{m.container_id} {m.host_id} {m.size}" for m in mappings]
