@@ -102,13 +102,14 @@ class Cgroups:
 
     def _refused(self, item: "Write", error: OSError) -> SpecError:
         if error.errno == errno.EBUSY and item.file.startswith("memory."):
-            usage = self._usage(item.hierarchy)
+            usage = self.usage(item.hierarchy)
             return SpecError(item.where, f"unable to set memory limit to {item.value} (current usage: {usage})")
         if error.errno == errno.ENOENT:
             return SpecError(item.where, f"the host's kernel has no {item.file}")
         return SpecError(item.where, f"write {item.value!r} to {item.file}: {(error.strerror or '').lower()}")
 
-    def _usage(self, hierarchy: str) -> str:
+    def usage(self, hierarchy: str) -> str:
+        """Bytes of memory in use, or ``unknown``."""
         file = "memory.current" if hierarchy == UNIFIED else "memory.usage_in_bytes"
         try:
             return read(f"{self.dirs[hierarchy]}/{file}").decode().strip()

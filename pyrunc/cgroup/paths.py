@@ -25,7 +25,7 @@ def resolve(host: "Host", cgroups_path: str, container_id: str, systemd: bool = 
     """{hierarchy name: absolute directory}.
 
     Absolute: from the hierarchy's top. Relative, or absent (then the id): below our own cgroup; on a host with v2
-    only below its parent, for ours has processes and so can't hand controllers on (cgroups(7), "no internal processes").
+    only below its parent, for ours has processes and can't hand controllers on (cgroups(7), "no internal processes").
     """
     if systemd:
         from pyrunc.cgroup.systemd import scope_path

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyrunc.cgroup.manager import Cgroups
-    from pyrunc.spec.types import Config, Resources
+    from pyrunc.spec.types import Config
 
 DEFAULT_ROOT = "/run/pyrunc"
 SIGKILL = 9
@@ -210,8 +210,8 @@ class Container:
 
         pause.resume(self)
 
-    def update(self, resources: "Resources") -> None:
-        """Changes limits of the running container, and the stored config."""
+    def update(self, resources: "dict[str, Any]") -> None:
+        """Changes limits of the running container, and the stored config; ``resources`` as JSON has them."""
         from pyrunc.container import update
 
         update.update(self, self._state, resources)

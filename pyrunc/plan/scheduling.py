@@ -77,7 +77,7 @@ def affinity(cpus: str, where: str) -> "list[Step]":
 
 
 def bits(ranges: str, where: str) -> bytes:
-    """``0-3,7`` as the array of unsigned long that the kernel takes, in whole words. SpecError when it is not a list."""
+    """``0-3,7`` as the array of unsigned long that the kernel takes. SpecError when it is not a list."""
     value = 0
     for part in ranges.replace(" ", "").split(","):
         first, dash, last = part.partition("-")

@@ -75,9 +75,9 @@ def load_process(path: str) -> "Process":
     return process
 
 
-def load_resources(data: bytes, name: str = "resources") -> "Resources":
-    """``update --resources``: a resources object alone."""
-    resources: Resources = _shaped("Resources", _json(data, name), "linux.resources")
+def shaped_resources(source: "dict[str, Any]") -> "Resources":
+    """`update`: a resources object alone."""
+    resources: Resources = _shaped("Resources", source, "linux.resources")
     return resources
 
 

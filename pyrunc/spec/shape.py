@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-SHAPE: "dict[str, dict[str, Any]]" = derived.SHAPE
+SHAPE: "dict[str, dict[str, Any]]" = derived.SHAPE  # type: ignore[assignment]
 _ABSENT: "dict[str, dict[str, Any]]" = {}
 
 
