@@ -21,7 +21,8 @@ static int open_master(struct context *context) {
         return refuse(context, "open /dev/pts");
     if (!on_filesystem(directory, DEVPTS_SUPER_MAGIC))
         return refuse_without_errno(context, "/dev/pts is not a devpts");
-    int master = resolve_at(directory, "ptmx", O_RDWR | O_NOCTTY, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV);
+    enum { RESOLVE = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV };
+    int master = resolve_at(directory, "ptmx", O_RDWR | O_NOCTTY, RESOLVE);
     if (master < 0)
         return refuse(context, "open /dev/pts/ptmx");
     if (on_filesystem(master, DEVPTS_SUPER_MAGIC) && is_device(master, 5, 2))
@@ -34,7 +35,8 @@ static int open_master(struct context *context) {
 static int open_slave(struct context *context, int master, struct winsize size) {
     int locked = 0;
     struct termios modes;
-    int slave = ioctl(master, TIOCSPTLCK, &locked) != 0 ? -1 : ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    int unlocked = ioctl(master, TIOCSPTLCK, &locked);
+    int slave = unlocked != 0 ? -1 : ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
     if (slave < 0)
         return refuse(context, "open the terminal");
     /* A line's end stays one byte: whoever shows the output adds the carriage return, as with runc. */
@@ -94,10 +96,15 @@ static int mount_console(struct context *context, int slave) {
 }
 
 int step_console(struct context *context, const union argument *arguments) {
-    struct winsize size = {.ws_row = (unsigned short)arguments[0].number, .ws_col = (unsigned short)arguments[1].number};
+    const struct winsize size = {
+        .ws_row = (unsigned short)arguments[0].number,
+        .ws_col = (unsigned short)arguments[1].number,
+    };
     OWNED master = open_master(context);
     OWNED slave = master < 0 ? -1 : open_slave(context, master, size);
-    if (slave < 0 || send_master(context, master) != 0 || (arguments[2].number != 0 && mount_console(context, slave) != 0))
+    if (slave < 0 || send_master(context, master) != 0)
+        return -1;
+    if (arguments[2].number != 0 && mount_console(context, slave) != 0)
         return -1;
     for (int stream = 0; stream < 3; stream++)
         if (dup2(slave, stream) < 0)

@@ -69,16 +69,18 @@ static int copy_entry(int from, int to, const char *name, int depth) {
         return copy_file(from, to, name);
     if (S_ISDIR(status.st_mode)) {
         OWNED source = openat(from, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        OWNED copy = source < 0 || mkdirat(to, name, 0700) != 0 ? -1 : openat(to, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        bool made = source >= 0 && mkdirat(to, name, 0700) == 0;
+        OWNED copy = made ? openat(to, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
         if (copy < 0 || copy_directory(source, copy, depth + 1) != 0)
             return -1;
         return finish(source, copy, &status);
     }
-    if (S_ISLNK(status.st_mode) ? copy_link(from, to, name) != 0 : mknodat(to, name, status.st_mode, status.st_rdev) != 0)
+    bool link = S_ISLNK(status.st_mode);
+    if ((link ? copy_link(from, to, name) : mknodat(to, name, status.st_mode, status.st_rdev)) != 0)
         return -1;
     if (fchownat(to, name, status.st_uid, status.st_gid, AT_SYMLINK_NOFOLLOW) != 0 && errno != EINVAL)
         return -1;
-    if (!S_ISLNK(status.st_mode) && fchmodat(to, name, status.st_mode & 07777, 0) != 0)
+    if (!link && fchmodat(to, name, status.st_mode & 07777, 0) != 0)
         return -1;
     struct timespec times[2] = {status.st_atim, status.st_mtim};
     return utimensat(to, name, times, AT_SYMLINK_NOFOLLOW);
@@ -138,7 +140,8 @@ int step_copy_up(struct context *context, const union argument *arguments) {
     int failed = filesystem_open(context, &filesystem, arguments[1].text.data);
     OWNED configured = filesystem.descriptor;
     /* Read-only it becomes as a mount, when all is copied. */
-    uint64_t attributes = (uint64_t)arguments[3].number, superblock = (uint64_t)arguments[5].number & ~(uint64_t)MS_RDONLY;
+    uint64_t attributes = (uint64_t)arguments[3].number;
+    uint64_t superblock = (uint64_t)arguments[5].number & ~(uint64_t)MS_RDONLY;
     if (failed || take_owner(context, &filesystem, image) != 0 ||
         filesystem_options(context, &filesystem, &arguments[2].list, superblock) != 0)
         return -1;

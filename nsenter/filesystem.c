@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The last error that the kernel wrote to the context's log ("e tmpfs: Unknown parameter 'x'"), or "". */
+/* ": " and the last error in the context's log, which the kernel writes as "e tmpfs: Unknown parameter 'x'"; or "". */
 static void kernel_words(int descriptor, char *words, size_t size) {
     char message[256];
     words[0] = '\0';
@@ -16,7 +16,7 @@ static void kernel_words(int descriptor, char *words, size_t size) {
             got--;
         message[got] = '\0';
         if (message[0] == 'e' && got > 2)
-            snprintf(words, size, "%s: ", message + 2);
+            snprintf(words, size, ": %s", message + 2);
     }
 }
 
@@ -24,13 +24,9 @@ static int refuse_with_words(struct context *context, const struct filesystem *f
     char words[256];
     int saved = errno;
     kernel_words(filesystem->descriptor, words, sizeof words);
-    /* refuse() adds ": " and the kernel's answer. */
-    size_t length = strlen(words);
-    if (length > 2)
-        words[length - 2] = '\0';
     errno = saved;
-    return refuse(context, "mount %s at %s%s%.200s%s%s", filesystem->type, filesystem->target, what[0] != '\0' ? ": option " : "",
-                  what, words[0] != '\0' ? ": " : "", words);
+    const char *option = what[0] != '\0' ? ": option " : "";
+    return refuse(context, "mount %s at %s%s%.200s%s", filesystem->type, filesystem->target, option, what, words);
 }
 
 int filesystem_open(struct context *context, struct filesystem *filesystem, const char *source) {
@@ -51,8 +47,9 @@ int filesystem_option(struct context *context, const struct filesystem *filesyst
     }
     memcpy(key, option, length);
     key[length] = '\0';
-    int result = option[length] == '=' ? fsconfig(filesystem->descriptor, FSCONFIG_SET_STRING, key, option + length + 1, 0)
-                                       : fsconfig(filesystem->descriptor, FSCONFIG_SET_FLAG, key, NULL, 0);
+    const char *value = option[length] == '=' ? option + length + 1 : NULL;
+    unsigned command = value != NULL ? FSCONFIG_SET_STRING : FSCONFIG_SET_FLAG;
+    int result = fsconfig(filesystem->descriptor, command, key, value, 0);
     return result == 0 ? 0 : refuse_with_words(context, filesystem, option);
 }
 
@@ -62,7 +59,11 @@ int filesystem_options(struct context *context, const struct filesystem *filesys
         uint64_t bit;
         const char *name;
     } flags[] = {
-        {MS_RDONLY, "ro"}, {MS_SYNCHRONOUS, "sync"}, {MS_DIRSYNC, "dirsync"}, {MS_LAZYTIME, "lazytime"}, {MS_MANDLOCK, "mand"},
+        {MS_RDONLY, "ro"},
+        {MS_SYNCHRONOUS, "sync"},
+        {MS_DIRSYNC, "dirsync"},
+        {MS_LAZYTIME, "lazytime"},
+        {MS_MANDLOCK, "mand"},
     };
     const unsigned char *cursor = options->items;
     for (size_t i = 0; i < options->count; i++)

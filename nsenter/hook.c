@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -23,9 +24,14 @@ enum { KEPT = 512 /* last bytes of the hook's standard error, for the message */
 static int open_state(struct context *context, const struct text *head, const struct text *tail) {
     char pid[16];
     int length = snprintf(pid, sizeof pid, "%d", (int)getpid());
+    const struct iovec parts[] = {
+        {(void *)(uintptr_t)head->data, head->size},
+        {pid, (size_t)length},
+        {(void *)(uintptr_t)tail->data, tail->size},
+    };
     int state = memfd_create("state", MFD_CLOEXEC);
-    if (state >= 0 && write(state, head->data, head->size) == (ssize_t)head->size && write(state, pid, (size_t)length) == length &&
-        write(state, tail->data, tail->size) == (ssize_t)tail->size && lseek(state, 0, SEEK_SET) == 0)
+    if (state >= 0 && writev(state, parts, 3) == (ssize_t)(head->size + (size_t)length + tail->size) &&
+        lseek(state, 0, SEEK_SET) == 0)
         return state;
     close_owned(&state);
     return refuse(context, "write the state for a hook");
@@ -107,14 +113,14 @@ static int judge(struct context *context, const char *path, int status, int64_t 
     char *begin = words + strspn(words, " "), *end = begin + strlen(begin);
     while (end > begin && end[-1] == ' ')
         *--end = '\0';
-    const char *separator = *begin != '\0' ? ": " : "";
+    const char *colon = *begin != '\0' ? ": " : "";
     if (timed_out_after > 0)
-        return refuse_without_errno(context, "hook %s: timed out after %llds%s%s", path, (long long)timed_out_after, separator,
-                                    begin);
+        return refuse_without_errno(
+            context, "hook %s: timed out after %llds%s%s", path, (long long)timed_out_after, colon, begin);
     if (WIFSIGNALED(status))
-        return refuse_without_errno(context, "hook %s: signal %d%s%s", path, WTERMSIG(status), separator, begin);
+        return refuse_without_errno(context, "hook %s: signal %d%s%s", path, WTERMSIG(status), colon, begin);
     if (WEXITSTATUS(status) != 0)
-        return refuse_without_errno(context, "hook %s: exit status %d%s%s", path, WEXITSTATUS(status), separator, begin);
+        return refuse_without_errno(context, "hook %s: exit status %d%s%s", path, WEXITSTATUS(status), colon, begin);
     return 0;
 }
 
@@ -151,7 +157,8 @@ static int run(struct context *context, const union argument *arguments, char **
 int step_hook(struct context *context, const union argument *arguments) {
     signal(SIGCHLD, SIG_DFL); /* ignored by our caller, it would take the exit status from us */
     char **args = list_strings(&arguments[1].list), **env = list_strings(&arguments[2].list);
-    int result = args != NULL && env != NULL ? run(context, arguments, args, env) : refuse(context, "memory for a hook");
+    bool enough = args != NULL && env != NULL;
+    int result = enough ? run(context, arguments, args, env) : refuse(context, "memory for a hook");
     free(args);
     free(env);
     return result;

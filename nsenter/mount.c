@@ -18,7 +18,8 @@ int set_attributes(int mount, int recursive, uint64_t set, uint64_t clear, uint6
 }
 
 int clone_tree(int descriptor, int recursive) {
-    return open_tree(descriptor, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursive ? AT_RECURSIVE : 0));
+    unsigned flags = AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC;
+    return open_tree(descriptor, "", flags | (recursive ? AT_RECURSIVE : 0));
 }
 
 int attach_tree(int tree, int target) {
@@ -85,7 +86,7 @@ int step_attach(struct context *context, const union argument *arguments) {
         return refuse(context, "make the mount point %s", path);
     errno = ENOTDIR; /* of move_mount(2) it would be an "invalid argument" */
     if (directory != S_ISDIR(status.st_mode))
-        return refuse(context, "mount a %s over a %s at %s", directory ? "directory" : "file", directory ? "file" : "directory", path);
+        return refuse(context, "mount a %s at %s", directory ? "directory over a file" : "file over a directory", path);
     if (check_target(context, target, path, is_proc_root(tree)) != 0)
         return -1;
     if (set_attributes(tree, false, (uint64_t)arguments[2].number, (uint64_t)arguments[3].number, 0) != 0 ||
@@ -111,8 +112,8 @@ static int open_mountpoint(struct context *context, const char *type, const char
         OWNED ordinary = resolve_at(context->root, path, O_PATH | O_DIRECTORY, RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS);
         if (ordinary < 0 || !same_place(ordinary, target)) {
             close_owned(&target);
-            return refuse_without_errno(context, "filesystem \"%s\" must be mounted on an ordinary directory, not on %s", type,
-                                        path);
+            return refuse_without_errno(
+                context, "filesystem \"%s\" must be mounted on an ordinary directory, not on %s", type, path);
         }
     }
     return target;
@@ -125,7 +126,8 @@ int step_mount(struct context *context, const union argument *arguments) {
     if (target < 0)
         return -1;
     /* With `on_proc` it belongs on a procfs; the root is never covered. */
-    if ((arguments[7].number == 0 || same_place(target, context->root)) && check_target(context, target, path, false) != 0)
+    bool on_proc = arguments[7].number != 0 && !same_place(target, context->root);
+    if (!on_proc && check_target(context, target, path, false) != 0)
         return -1;
     struct filesystem filesystem = {.type = type, .target = path};
     int failed = filesystem_open(context, &filesystem, arguments[1].text.data);

@@ -69,7 +69,8 @@ static int expand_link(struct context *context, char *path, size_t begin, size_t
         return errno == ENOENT ? 0 : -1;
     link[length] = '\0';
     /* What stands before it is looked up by the kernel, links and all, so a relative link may be put behind it. */
-    int printed = snprintf(expanded, sizeof expanded, "%.*s%s%s", link[0] == '/' ? 0 : (int)begin, path, link, path + end);
+    int kept = link[0] == '/' ? 0 : (int)begin;
+    int printed = snprintf(expanded, sizeof expanded, "%.*s%s%s", kept, path, link, path + end);
     if (printed < 0 || (size_t)printed >= sizeof expanded) {
         errno = ENAMETOOLONG;
         return -1;

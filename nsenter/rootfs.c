@@ -40,7 +40,8 @@ static int open_root(struct context *context, const char *path) {
     if (S_ISDIR(status.st_mode))
         return root;
     close(root);
-    return refuse_without_errno(context, "%s is %s", path, S_ISLNK(status.st_mode) ? "a symbolic link" : "not a directory");
+    const char *what = S_ISLNK(status.st_mode) ? "a symbolic link" : "not a directory";
+    return refuse_without_errno(context, "%s is %s", path, what);
 }
 
 /* Changes the mount that `place` lies on, and closes it; -1 with errno. */
@@ -132,7 +133,9 @@ static const char *visible_elsewhere(char *line, const char *root) {
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
         if ((fields[i] = strsep(&rest, " ")) == NULL)
             return NULL;
-    if (type == NULL || strcmp(fields[3], "/") != 0 || (strncmp(type, " - proc ", 8) != 0 && strncmp(type, " - sysfs ", 9) != 0))
+    if (type == NULL || (strncmp(type, " - proc ", 8) != 0 && strncmp(type, " - sysfs ", 9) != 0))
+        return NULL;
+    if (strcmp(fields[3], "/") != 0)
         return NULL;
     unescape(fields[4]);
     size_t length = strlen(root);
