@@ -1,0 +1,23 @@
+"""Fixtures of all integration tests: real containers of busybox, as root, on the host we are on."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness import Box
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if os.geteuid() != 0:
+        for item in items:
+            item.add_marker(pytest.mark.skip(reason="integration tests start containers: they need root"))
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Iterator[Box]:
+    """A place to run containers in; whatever is left of them at the end is removed, and told as a failure."""
+    made = Box(tmp_path)
+    yield made
+    made.close()
