@@ -124,11 +124,7 @@ class Box:
 
 def cgroups_of(name: str) -> list[str]:
     """Directories of every hierarchy that are called ``name``."""
-    return [
-        path
-        for pattern in (f"/sys/fs/cgroup/*/{name}", f"/sys/fs/cgroup/*/**/{name}")
-        for path in glob.glob(pattern, recursive=True)
-    ]
+    return glob.glob(f"/sys/fs/cgroup/**/{name}", recursive=True)
 
 
 def wait_for(condition: Callable[[], Any], what: str, seconds: float = 10.0) -> None:

@@ -220,9 +220,7 @@ def test_readonly_dev_still_has_its_devices(box: Box) -> None:
         next(m for m in config["mounts"] if m["destination"] == "/dev")["options"].append("ro")
 
     assert box.out("touch /dev/x 2>/dev/null || echo refused; ls -d /dev/null /dev/fd", change).startswith(
-        "refused
-/dev/fd
-/dev/null"
+        "refused\n/dev/fd\n/dev/null"
     )
 
 

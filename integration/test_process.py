@@ -208,7 +208,13 @@ def test_exec_returns_the_status(box: Box) -> None:
 def test_exec_is_in_all_namespaces_and_cgroups(box: Box) -> None:
     name = box.start("sleep 100", user_namespace)
     pid = box.state(name)["pid"]
-    out = box.ok("exec", name, "sh", "-c", "for p in self 1; do for n in /proc/$p/ns/*; do readlink $n; done; done; cat /proc/self/cgroup")
+    out = box.ok(
+        "exec",
+        name,
+        "sh",
+        "-c",
+        "for p in self 1; do for n in /proc/$p/ns/*; do readlink $n; done; done; cat /proc/self/cgroup",
+    )
     lines = [line for line in out.splitlines() if "[" in line]
     half = len(lines) // 2
     assert lines[:half] == lines[half:]

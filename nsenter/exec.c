@@ -182,7 +182,7 @@ int step_execute(struct context *context, const union argument *arguments) {
     /* Ignored signals and a blocked mask would outlive the execve. */
     static const unsigned char by_default[64]; /* struct sigaction of the kernel: SIG_DFL, no flags, empty mask */
     for (int number = 1; number < NSIG; number++) /* the raw call: libc keeps 32 and 33 to itself */
-        syscall(SYS_rt_sigaction, number, by_default, NULL, (size_t)8);
+        syscall(SYS_rt_sigaction, number, by_default, NULL, (size_t)(NSIG / 8));
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);

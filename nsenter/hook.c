@@ -116,7 +116,7 @@ static int judge(struct context *context, const char *path, int status, int64_t 
     const char *colon = *begin != '\0' ? ": " : "";
     if (timed_out_after > 0)
         return refuse_without_errno(
-            context, "hook %s: timed out after %llds%s%s", path, (long long)timed_out_after, colon, begin);
+            context, "hook %s: timed out after %lld s%s%s", path, (long long)timed_out_after, colon, begin);
     if (WIFSIGNALED(status))
         return refuse_without_errno(context, "hook %s: signal %d%s%s", path, WTERMSIG(status), colon, begin);
     if (WEXITSTATUS(status) != 0)

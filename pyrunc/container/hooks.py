@@ -24,10 +24,15 @@ def run(point: str, hooks: "Sequence[Hook]", state: bytes) -> None:
     Raises PyruncError at the first that fails: ``hooks.createRuntime[0]: hook /x: exit status 1: <its stderr>``.
     """
     for index, hook in enumerate(hooks):
-        try:
-            _run(hook, state)
-        except PyruncError as error:
-            raise PyruncError(f"hooks.{point}[{index}]: hook {hook.path}: {error}") from None
+        run_one(f"hooks.{point}[{index}]", hook, state)
+
+
+def run_one(where: str, hook: "Hook", state: bytes) -> None:
+    """One hook, that stands at ``where``."""
+    try:
+        _run(hook, state)
+    except PyruncError as error:
+        raise PyruncError(f"{where}: hook {hook.path}: {error}") from None
 
 
 def _run(hook: "Hook", state: bytes) -> None:
