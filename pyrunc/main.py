@@ -91,8 +91,7 @@ def parse(args: "Sequence[str]") -> "tuple[str, dict[str, Any], dict[str, Any]]"
     for argument in arguments:
         attribute = argument.rstrip("*?")
         if argument.endswith("*"):
-            # click, too, takes the first -- out, wherever it stands before the command's own words.
-            values[attribute] = tuple(words[1:] if words[:1] == ["--"] else words)
+            values[attribute] = tuple(words)
             words = []
         elif words:
             values[attribute] = words.pop(0)

@@ -213,8 +213,6 @@ class Writer:
         for index, limit in enumerate(resources.hugepage_limits):
             where, size = f"hugepageLimits[{index}]", limit.page_size
             hierarchy = self.need("hugetlb", where)
-            if "/" in size or not size:
-                raise SpecError(f"{PLACE}.{where}.pageSize", f"{size!r} is not a size such as 2MB")
             v1, v2 = f"hugetlb.{size}.limit_in_bytes", f"hugetlb.{size}.max"
             self.add("hugetlb", where, v1, limit.limit, v2)
             # Also reserved pages, or an mmap that is not yet touched would go past the limit (Linux 5.7).

@@ -87,9 +87,12 @@ def chosen_process(container: Container, options: "Any") -> "Process":
         return load_process(options.process)
     process_ = container.config.process
     assert process_ is not None
-    if not options.args:
+    args = list(options.args)
+    if args[:1] == ["--"]:
+        del args[0]
+    if not args:
         raise PyruncError("process args cannot be empty")
-    process_.args = list(options.args)
+    process_.args = args
     process_.env = [*process_.env, *_environment(options.env)]
     process_.terminal = bool(options.tty)
     process_.console_size = None

@@ -25,7 +25,7 @@ def number(text: str) -> int:
             if _signal.SIGRTMIN <= found <= _signal.SIGRTMAX:
                 return found
     value = getattr(_signal, f"SIG{name}", None)
-    if not isinstance(value, int):
+    if not isinstance(value, int) or name.startswith("_"):  # SIG_DFL and its like are no signals
         raise PyruncError(f"unknown signal {text!r}")
     return int(value)
 

@@ -182,6 +182,11 @@ def _check_linux(config: "Config") -> None:
                 if getattr(device, name) is None:
                     raise SpecError(f"{where}.{name}", f"required for a device of type {device.type}")
     if linux.resources is not None:
+        for index, limit in enumerate(linux.resources.hugepage_limits):
+            number, unit = limit.page_size[:-2], limit.page_size[-2:]
+            if unit not in ("KB", "MB", "GB") or not number.isdigit() or number.startswith("0"):
+                where = f"linux.resources.hugepageLimits[{index}].pageSize"
+                raise SpecError(where, f"{limit.page_size[:40]!r} is not a size such as 2MB")
         for index, rule in enumerate(linux.resources.devices):
             if set(rule.access) - set("rwm"):
                 raise SpecError(

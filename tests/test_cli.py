@@ -1,0 +1,159 @@
+"""The command line: the fast path is what click says; the hot commands import next to nothing."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from pyrunc import log
+from pyrunc.cli import derive, derived
+from pyrunc.cli.main import COMMANDS, cli, definition
+from pyrunc.commands.kill import number
+from pyrunc.errors import PyruncError
+from pyrunc.main import Unusual, parse, run
+
+HEAVY = {"click", "pydantic", "pydantic_core", "pyroute2", "typing", "re", "logging", "json", "subprocess", "pathlib"}
+
+
+def test_derived_table_is_what_click_says() -> None:
+    assert derived.GLOBAL == derive.rows(cli)[0], "run: python -m pyrunc.cli.derive"
+    assert {name: derive.rows(definition(name)) for name in COMMANDS} == derived.COMMANDS
+
+
+def by_click(args: list[str]) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    """What click makes of a command line, without running anything."""
+    common = cli.make_context("pyrunc", list(args), resilient_parsing=False)
+    # click 8.2 renamed protected_args; both hold the command's name first.
+    rest = [*getattr(common, "_protected_args", []), *common.args]
+    command = definition(rest[0])
+    context = command.make_context(rest[0], rest[1:], parent=common)
+    return rest[0], common.params, context.params
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "--root /r --log /l --log-format json create --bundle /b --pid-file /p id",
+        "create -b /b --console-socket /s id",
+        "create id",
+        "run -d --keep --preserve-fds 3 -b /b --no-pivot id",
+        "run --preload-lib /a --preload-lib=/b --preload-at init --placement legacy id",
+        "start id",
+        "state id",
+        "--systemd-cgroup --cgroup-manager systemd start id",
+        "exec --process /p --detach --pid-file /f id",
+        "exec -t -u 1:2 -e A=b -e C=d --cap CAP_KILL id sh -c exit --not-ours",
+        "exec id ls -l --all",
+        "exec id -- ls -l",
+        "kill --all id 9",
+        "kill id",
+        "delete --force id",
+        "list --format json -q",
+        "ps --format json id",
+        "ps id -e -o pid,args",
+        "update --memory 1g --cpu-shares 5 --pids-limit -1 id",
+        "events --stats id",
+        "spec --rootless -b /x",
+        "plan --format json",
+        "features",
+        "checkpoint --image-path /i --leave-running id",
+    ],
+)
+def test_both_paths_parse_the_same(line: str) -> None:
+    assert parse(line.split()) == by_click(line.split())
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "--help",
+        "create",
+        "create --bundle",
+        "create --nonsense id",
+        "nonsense",
+        "",
+        "start a b",
+        "run --preserve-fds x id",
+    ],
+)
+def test_what_is_left_to_click(line: str) -> None:
+    with pytest.raises(Unusual):
+        parse(line.split())
+
+
+def test_go_style_flags() -> None:
+    name, common, own = parse("-root /r --debug=false exec --tty=true -detach=false id ls".split())
+    assert (name, common["root"], common["debug"]) == ("exec", "/r", False)
+    assert (own["tty"], own["detach"], own["args"]) == (True, False, ("ls",))
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_says_what_each_option_does(name: str) -> None:
+    command = definition(name)
+    assert command.help
+    assert all(parameter.help for parameter in command.params if isinstance(parameter, click.Option))
+
+
+@pytest.mark.parametrize("command", ["create", "start", "run", "exec", "kill", "delete", "state"])
+def test_hot_commands_import_nothing_heavy(command: str, tmp_path: Path) -> None:
+    """In an interpreter as the launcher starts it, up to where the command looks for its container or bundle."""
+    code = (
+        "import sys; sys.path[:0] = sys.argv.pop(1).split(':')\n"
+        "from pyrunc.main import run\n"
+        "status = run(sys.argv[1:])\n"
+        "print(status, *sys.modules)\n"
+    )
+    top = str(Path(__file__).resolve().parents[1])
+    from pyrunc.spec.default import config
+
+    made = config()
+    made["root"]["path"] = "/nowhere"
+    made["process"]["terminal"] = False
+    (tmp_path / "config.json").write_text(json.dumps(made))
+    words = ["--root", str(tmp_path / "state"), command]
+    words += {"create": ["-b", str(tmp_path), "x"], "run": ["-b", str(tmp_path), "x"], "exec": ["x", "ls"]}.get(
+        command, ["x"]
+    )
+    packages = next(path for path in sys.path if path.endswith("site-packages"))
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", code, f"{top}:{packages}", *words],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    status, *modules = done.stdout.split()
+    assert status in ("1", "255") and done.stderr.count("\n") == 1
+    assert not HEAVY & set(modules)
+
+
+def test_errors_are_one_line_and_one_json_object(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "log"
+    words = ["--root", str(tmp_path), "--log", str(file), "--log-format", "json"]
+    assert run([*words, "state", "nobody"]) == 1
+    assert run([*words, "exec", "nobody", "ls"]) == 255
+    log.configure(None, "text", None, False)
+    log._log.descriptor = 2
+    assert capfd.readouterr().err == 'pyrunc: container "nobody" does not exist\n' * 2
+    rows = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [row["level"] for row in rows] == ["error", "error"]
+    assert rows[0]["msg"] == 'container "nobody" does not exist' and rows[0]["time"].endswith("Z")
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "x" * 256, "é", "a b", "a\n"])
+def test_ids_that_are_refused(name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["--root", str(tmp_path), "state", name]) == 1
+    assert "container id" in capfd.readouterr().err
+
+
+def test_signal_numbers() -> None:
+    import signal
+
+    assert number("9") == number("KILL") == number("SIGKILL") == number("sigkill") == 9
+    assert number("RTMIN+1") == signal.SIGRTMIN + 1 and number("SIGRTMAX-2") == signal.SIGRTMAX - 2
+    for wrong in ("", "NOPE", "99", "-1", "SIG", "RTMIN-1", "RTMAX+1", "_IGN", "_DFL"):
+        with pytest.raises(PyruncError, match="unknown signal"):
+            number(wrong)

@@ -1,0 +1,204 @@
+"""Plans as data: the order of steps, without root."""
+
+import copy
+from typing import Any
+
+import pytest
+
+from pyrunc.errors import SpecError
+from pyrunc.plan import explain
+from pyrunc.plan.compile import compile_create, compile_exec
+from pyrunc.plan.options import RDONLY, Options, names, split
+from pyrunc.plan.scheduling import bits
+from pyrunc.plan.settings import Settings
+from pyrunc.plan.steps import HELPER, Step
+from pyrunc.plan.wire import encode
+from pyrunc.spec.default import config as default_config
+from pyrunc.spec.load import parse
+from pyrunc.spec.json_text import dumps
+
+
+def plan(change: Any = None, **settings: Any) -> list[Step]:
+    made = copy.deepcopy(default_config())
+    made["process"]["terminal"] = False
+    # cgroup mounts depend on the host.
+    made["mounts"] = [m for m in made["mounts"] if m["type"] != "cgroup"]
+    if change:
+        change(made)
+    chosen = Settings("id", "/bundle")
+    for name, value in settings.items():
+        setattr(chosen, name, value)
+    return compile_create(parse(dumps(made).encode()), chosen)
+
+
+def kinds(steps: list[Step]) -> list[str]:
+    return [step.kind for step in steps]
+
+
+def index(steps: list[Step], kind: str) -> int:
+    return kinds(steps).index(kind)
+
+
+def user(config: dict[str, Any]) -> None:
+    config["linux"]["namespaces"].append({"type": "user"})
+    for kind in ("uidMappings", "gidMappings"):
+        config["linux"][kind] = [{"containerID": 0, "hostID": 1000, "size": 10}]
+
+
+def test_placement_comes_before_everything_the_helper_does() -> None:
+    steps = plan(cgroups={"memory": "/x"})
+    assert index(steps, "cgroup-create") == 0
+    assert index(steps, "cgroup-place") < min(i for i, step in enumerate(steps) if step.actor == HELPER)
+
+
+def test_what_needs_the_host_is_opened_before_the_clone() -> None:
+    steps = plan(
+        lambda c: c["mounts"].append({"destination": "/m", "type": "bind", "source": "s", "options": ["bind"]})
+    )
+    trees = [i for i, step in enumerate(steps) if step.kind == "open-tree"]
+    assert trees and max(trees) < index(steps, "clone") < index(steps, "attach")
+    assert any(step.args[0] == "/bundle/s" for step in steps if step.kind == "open-tree")
+
+
+def test_without_privileges_it_is_opened_inside() -> None:
+    steps = plan(user, privileged=False)
+    assert index(steps, "clone") < index(steps, "open-tree")
+    assert index(steps, "map-users") < index(steps, "undumpable")
+
+
+def test_maps_are_written_between_clone_and_becoming_root() -> None:
+    order = [kind for kind in kinds(plan(user)) if kind in ("clone", "map-users", "map-groups", "become-root", "mount")]
+    assert order[:5] == ["clone", "map-users", "map-groups", "become-root", "mount"]
+
+
+def test_joins_end_with_the_user_namespace_for_root_and_begin_with_it_otherwise() -> None:
+    def change(config: dict[str, Any]) -> None:
+        config["linux"]["namespaces"] = [
+            {"type": "user", "path": "/proc/1/ns/user"},
+            {"type": "ipc", "path": "/proc/1/ns/ipc"},
+            {"type": "mount"},
+        ]
+        del config["hostname"]
+
+    for privileged, expected in ((True, 1), (False, 0)):
+        joins = [step for step in plan(change, privileged=privileged) if step.kind == "join"]
+        assert [step.args[1] == 0x10000000 for step in joins].index(True) == expected
+
+
+def test_hooks_stand_where_the_spec_says() -> None:
+    hook = [{"path": "/h"}]
+    points = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart")
+    steps = plan(lambda c: c.update(hooks={point: hook for point in points}))
+    order = [step.where.split("[")[0] for step in steps if step.kind in ("runtime-hooks", "hook")]
+    assert order == [f"hooks.{point}" for point in points]
+    create = [i for i, step in enumerate(steps) if step.where.startswith("hooks.create")]
+    assert max(create) < index(steps, "pivot")
+    start = next(i for i, step in enumerate(steps) if step.where.startswith("hooks.startContainer"))
+    assert index(steps, "await-start") < start < index(steps, "execute")
+
+
+@pytest.mark.parametrize(
+    ("unprivileged", "order"),
+    [(True, ["capabilities", "no-new-privileges", "seccomp"]), (False, ["effective", "seccomp", "capabilities"])],
+)
+def test_seccomp_is_loaded_as_late_as_it_can_be(unprivileged: bool, order: list[str]) -> None:
+    def change(config: dict[str, Any]) -> None:
+        config["process"]["noNewPrivileges"] = unprivileged
+        config["linux"]["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW"}
+
+    found = kinds(plan(change))
+    assert [kind for kind in found if kind in order] == order
+    assert found.index("seccomp") > found.index("identity")
+
+
+def test_masks_lie_over_what_is_read_only() -> None:
+    steps = plan()
+    assert max(i for i, s in enumerate(steps) if s.kind == "read-only") < index(steps, "mask") < index(steps, "pivot")
+
+
+def test_unprivileged_time_namespace_takes_two_clones() -> None:
+    def change(config: dict[str, Any]) -> None:
+        user(config)
+        config["linux"]["namespaces"].append({"type": "time"})
+        config["linux"]["timeOffsets"] = {"boottime": {"secs": 1}}
+
+    assert kinds(plan(change)).count("clone") == 1
+    steps = plan(change, privileged=False)
+    assert kinds(steps).count("clone") == 2
+    assert index(steps, "become-root") < index(steps, "unshare") < index(steps, "time-offset")
+
+
+def test_run_has_no_wait_and_create_has() -> None:
+    assert "await-start" in kinds(plan(create=True))
+    steps = plan(create=False)
+    assert "await-start" not in kinds(steps) and index(steps, "record") < index(steps, "cgroup-verify") < index(
+        steps, "execute"
+    )
+
+
+def test_exec_is_placed_before_it_joins_and_hides_first() -> None:
+    made = default_config()
+    made["linux"]["namespaces"].append({"type": "user"})
+    made["linux"]["uidMappings"] = made["linux"]["gidMappings"] = [{"containerID": 0, "hostID": 5, "size": 9}]
+    spec = parse(dumps(made).encode())
+    assert spec.process is not None
+    spec.process.exec_cpu_affinity = None
+    found = kinds(compile_exec(spec, spec.process, Settings("id", "/b")))
+    assert found.index("cgroup-place") < found.index("undumpable") < found.index("join") < found.index("clone")
+
+
+def test_cpu_affinity_is_set_around_the_cgroup() -> None:
+    made = default_config()
+    made["process"]["execCPUAffinity"] = {"initial": "0", "final": "1"}
+    spec = parse(dumps(made).encode())
+    assert spec.process is not None
+    steps = compile_exec(spec, spec.process, Settings("id", "/b"))
+    first, last = (i for i, step in enumerate(steps) if step.kind == "affinity")
+    assert first < index(steps, "cgroup-place") < last
+
+
+def test_every_plan_can_be_encoded_printed_and_dumped() -> None:
+    steps = plan(user)
+    assert encode(steps)
+    assert len(explain.text(steps).splitlines()) == len(steps) == len(explain.table(steps))
+    dumps(explain.table(steps))
+
+
+def test_options_later_ones_win() -> None:
+    assert Options(["ro", "rw"]).set & RDONLY == 0
+    assert Options(["rw", "ro"]).set & RDONLY
+    options = Options(["noatime", "size=1m,mode=700", 'context="a:b,c"', "rslave", "rro", "tmpcopyup"])
+    assert options.data == ["size=1m", "mode=700", 'context="a:b,c"']
+    assert options.set == 0x10 and options.clear == 0x70 and options.recursive_set == RDONLY and options.copy_up
+    assert list(split(["a,b\\,c"])) == ["a", "b\\,c"]
+
+
+def test_every_option_of_the_table_is_taken() -> None:
+    for name in names():
+        assert Options([name]).data == [], name
+
+
+def test_bits() -> None:
+    assert bits("0-3,8", "x")[:2] == b"\x0f\x01"
+    assert len(bits("64", "x")) == 16
+    for wrong in ("", "a", "3-1", "1-", "99999"):
+        with pytest.raises(SpecError):
+            bits(wrong, "x")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda c: c.pop("process"), "process: required"),
+        (lambda c: c["mounts"].append({"destination": "/m", "options": ["bind"]}), "mounts[6].source: required"),
+        (lambda c: c["mounts"].append({"destination": "/m"}), "mounts[6].type: required"),
+        (
+            lambda c: c["mounts"].append({"destination": "/m", "type": "bind", "source": "/", "options": ["size=1"]}),
+            "mounts[6].options",
+        ),
+        (lambda c: c["process"].update(selinuxLabel="x"), "process.selinuxLabel: SELinux is not enabled"),
+    ],
+)
+def test_what_cannot_be_compiled(change: Any, words: str) -> None:
+    with pytest.raises(SpecError, match=words.replace("[", r"\[").replace("]", r"\]")):
+        plan(change)
