@@ -1,7 +1,6 @@
 """The container's file system: mounts, propagation, devices, masks; looked at through /proc/self/mountinfo inside."""
 
 import os
-
 import subprocess
 from pathlib import Path
 from typing import Any

@@ -204,7 +204,7 @@ def test_pause_and_resume(box: Box) -> None:
     box.await_status(name, "stopped")
 
 
-@pytest.mark.parametrize("moment", range(0, 24))
+@pytest.mark.parametrize("moment", range(24))
 def test_killed_while_creating_leaves_nothing_that_delete_does_not_remove(box: Box, moment: int) -> None:
     """SIGKILL after a growing time: some of them hit every part of `create`."""
     name = box.new_id()

@@ -20,7 +20,7 @@ HEAVY = {"click", "pydantic", "pydantic_core", "pyroute2", "typing", "re", "logg
 
 
 def test_derived_table_is_what_click_says() -> None:
-    assert derived.GLOBAL == derive.rows(cli)[0], "run: python -m pyrunc.cli.derive"
+    assert derive.rows(cli)[0] == derived.GLOBAL, "run: python -m pyrunc.cli.derive"
     assert {name: derive.rows(definition(name)) for name in COMMANDS} == derived.COMMANDS
 
 
@@ -86,7 +86,7 @@ def test_what_is_left_to_click(line: str) -> None:
 
 
 def test_go_style_flags() -> None:
-    name, common, own = parse("-root /r --debug=false exec --tty=true -detach=false id ls".split())
+    name, common, own = parse(["-root", "/r", "--debug=false", "exec", "--tty=true", "-detach=false", "id", "ls"])
     assert (name, common["root"], common["debug"]) == ("exec", "/r", False)
     assert (own["tty"], own["detach"], own["args"]) == (True, False, ("ls",))
 

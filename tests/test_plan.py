@@ -14,8 +14,8 @@ from pyrunc.plan.settings import Settings
 from pyrunc.plan.steps import HELPER, Step
 from pyrunc.plan.wire import encode
 from pyrunc.spec.default import config as default_config
-from pyrunc.spec.load import parse
 from pyrunc.spec.json_text import dumps
+from pyrunc.spec.load import parse
 
 
 def plan(change: Any = None, **settings: Any) -> list[Step]:
@@ -88,7 +88,7 @@ def test_joins_end_with_the_user_namespace_for_root_and_begin_with_it_otherwise(
 def test_hooks_stand_where_the_spec_says() -> None:
     hook = [{"path": "/h"}]
     points = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart")
-    steps = plan(lambda c: c.update(hooks={point: hook for point in points}))
+    steps = plan(lambda c: c.update(hooks=dict.fromkeys(points, hook)))
     order = [step.where.split("[")[0] for step in steps if step.kind in ("runtime-hooks", "hook")]
     assert order == [f"hooks.{point}" for point in points]
     create = [i for i, step in enumerate(steps) if step.where.startswith("hooks.create")]

@@ -86,7 +86,7 @@ def same(node: Any, model: Any) -> bool:
 def test_derived_table_is_what_the_models_say() -> None:
     from pyrunc.spec import derived
 
-    assert derived.SHAPE == derive.tables(), "run: python -m pyrunc.spec.derive"
+    assert derive.tables() == derived.SHAPE, "run: python -m pyrunc.spec.derive"
 
 
 @pytest.mark.parametrize("config", [full(), default_config(), default_config(rootless=True)])

@@ -178,7 +178,8 @@ def _unified(files: Files, found: "dict[str, Any]") -> None:
 
 
 def _io(text: str) -> "dict[str, Any]":
-    bytes_, counts = [], []
+    bytes_: list[dict[str, Any]] = []
+    counts: list[dict[str, Any]] = []
     for line in text.splitlines():
         device, *pairs = line.split()
         major, _, minor = device.partition(":")

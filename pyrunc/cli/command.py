@@ -21,7 +21,7 @@ def command(name: str, **settings: Any) -> "Callable[[Callable[..., None]], clic
             options = Options({**context.obj, **parameters})
             return import_module(f"pyrunc.commands.{name.replace('-', '_')}").run(options)
 
-        made: click.Command = click.command(name=name, help=function.__doc__, **settings)(callback)
+        made: click.Command = click.command(name=name, help=function.__doc__, **settings)(callback)  # type: ignore[no-untyped-call]
         made.params = getattr(function, "__click_params__", [])[::-1]
         return made
 

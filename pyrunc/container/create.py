@@ -53,6 +53,10 @@ class Creation:
 
         found = host.discover()
         systemd = self.options.cgroup_manager == "systemd"
+        if systemd:
+            from pyrunc.cgroup.systemd import check
+
+            check()
         settings.host = found
         settings.cgroups = paths.resolve(found, self.spec.linux.cgroups_path, self.container_id, systemd)
         settings.limits = limits(found, self.spec.linux.resources)
@@ -113,11 +117,19 @@ class Creation:
             "version": states.VERSION,
             "annotations": dict(self.spec.annotations),
             "cgroups": self.settings.cgroups,
-            "systemd": self.options.cgroup_manager == "systemd",
+            "systemd_unit": self._unit(),
             "no_new_keyring": self.options.no_new_keyring,
             "config": raw(self.spec),
         }
         self.state.save()
+
+    def _unit(self) -> str:
+        """The scope's name, to be stopped with the container; "" when the cgroups are our own to remove."""
+        if self.options.cgroup_manager != "systemd":
+            return ""
+        from pyrunc.cgroup.systemd import parse
+
+        return parse(self.spec.linux.cgroups_path, self.container_id)[1]
 
     def _inherited(self) -> "dict[int, int]":
         """{slot: descriptor} for the helper."""
@@ -141,6 +153,10 @@ class Creation:
         assert self.state is not None
         self.state.data["pid"] = pid
         self.state.data["start_time"] = process.stat(pid)[1]
+        if self.spec.linux.intel_rdt is not None:
+            from pyrunc.container import intel_rdt
+
+            self.state.data["intel_rdt"] = intel_rdt.create(self.container_id, self.spec.linux.intel_rdt, pid)
         self.state.save()
         if self.options.pid_file:
             write_pid_file(self.options.pid_file, pid)

@@ -41,7 +41,15 @@ def destroy(container: "Container", state: "State") -> None:
     if data["cgroups"]:
         # A container without a pid namespace leaves its children behind when init ends.
         container.cgroups.kill_all(kill.SIGKILL)
+        if data["systemd_unit"]:
+            from pyrunc.cgroup.systemd import stop
+
+            stop(data["systemd_unit"])
         container.cgroups.remove()
+        if data.get("intel_rdt"):
+            from pyrunc.container import intel_rdt
+
+            intel_rdt.remove(data["intel_rdt"])
     if "hooks" in data["config"] and data["pid"]:
         config = container.config
         if config.hooks is not None and config.hooks.poststop:

@@ -1,4 +1,4 @@
-"""Intel RDT: cache allocation and memory bandwidth through resctrl (Linux 4.10, Documentation/filesystems/resctrl.rst)."""
+"""Intel RDT: cache allocation and memory bandwidth through resctrl (Linux 4.10, filesystems/resctrl.rst)."""
 
 import posix
 
@@ -24,7 +24,7 @@ def group(container_id: str, rdt: "IntelRdt") -> str:
 
 
 def create(container_id: str, rdt: "IntelRdt", pid: int) -> "list[str]":
-    """Makes the group, writes the schemata, puts ``pid`` in; returns what was made, to be removed with the container."""
+    """Makes the group, writes the schemata, puts ``pid`` in; returns what was made, to be removed at the end."""
     if not _exists(f"{ROOT}/info"):
         raise SpecError(PLACE, f"the host has no {ROOT} (no Intel RDT, or resctrl is not mounted)")
     directory = group(container_id, rdt)
