@@ -1,11 +1,17 @@
 """The log: lines as logrus writes them, for engines read runc's (``--log``, ``--log-format``, ``--log-level``)."""
 
+import _json
+import errno
 import posix
 import time
 
 from pyrunc.errors import PyruncError
 
 LEVELS = ("debug", "info", "warning", "error")
+ALIASES = {"trace": "debug", "warn": "warning", "fatal": "error", "panic": "error"}
+"""Logrus' other levels."""
+BARE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._/@^+")
+"""What logrus' text form leaves unquoted."""
 
 
 class _Log:
@@ -20,27 +26,45 @@ _log = _Log()
 
 def configure(path: "str | None", form: str, level: "str | None", debug: bool) -> None:
     """Opens the log. PyruncError when it can't be, or the level is unknown."""
-    name = {"warn": "warning", "fatal": "error", "panic": "error", "trace": "debug"}.get(level or "", level)
-    if name and name not in LEVELS:
-        raise PyruncError(f"--log-level {level}: is not one of {', '.join(LEVELS)}")
     _log.json = form == "json"
-    _log.lowest = LEVELS.index("debug" if debug else name or "info")
     if path:
-        flags = posix.O_WRONLY | posix.O_APPEND | posix.O_CREAT | posix.O_CLOEXEC
-        try:
-            _log.descriptor = posix.open(path, flags, 0o644)
-        except OSError as error:
-            raise PyruncError(f"--log {path}: {(error.strerror or '').lower()}") from None
+        _log.descriptor = _open(path)
+    name = (level or "info").lower()
+    name = ALIASES.get(name, name)
+    if name not in LEVELS:
+        raise PyruncError(f"--log-level {level}: is not one of {', '.join(LEVELS)}")
+    _log.lowest = LEVELS.index("debug" if debug else name)
+
+
+def _open(path: str) -> int:
+    flags = posix.O_WRONLY | posix.O_APPEND | posix.O_CREAT | posix.O_CLOEXEC
+    try:
+        return posix.open(path, flags, 0o644)
+    except OSError as error:
+        number = path.rpartition("/")[2]
+        # A descriptor of ours that is a socket (systemd's standard error) can't be opened by name, only be copied.
+        if error.errno == errno.ENXIO and path.startswith(("/dev/fd/", "/proc/self/fd/")) and number.isdigit():
+            return posix.dup(int(number))
+        raise PyruncError(f"--log {path}: {(error.strerror or '').lower()}") from None
+
+
+def wanted(level: str) -> bool:
+    """Whether a line of ``level`` would be written."""
+    return LEVELS.index(level) >= _log.lowest
 
 
 def _line(level: str, message: str) -> str:
-    seconds = time.time()
-    stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
-    from pyrunc.spec.json_text import dumps
-
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    quote = _json.encode_basestring
     if _log.json:
-        return dumps({"level": level, "msg": message, "time": stamp}) + "\n"
-    return f'time="{stamp}" level={level} msg={dumps(message)}\n'
+        # Go's decoder, too, wants the text to be UTF-8: what the file system gave us otherwise is shown escaped.
+        return f'{{"level":"{level}","msg":{quote(_valid(message))},"time":"{stamp}"}}\n'
+    text = message if message and BARE.issuperset(message) else quote(message)
+    return f'time="{stamp}" level={level} msg={text}\n'
+
+
+def _valid(text: str) -> str:
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _write(descriptor: int, text: str) -> None:
@@ -52,7 +76,7 @@ def _write(descriptor: int, text: str) -> None:
 
 def log(level: str, message: str) -> None:
     """One line, if ``level`` is wanted."""
-    if LEVELS.index(level) >= _log.lowest:
+    if wanted(level):
         _write(_log.descriptor, _line(level, message))
 
 
@@ -66,13 +90,20 @@ def warning(message: str) -> None:
     log("warning", message)
 
 
+def notice(message: str) -> None:
+    """A warning that must be seen: on standard error, too, when the log is elsewhere."""
+    _both("warning", message)
+
+
 def error(message: str) -> None:
     """The reason why the command failed: one line on standard error, and one in the log when that is elsewhere."""
-    message = " ".join(message.split("\n"))
-    if _log.descriptor != 2:
-        log("error", message)
-        _write(2, f"pyrunc: {message}\n")
-    elif _log.json:
-        log("error", message)
-    else:
+    # One line, whatever name from config.json is in it: no line of the log can be forged, no terminal be driven.
+    shown = "".join([c if c.isprintable() or "\udc80" <= c <= "\udcff" else " " for c in message])
+    _both("error", shown.strip())
+
+
+def _both(level: str, message: str) -> None:
+    if _log.descriptor != 2 or _log.json:
+        log(level, message)
+    if _log.descriptor != 2 or not _log.json:
         _write(2, f"pyrunc: {message}\n")

@@ -2,12 +2,12 @@
 
 import click
 
-from pyrunc.cli.command import command, option
+from pyrunc.cli.command import Command, choice, option
 
-
-@command("audit-lib")
-@click.argument("library")
-@option("--timeout", type=float, default=10.0, metavar="SECONDS", help="How long loading may take.")
-@option("--format", type=click.Choice(["text", "json"]), default="text", help="How to print the result.")
-def audit_lib() -> None:
-    """Load LIBRARY in a throwaway process, and say what merely loading it did."""
+command = Command(
+    "audit-lib",
+    "Load LIBRARY in a throwaway process, and say what merely loading it did.",
+    click.Argument(["library"]),
+    option("--timeout", type=float, default=10.0, metavar="SECONDS", help="How long loading may take."),
+    choice("--format", of=["text", "json"], default="text", help="How to print the result."),
+)

@@ -1,10 +1,7 @@
 """`pyrunc create`."""
 
-from pyrunc.cli.command import command, container_id, creating
+from pyrunc.cli.command import CREATING, NEW_ID, Command
 
-
-@command("create")
-@container_id
-@creating
-def create() -> None:
-    """Create a container: everything but its program, which `start` executes."""
+command = Command(
+    "create", "Create a container: everything but its program, which `start` executes.", NEW_ID, *CREATING
+)

@@ -24,7 +24,7 @@ def rows(command: click.Command) -> "tuple[dict[str, Any], list[str], bool]":
             continue
         for name in parameter.opts:
             options[name] = (parameter.name, kind(parameter), default(parameter))
-    return options, arguments, bool(command.context_settings.get("ignore_unknown_options"))
+    return options, arguments, command.context_settings.get("allow_interspersed_args") is False
 
 
 def kind(option: click.Option) -> Any:

@@ -1,11 +1,11 @@
 """`pyrunc events`."""
 
-from pyrunc.cli.command import command, container_id, flag, option
+from pyrunc.cli.command import ID, Command, flag, option
 
-
-@command("events")
-@container_id
-@option("--interval", default="5s", metavar="DURATION", help="Time between two statistics.")
-@flag("--stats", help="One statistic, then end.")
-def events() -> None:
-    """Print statistics and out-of-memory notices as JSON."""
+command = Command(
+    "events",
+    "Print statistics and out-of-memory notices as JSON.",
+    ID,
+    option("--interval", default="5s", show_default=True, metavar="DURATION", help="Time between two statistics."),
+    flag("--stats", help="One statistic, then end."),
+)

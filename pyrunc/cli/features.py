@@ -1,8 +1,5 @@
 """`pyrunc features`."""
 
-from pyrunc.cli.command import command
+from pyrunc.cli.command import Command
 
-
-@command("features")
-def features() -> None:
-    """Print what this pyrunc can do, as the runtime-spec's features document."""
+command = Command("features", "Print what this pyrunc can do, as the runtime-spec's features document.")

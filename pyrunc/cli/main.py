@@ -5,19 +5,17 @@ from typing import Any
 
 import click
 
-from pyrunc.cli.command import flag, option
+from pyrunc.cli.command import canonical, choice, flag, option
 
 COMMANDS = (
     *("create", "start", "run", "exec", "kill", "delete", "state", "list", "ps", "pause", "resume", "update", "events"),
     *("checkpoint", "restore", "spec", "features", "plan", "verify-preload", "audit-lib"),
 )
-FUNCTIONS = {"exec": "exec_", "list": "list_"}
 
 
 def definition(name: str) -> click.Command:
     """The click command called ``name``."""
-    module = import_module(f"pyrunc.cli.{name.replace('-', '_')}")
-    command: click.Command = getattr(module, FUNCTIONS.get(name, name.replace("-", "_")))
+    command: click.Command = import_module(f"pyrunc.cli.{name.replace('-', '_')}").command
     return command
 
 
@@ -30,6 +28,10 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         return definition(cmd_name) if cmd_name in COMMANDS else None
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        options, rest = canonical(self, ctx, args)
+        return super().parse_args(ctx, options + rest)
+
 
 def _version(context: click.Context, _: Any, wanted: bool) -> None:
     if wanted and not context.resilient_parsing:
@@ -39,28 +41,45 @@ def _version(context: click.Context, _: Any, wanted: bool) -> None:
         context.exit()
 
 
-@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]}, epilog="pyrunc COMMAND --help")
-@option("--root", metavar="DIR", help="State directory: /run/pyrunc, or $XDG_RUNTIME_DIR/pyrunc when not root.")
-@option("--log", metavar="FILE", help="Where to log.")
-@option("--log-format", type=click.Choice(["text", "json"]), default="text", help="How to log.")
-@option("--log-level", metavar="LEVEL", help="debug, info, warning or error.")
-@flag("--debug", help="Log everything.")
-@flag("--systemd-cgroup", help="Have systemd make the cgroups (cgroupsPath is slice:prefix:name).")
-@option(
-    "--cgroup-manager",
-    type=click.Choice(["cgroupfs", "systemd", "disabled"]),
-    default="cgroupfs",
-    help="Who makes the cgroups.",
-)
-@option("--rootless", default="auto", metavar="auto|true|false", help="Whether to do without root's privileges.")
-@option("--criu", metavar="PATH", hidden=True, help="Accepted for old engines; criu is found in $PATH.")
-@click.option(
-    "--version", "-v", is_flag=True, expose_value=False, is_eager=True, callback=_version, help="Print the version."
-)
 @click.pass_context
-def cli(context: click.Context, /, **parameters: Any) -> None:
-    """pyrunc runs containers as the OCI runtime-spec describes them."""
+def _begin(context: click.Context, /, **parameters: Any) -> None:
     from pyrunc.main import begin
 
     context.obj = parameters
     begin(parameters)
+
+
+cli = Commands(
+    "pyrunc",
+    help="pyrunc runs containers as the OCI runtime-spec describes them.",
+    epilog="What a command does and takes: pyrunc COMMAND --help",
+    callback=_begin,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    subcommand_metavar="COMMAND [OPTIONS] [ARGS]...",
+    params=[
+        option("--root", metavar="DIR", help="State directory: /run/pyrunc, or $XDG_RUNTIME_DIR/pyrunc when not root."),
+        option("--log", metavar="FILE", help="Where to log; standard error unless given."),
+        choice("--log-format", of=["text", "json"], default="text", help="How to log."),
+        option("--log-level", metavar="LEVEL", help="debug, info, warning or error."),
+        flag("--debug", help="Log everything."),
+        flag("--systemd-cgroup", help="Have systemd make the cgroups (cgroupsPath is slice:prefix:name)."),
+        choice(
+            "--cgroup-manager",
+            of=["cgroupfs", "systemd", "disabled"],
+            default="cgroupfs",
+            help="Who makes the cgroups.",
+        ),
+        option(
+            "--rootless", default="auto", metavar="auto|true|false", help="Whether to do without root's privileges."
+        ),
+        option("--criu", metavar="PATH", hidden=True, help="Accepted for old engines; criu is found in $PATH."),
+        click.Option(
+            ["--version", "-v"],
+            is_flag=True,
+            expose_value=False,
+            is_eager=True,
+            callback=_version,
+            help="Print the version.",
+        ),
+    ],
+)

@@ -1,9 +1,5 @@
 """`pyrunc pause`."""
 
-from pyrunc.cli.command import command, container_id
+from pyrunc.cli.command import ID, Command
 
-
-@command("pause")
-@container_id
-def pause() -> None:
-    """Freeze every process of a container."""
+command = Command("pause", "Freeze every process of a container.", ID)

@@ -1,9 +1,5 @@
 """`pyrunc resume`."""
 
-from pyrunc.cli.command import command, container_id
+from pyrunc.cli.command import ID, Command
 
-
-@command("resume")
-@container_id
-def resume() -> None:
-    """Let the processes of a paused container run again."""
+command = Command("resume", "Let the processes of a paused container run again.", ID)

@@ -1,10 +1,10 @@
 """`pyrunc spec`."""
 
-from pyrunc.cli.command import command, flag, option
+from pyrunc.cli.command import Command, flag, option
 
-
-@command("spec")
-@option("--bundle", "-b", metavar="DIR", help="Where to write config.json.")
-@flag("--rootless", help="For a user without privileges.")
-def spec() -> None:
-    """Write a config.json to start from."""
+command = Command(
+    "spec",
+    "Write a config.json to start from.",
+    option("--bundle", "-b", metavar="DIR", help="Where to write it; the current directory unless given."),
+    flag("--rootless", help="For a user without privileges."),
+)

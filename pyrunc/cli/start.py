@@ -1,9 +1,5 @@
 """`pyrunc start`."""
 
-from pyrunc.cli.command import command, container_id
+from pyrunc.cli.command import ID, Command
 
-
-@command("start")
-@container_id
-def start() -> None:
-    """Execute the program of a created container."""
+command = Command("start", "Execute the program of a created container.", ID)

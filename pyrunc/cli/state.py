@@ -1,9 +1,5 @@
 """`pyrunc state`."""
 
-from pyrunc.cli.command import command, container_id
+from pyrunc.cli.command import ID, Command
 
-
-@command("state")
-@container_id
-def state() -> None:
-    """Print the container's state as JSON."""
+command = Command("state", "Print the container's state as JSON.", ID)

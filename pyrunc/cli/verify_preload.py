@@ -2,18 +2,18 @@
 
 import click
 
-from pyrunc.cli.command import command, flag, option
+from pyrunc.cli.command import Command, choice, flag, option
 
-
-@command("verify-preload")
-@click.argument("library")
-@option("--bundle", "-b", metavar="DIR", help="The bundle to start; a plain one of busybox unless given.")
-@option("--runs", type=click.IntRange(1), default=50, metavar="N", help="Containers each way.")
-@option("--placement", default="legacy,hardened", metavar="LIST", help="Which orders of placing to try.")
-@option("--preload-at", default="exec", metavar="LIST", help="When to load: exec, init or both.")
-@option("--delay", default="0-0", metavar="MS-MS", help="Spreads the moment at which the parent places init.")
-@option("--format", type=click.Choice(["text", "json"]), default="text", help="How to print the result.")
-@option("--report", metavar="FILE.html", help="Write the grid as a page.")
-@flag("--expect-escape", help="Fail unless legacy showed an escape.")
-def verify_preload() -> None:
-    """Start containers with LIBRARY in the init path, and show in which cgroups they end up."""
+command = Command(
+    "verify-preload",
+    "Start containers with LIBRARY in the init path, and show in which cgroups they end up.",
+    click.Argument(["library"]),
+    option("--bundle", "-b", metavar="DIR", help="The bundle to start; a plain one of busybox unless given."),
+    option("--runs", type=click.IntRange(1), default=50, metavar="N", help="Containers each way."),
+    option("--placement", default="legacy,hardened", metavar="LIST", help="Which orders of placing to try."),
+    option("--preload-at", default="exec", metavar="LIST", help="When to load: exec, init or both."),
+    option("--delay", default="0-0", metavar="MS-MS", help="Spreads the moment at which the parent places init."),
+    choice("--format", of=["text", "json"], default="text", help="How to print the result."),
+    option("--report", metavar="FILE.html", help="Write the grid as a page."),
+    flag("--expect-escape", help="Fail unless legacy showed an escape."),
+)
