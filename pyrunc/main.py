@@ -222,7 +222,16 @@ def hold_standard_descriptors() -> None:
             posix.set_inheritable(posix.open("/dev/null", posix.O_RDWR), True)
 
 
-def main() -> "NoReturn":
-    """Never returns: what the interpreter would tear down, the kernel does faster."""
+def main(child: int = 0) -> "NoReturn":
+    """Never returns: what the interpreter would tear down, the kernel does faster. ``child``: the launcher's."""
     hold_standard_descriptors()
-    posix._exit(run(sys.argv[1:]))
+    if sys.stdout is not None:
+        # A path in a state or a plan is bytes: to be printed as it is, whatever the caller's locale.
+        sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")  # type: ignore[union-attr]
+    status = run(sys.argv[1:])
+    if child:
+        try:
+            posix.waitpid(child, posix.WNOHANG)
+        except ChildProcessError:
+            pass  # reaped by a foreground `run`
+    posix._exit(status)

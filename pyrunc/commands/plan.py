@@ -1,5 +1,6 @@
 """`pyrunc plan`."""
 
+from pyrunc.commands.create import cgroup_manager
 from pyrunc.container.container import absolute
 from pyrunc.container.create import Creation, check_bundle
 from pyrunc.container.options import CreateOptions
@@ -18,8 +19,7 @@ def run(options: "Any") -> int:
     file = options.config or "config.json"
     spec = load(file if file.startswith("/") else f"{bundle}/{file}")
     check_bundle(bundle, spec)
-    manager = "systemd" if options.systemd_cgroup else options.cgroup_manager
-    chosen = CreateOptions(bundle=bundle, root=options.root, cgroup_manager=manager)
+    chosen = CreateOptions(bundle=bundle, root=options.root, cgroup_manager=cgroup_manager(options))
     steps = Creation(bundle.rpartition("/")[2] or "container", spec, chosen).steps()
     print(dumps(explain.table(steps), 2) if options.format == "json" else explain.text(steps))
     return 0

@@ -6,6 +6,7 @@ from pyrunc.spec.json_text import dumps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
     from typing import Any
 
 
@@ -15,22 +16,34 @@ def run(options: "Any") -> int:
     if options.format == "json":
         print(dumps(pids))
         return 0
+    for line in chosen(listing(options.args or ("-ef",)), set(pids)):
+        print(line)
+    return 0
+
+
+def listing(args: "Sequence[str]") -> "list[str]":
+    """What ps(1) prints; PyruncError with its complaint when it has one."""
     import subprocess
 
     try:
-        found = subprocess.run(["ps", *(options.args or ("-ef",))], capture_output=True, text=True, check=False)
+        done = subprocess.run(["ps", *args], capture_output=True, check=False)
     except FileNotFoundError:
         raise PyruncError("ps: executable file not found in $PATH") from None
-    if found.returncode:
-        raise PyruncError(f"ps: {found.stderr.strip()}")
-    header, *lines = found.stdout.splitlines()
-    titles = header.split()
+    if done.returncode:
+        lines = (done.stderr or done.stdout).decode("utf-8", "surrogateescape").split("\n")
+        raise PyruncError(f"ps {' '.join(args)}: {next(filter(None, map(str.strip, lines)), 'failed')}")
+    # A command line may hold any byte, also one that ends lines elsewhere than here.
+    return done.stdout.decode("utf-8", "surrogateescape").rstrip("\n").split("\n")
+
+
+def chosen(lines: "list[str]", pids: "Collection[int]") -> "list[str]":
+    """The title, and the lines whose PID is one of ``pids``; PyruncError when there is no such column."""
+    titles = lines[0].split()
     if "PID" not in titles:
         raise PyruncError("couldn't find PID field in ps output")
     column = titles.index("PID")
-    print(header)
-    for line in lines:
-        fields = line.split()
-        if len(fields) > column and fields[column].isdigit() and int(fields[column]) in pids:
-            print(line)
-    return 0
+    return [lines[0], *(line for line in lines[1:] if _number(line.split()[column : column + 1]) in pids)]
+
+
+def _number(cell: "list[str]") -> int:
+    return int(cell[0]) if cell and cell[0].isascii() and cell[0].isdigit() else 0
