@@ -3,22 +3,10 @@
 from pydantic import Field
 
 from pyrunc.spec.base import Model
-from pyrunc.spec.linux import IdMapping, Linux
-from pyrunc.spec.process import Hooks, Process
-
-
-class Root(Model):
-    path: str
-    readonly: bool = False
-
-
-class Mount(Model):
-    destination: str
-    type: str = ""
-    source: str = ""
-    options: list[str] = []
-    uid_mappings: list[IdMapping] = []
-    gid_mappings: list[IdMapping] = []
+from pyrunc.spec.hooks import Hooks
+from pyrunc.spec.linux import Linux
+from pyrunc.spec.process import Process
+from pyrunc.spec.root_and_mounts import Mount, Root
 
 
 class Config(Model):

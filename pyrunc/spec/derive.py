@@ -73,8 +73,14 @@ def source() -> str:
     lines = [
         '"""The shape of config.json. Written by ``python -m pyrunc.spec.derive`` from the models; do not edit."""',
         "",
+        "# fmt: off",
+        "# ruff: noqa: E501",
+        "TYPE_CHECKING = False",
+        "if TYPE_CHECKING:",
+        "    from typing import Any",
+        "",
+        'SHAPE: "dict[str, dict[str, tuple[str, Any, Any]]]" = {',
     ]
-    lines.append("SHAPE = {")
     for model, fields in tables().items():
         lines.append(f"    {model!r}: {{")
         lines += [f"        {name!r}: {field!r}," for name, field in fields.items()]

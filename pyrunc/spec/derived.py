@@ -1,6 +1,12 @@
 """The shape of config.json. Written by ``python -m pyrunc.spec.derive`` from the models; do not edit."""
 
-SHAPE = {
+# fmt: off
+# ruff: noqa: E501
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+SHAPE: "dict[str, dict[str, tuple[str, Any, Any]]]" = {
     "Config": {
         "ociVersion": ("oci_version", "str", ...),
         "root": ("root", "Root", ...),
@@ -59,11 +65,7 @@ SHAPE = {
         "devices": ("devices", ("list", "Device"), ()),
         "netDevices": ("net_devices", ("dict", "NetDevice"), {}),
         "seccomp": ("seccomp", "Seccomp", None),
-        "rootfsPropagation": (
-            "rootfs_propagation",
-            ("enum", "", "private", "rprivate", "shared", "rshared", "slave", "rslave", "unbindable", "runbindable"),
-            "",
-        ),
+        "rootfsPropagation": ("rootfs_propagation", ("enum", "", "private", "rprivate", "shared", "rshared", "slave", "rslave", "unbindable", "runbindable"), ""),
         "maskedPaths": ("masked_paths", ("list", "str"), ()),
         "readonlyPaths": ("readonly_paths", ("list", "str"), ()),
         "mountLabel": ("mount_label", "str", ""),
@@ -78,8 +80,8 @@ SHAPE = {
         "size": ("size", ("int", 0, 4294967295), ...),
     },
     "ConsoleSize": {
-        "height": ("height", ("int", 0, 4294967295), ...),
-        "width": ("width", ("int", 0, 4294967295), ...),
+        "height": ("height", ("int", 0, 18446744073709551615), ...),
+        "width": ("width", ("int", 0, 18446744073709551615), ...),
     },
     "User": {
         "uid": ("uid", ("int", 0, 4294967295), 0),
@@ -96,66 +98,15 @@ SHAPE = {
         "ambient": ("ambient", ("list", "str"), ()),
     },
     "Rlimit": {
-        "type": (
-            "type",
-            (
-                "enum",
-                "RLIMIT_AS",
-                "RLIMIT_CORE",
-                "RLIMIT_CPU",
-                "RLIMIT_DATA",
-                "RLIMIT_FSIZE",
-                "RLIMIT_LOCKS",
-                "RLIMIT_MEMLOCK",
-                "RLIMIT_MSGQUEUE",
-                "RLIMIT_NICE",
-                "RLIMIT_NOFILE",
-                "RLIMIT_NPROC",
-                "RLIMIT_RSS",
-                "RLIMIT_RTPRIO",
-                "RLIMIT_RTTIME",
-                "RLIMIT_SIGPENDING",
-                "RLIMIT_STACK",
-            ),
-            ...,
-        ),
+        "type": ("type", ("enum", "RLIMIT_AS", "RLIMIT_CORE", "RLIMIT_CPU", "RLIMIT_DATA", "RLIMIT_FSIZE", "RLIMIT_LOCKS", "RLIMIT_MEMLOCK", "RLIMIT_MSGQUEUE", "RLIMIT_NICE", "RLIMIT_NOFILE", "RLIMIT_NPROC", "RLIMIT_RSS", "RLIMIT_RTPRIO", "RLIMIT_RTTIME", "RLIMIT_SIGPENDING", "RLIMIT_STACK"), ...),
         "soft": ("soft", ("int", 0, 18446744073709551615), ...),
         "hard": ("hard", ("int", 0, 18446744073709551615), ...),
     },
     "Scheduler": {
-        "policy": (
-            "policy",
-            (
-                "enum",
-                "SCHED_OTHER",
-                "SCHED_FIFO",
-                "SCHED_RR",
-                "SCHED_BATCH",
-                "SCHED_ISO",
-                "SCHED_IDLE",
-                "SCHED_DEADLINE",
-            ),
-            ...,
-        ),
+        "policy": ("policy", ("enum", "SCHED_OTHER", "SCHED_FIFO", "SCHED_RR", "SCHED_BATCH", "SCHED_ISO", "SCHED_IDLE", "SCHED_DEADLINE"), ...),
         "nice": ("nice", ("int", -2147483648, 2147483647), 0),
         "priority": ("priority", ("int", -2147483648, 2147483647), 0),
-        "flags": (
-            "flags",
-            (
-                "list",
-                (
-                    "enum",
-                    "SCHED_FLAG_RESET_ON_FORK",
-                    "SCHED_FLAG_RECLAIM",
-                    "SCHED_FLAG_DL_OVERRUN",
-                    "SCHED_FLAG_KEEP_POLICY",
-                    "SCHED_FLAG_KEEP_PARAMS",
-                    "SCHED_FLAG_UTIL_CLAMP_MIN",
-                    "SCHED_FLAG_UTIL_CLAMP_MAX",
-                ),
-            ),
-            (),
-        ),
+        "flags": ("flags", ("list", ("enum", "SCHED_FLAG_RESET_ON_FORK", "SCHED_FLAG_RECLAIM", "SCHED_FLAG_DL_OVERRUN", "SCHED_FLAG_KEEP_POLICY", "SCHED_FLAG_KEEP_PARAMS", "SCHED_FLAG_UTIL_CLAMP_MIN", "SCHED_FLAG_UTIL_CLAMP_MAX")), ()),
         "runtime": ("runtime", ("int", 0, 18446744073709551615), 0),
         "deadline": ("deadline", ("int", 0, 18446744073709551615), 0),
         "period": ("period", ("int", 0, 18446744073709551615), 0),
@@ -202,70 +153,10 @@ SHAPE = {
         "name": ("name", "str", ""),
     },
     "Seccomp": {
-        "defaultAction": (
-            "default_action",
-            (
-                "enum",
-                "SCMP_ACT_KILL",
-                "SCMP_ACT_KILL_PROCESS",
-                "SCMP_ACT_KILL_THREAD",
-                "SCMP_ACT_TRAP",
-                "SCMP_ACT_ERRNO",
-                "SCMP_ACT_TRACE",
-                "SCMP_ACT_ALLOW",
-                "SCMP_ACT_LOG",
-                "SCMP_ACT_NOTIFY",
-            ),
-            ...,
-        ),
+        "defaultAction": ("default_action", ("enum", "SCMP_ACT_KILL", "SCMP_ACT_KILL_PROCESS", "SCMP_ACT_KILL_THREAD", "SCMP_ACT_TRAP", "SCMP_ACT_ERRNO", "SCMP_ACT_TRACE", "SCMP_ACT_ALLOW", "SCMP_ACT_LOG", "SCMP_ACT_NOTIFY"), ...),
         "defaultErrnoRet": ("default_errno_ret", ("int", 0, 4294967295), None),
-        "architectures": (
-            "architectures",
-            (
-                "list",
-                (
-                    "enum",
-                    "SCMP_ARCH_X86",
-                    "SCMP_ARCH_X86_64",
-                    "SCMP_ARCH_X32",
-                    "SCMP_ARCH_ARM",
-                    "SCMP_ARCH_AARCH64",
-                    "SCMP_ARCH_LOONGARCH64",
-                    "SCMP_ARCH_M68K",
-                    "SCMP_ARCH_MIPS",
-                    "SCMP_ARCH_MIPS64",
-                    "SCMP_ARCH_MIPS64N32",
-                    "SCMP_ARCH_MIPSEL",
-                    "SCMP_ARCH_MIPSEL64",
-                    "SCMP_ARCH_MIPSEL64N32",
-                    "SCMP_ARCH_PPC",
-                    "SCMP_ARCH_PPC64",
-                    "SCMP_ARCH_PPC64LE",
-                    "SCMP_ARCH_S390",
-                    "SCMP_ARCH_S390X",
-                    "SCMP_ARCH_PARISC",
-                    "SCMP_ARCH_PARISC64",
-                    "SCMP_ARCH_RISCV64",
-                    "SCMP_ARCH_SH",
-                    "SCMP_ARCH_SHEB",
-                ),
-            ),
-            (),
-        ),
-        "flags": (
-            "flags",
-            (
-                "list",
-                (
-                    "enum",
-                    "SECCOMP_FILTER_FLAG_TSYNC",
-                    "SECCOMP_FILTER_FLAG_LOG",
-                    "SECCOMP_FILTER_FLAG_SPEC_ALLOW",
-                    "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV",
-                ),
-            ),
-            (),
-        ),
+        "architectures": ("architectures", ("list", ("enum", "SCMP_ARCH_X86", "SCMP_ARCH_X86_64", "SCMP_ARCH_X32", "SCMP_ARCH_ARM", "SCMP_ARCH_AARCH64", "SCMP_ARCH_LOONGARCH64", "SCMP_ARCH_M68K", "SCMP_ARCH_MIPS", "SCMP_ARCH_MIPS64", "SCMP_ARCH_MIPS64N32", "SCMP_ARCH_MIPSEL", "SCMP_ARCH_MIPSEL64", "SCMP_ARCH_MIPSEL64N32", "SCMP_ARCH_PPC", "SCMP_ARCH_PPC64", "SCMP_ARCH_PPC64LE", "SCMP_ARCH_S390", "SCMP_ARCH_S390X", "SCMP_ARCH_PARISC", "SCMP_ARCH_PARISC64", "SCMP_ARCH_RISCV64", "SCMP_ARCH_SH", "SCMP_ARCH_SHEB")), ()),
+        "flags": ("flags", ("list", ("enum", "SECCOMP_FILTER_FLAG_TSYNC", "SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_SPEC_ALLOW", "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV")), ()),
         "listenerPath": ("listener_path", "str", ""),
         "listenerMetadata": ("listener_metadata", "str", ""),
         "syscalls": ("syscalls", ("list", "Syscall"), ()),
@@ -278,26 +169,9 @@ SHAPE = {
         "enableMonitoring": ("enable_monitoring", "bool", False),
     },
     "MemoryPolicy": {
-        "mode": (
-            "mode",
-            (
-                "enum",
-                "MPOL_DEFAULT",
-                "MPOL_BIND",
-                "MPOL_INTERLEAVE",
-                "MPOL_WEIGHTED_INTERLEAVE",
-                "MPOL_PREFERRED",
-                "MPOL_PREFERRED_MANY",
-                "MPOL_LOCAL",
-            ),
-            ...,
-        ),
+        "mode": ("mode", ("enum", "MPOL_DEFAULT", "MPOL_BIND", "MPOL_INTERLEAVE", "MPOL_WEIGHTED_INTERLEAVE", "MPOL_PREFERRED", "MPOL_PREFERRED_MANY", "MPOL_LOCAL"), ...),
         "nodes": ("nodes", "str", ""),
-        "flags": (
-            "flags",
-            ("list", ("enum", "MPOL_F_NUMA_BALANCING", "MPOL_F_RELATIVE_NODES", "MPOL_F_STATIC_NODES")),
-            (),
-        ),
+        "flags": ("flags", ("list", ("enum", "MPOL_F_NUMA_BALANCING", "MPOL_F_RELATIVE_NODES", "MPOL_F_STATIC_NODES")), ()),
     },
     "Personality": {
         "domain": ("domain", ("enum", "LINUX", "LINUX32"), ...),
@@ -308,8 +182,8 @@ SHAPE = {
         "nanosecs": ("nanosecs", ("int", 0, 4294967295), 0),
     },
     "DeviceRule": {
-        "allow": ("allow", "bool", False),
-        "type": ("type", ("enum", "a", "b", "c", "u", "p", ""), ""),
+        "allow": ("allow", "bool", ...),
+        "type": ("type", ("enum", "a", "b", "c", ""), ""),
         "major": ("major", ("int", -9223372036854775808, 9223372036854775807), None),
         "minor": ("minor", ("int", -9223372036854775808, 9223372036854775807), None),
         "access": ("access", "str", ""),
@@ -362,22 +236,7 @@ SHAPE = {
     },
     "Syscall": {
         "names": ("names", ("list", "str"), ...),
-        "action": (
-            "action",
-            (
-                "enum",
-                "SCMP_ACT_KILL",
-                "SCMP_ACT_KILL_PROCESS",
-                "SCMP_ACT_KILL_THREAD",
-                "SCMP_ACT_TRAP",
-                "SCMP_ACT_ERRNO",
-                "SCMP_ACT_TRACE",
-                "SCMP_ACT_ALLOW",
-                "SCMP_ACT_LOG",
-                "SCMP_ACT_NOTIFY",
-            ),
-            ...,
-        ),
+        "action": ("action", ("enum", "SCMP_ACT_KILL", "SCMP_ACT_KILL_PROCESS", "SCMP_ACT_KILL_THREAD", "SCMP_ACT_TRAP", "SCMP_ACT_ERRNO", "SCMP_ACT_TRACE", "SCMP_ACT_ALLOW", "SCMP_ACT_LOG", "SCMP_ACT_NOTIFY"), ...),
         "errnoRet": ("errno_ret", ("int", 0, 4294967295), None),
         "args": ("args", ("list", "Argument"), ()),
     },
@@ -400,19 +259,6 @@ SHAPE = {
         "index": ("index", ("int", 0, 4294967295), ...),
         "value": ("value", ("int", 0, 18446744073709551615), ...),
         "valueTwo": ("value_two", ("int", 0, 18446744073709551615), 0),
-        "op": (
-            "op",
-            (
-                "enum",
-                "SCMP_CMP_NE",
-                "SCMP_CMP_LT",
-                "SCMP_CMP_LE",
-                "SCMP_CMP_EQ",
-                "SCMP_CMP_GE",
-                "SCMP_CMP_GT",
-                "SCMP_CMP_MASKED_EQ",
-            ),
-            ...,
-        ),
+        "op": ("op", ("enum", "SCMP_CMP_NE", "SCMP_CMP_LT", "SCMP_CMP_LE", "SCMP_CMP_EQ", "SCMP_CMP_GE", "SCMP_CMP_GT", "SCMP_CMP_MASKED_EQ"), ...),
     },
 }

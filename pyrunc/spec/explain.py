@@ -6,6 +6,7 @@ from pydantic import ValidationError
 
 from pyrunc.errors import SpecError
 from pyrunc.spec import types
+from pyrunc.spec.rules_linux import below
 
 TYPES = {dict: "an object", list: "an array", str: "a string", bool: "a boolean", int: "a number", float: "a number"}
 
@@ -13,7 +14,7 @@ TYPES = {dict: "an object", list: "an array", str: "a string", bool: "a boolean"
 def place(location: "tuple[int | str, ...]", where: str = "") -> str:
     """``("process", "rlimits", 2, "type")`` as ``process.rlimits[2].type``."""
     for part in location:
-        where += f"[{part}]" if isinstance(part, int) else f".{part}" if where else str(part)
+        where = f"{where}[{part}]" if isinstance(part, int) else below(where, part) if where else part
     return where
 
 

@@ -7,6 +7,10 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+def _constant(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")
+
+
 class _Context:
     """What ``_json.make_scanner`` asks of a decoder."""
 
@@ -15,11 +19,7 @@ class _Context:
     object_pairs_hook = None
     parse_float = float
     parse_int = int
-    memo: "dict[str, str]" = {}
-
-    @staticmethod
-    def parse_constant(name: str) -> float:
-        raise ValueError(f"{name} is not JSON")
+    parse_constant = staticmethod(_constant)
 
 
 _scan = _json.make_scanner(_Context)  # type: ignore[arg-type]
@@ -27,9 +27,9 @@ _WHITE = " \t\n\r"
 
 
 def loads(data: bytes) -> "Any":
-    """``data`` (UTF-8) as Python objects. Raises ValueError with a line and a column."""
+    """``data`` (UTF-8) as Python objects. Raises ValueError, in one line, with a line and a column."""
     try:
-        text = data.decode("utf-8-sig" if data[:3] == b"\xef\xbb\xbf" else "utf-8")
+        text = data.decode()
     except UnicodeDecodeError as error:
         raise ValueError(f"not UTF-8 at byte {error.start}") from None
     begin = len(text) - len(text.lstrip(_WHITE))
@@ -52,7 +52,7 @@ def _reason(text: str) -> str:
     import json
 
     try:
-        json.loads(text, parse_constant=_Context.parse_constant)
+        json.loads(text, parse_constant=_constant)
     except json.JSONDecodeError as error:
         cut = ", cut short" if error.pos >= len(text.rstrip()) else ""
         return f"not JSON: {error.msg} at line {error.lineno} column {error.colno}{cut}"
@@ -61,16 +61,18 @@ def _reason(text: str) -> str:
     return "not JSON"
 
 
-def _default(value: object) -> object:
+def _foreign(value: object) -> object:
     raise TypeError(f"not for JSON: {value!r}")
 
 
 def dumps(value: "Any", indent: "int | None" = None) -> str:
-    """JSON text on one line; with ``indent`` spaces a level, as Go's MarshalIndent lays it out."""
+    """JSON text in ASCII on one line; with ``indent`` spaces a level, as Go's MarshalIndent lays it out.
+
+    Raises ValueError for a float that is none, TypeError for what JSON does not have.
+    """
     if indent:
         return _pretty(value, indent, "\n")
-    encode = _json.c_make_encoder if hasattr(_json, "c_make_encoder") else _json.make_encoder
-    encoder = encode({}, _default, _json.encode_basestring_ascii, None, ":", ",", False, False, False)
+    encoder = _json.make_encoder({}, _foreign, _json.encode_basestring_ascii, None, ":", ",", False, False, False)
     return "".join(encoder(value, 0))
 
 

@@ -21,6 +21,8 @@ class IdMapping(Model):
 
 
 class Device(Model):
+    """``file_mode`` may hold more than the schema's nine bits: engines pass st_mode on, with the file's type."""
+
     path: str
     type: Literal["b", "c", "u", "p"]
     major: I64 | None = None
@@ -71,6 +73,8 @@ class IntelRdt(Model):
 
 
 class Linux(Model):
+    """``rootfs_propagation``: the schema's four, and runc's recursive kin."""
+
     uid_mappings: list[IdMapping] = []
     gid_mappings: list[IdMapping] = []
     sysctl: dict[str, str] = {}

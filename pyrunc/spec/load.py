@@ -6,7 +6,8 @@ from _stat import S_ISREG
 from pyrunc.errors import SpecError
 from pyrunc.spec import rules
 from pyrunc.spec.json_text import loads
-from pyrunc.spec.shape import Unfit, build
+from pyrunc.spec.rules_linux import check_resources
+from pyrunc.spec.shape import Unfit, build, plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,23 +21,25 @@ LIMIT = 16 << 20
 
 def read(path: str) -> bytes:
     """The regular file at ``path``; SpecError names it. A FIFO or a device in its place neither hangs nor floods."""
-    name = path.rpartition("/")[2]
     try:
         descriptor = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NONBLOCK)
     except OSError as error:
         raise SpecError("", f"{path}: {(error.strerror or '').lower()}") from None
+    except ValueError as error:
+        raise SpecError("", f"{path!r}: {error}") from None
     try:
         status = posix.fstat(descriptor)
         if not S_ISREG(status.st_mode):
             raise SpecError("", f"{path}: not a regular file")
-        if status.st_size > LIMIT:
+        data, size = b"", max(min(status.st_size, LIMIT) + 1, 1 << 16)
+        # To the end, whatever st_size says: a file can grow meanwhile, and those of procfs have none.
+        while len(data) <= LIMIT and (part := posix.read(descriptor, size)):
+            data += part
+        if len(data) > LIMIT or status.st_size > LIMIT:
             raise SpecError("", f"{path}: larger than {LIMIT >> 20} MiB")
-        parts = []
-        while part := posix.read(descriptor, 1 << 20):
-            parts.append(part)
-        return b"".join(parts)
+        return data
     except OSError as error:
-        raise SpecError("", f"{name}: {error.strerror}") from None
+        raise SpecError("", f"{path}: {(error.strerror or '').lower()}") from None
     finally:
         posix.close(descriptor)
 
@@ -47,37 +50,40 @@ def load(path: str) -> "Config":
 
 
 def parse(data: bytes, name: str = "config.json") -> "Config":
-    """The checked config in ``data``."""
-    source = _json(data, name)
-    config: Config = _shaped("Config", source)
+    """The checked config in ``data``; ``name`` is what an error calls the text."""
+    config: Config = _shaped("Config", _json(data, name), "", b"\\u" in data)
     rules.check(config)
-    config.__dict__["source"] = source
     return config
 
 
 def restore(source: "dict[str, Any]") -> "Config":
     """The config that ``raw`` gave, checked when it was stored."""
-    config: Config = build("Config", source)
-    config.__dict__["source"] = source
+    config: Config = _shaped("Config", source, "", False)
     return config
 
 
-def raw(config: "Config") -> "dict[str, Any]":
-    """The JSON object that the config was read from."""
-    source: dict[str, Any] = config.__dict__["source"]
-    return source
+def raw(node: "Any") -> "dict[str, Any]":
+    """The JSON object of a config or of a part of it, to be stored: the spec's properties that are given."""
+    return plain(node)
 
 
 def load_process(path: str) -> "Process":
-    """``exec --process``: a process object alone."""
-    process: Process = _shaped("Process", _json(read(path), path.rpartition("/")[2]), "process")
+    """`exec --process`: a process object alone."""
+    data = read(path)
+    process: Process = _shaped("Process", _json(data, path.rpartition("/")[2]), "process", b"\\u" in data)
     rules.check_process(process)
     return process
 
 
-def shaped_resources(source: "dict[str, Any]") -> "Resources":
-    """`update`: a resources object alone."""
-    resources: Resources = _shaped("Resources", source, "linux.resources")
+def load_resources(data: bytes, name: str = "resources") -> "Resources":
+    """`update --resources`: a resources object alone."""
+    return shaped_resources(_json(data, name))
+
+
+def shaped_resources(source: "Any") -> "Resources":
+    """A resources object that is parsed already."""
+    resources: Resources = _shaped("Resources", source, "linux.resources", True)
+    check_resources(resources)
     return resources
 
 
@@ -88,12 +94,14 @@ def _json(data: bytes, name: str) -> "Any":
         raise SpecError("", f"{name}: {error}") from None
 
 
-def _shaped(model: str, source: "Any", where: str = "") -> "Any":
+def _shaped(model: str, source: "Any", where: str, escapes: bool) -> "Any":
+    """``escapes``: whether the text of ``source`` may have held any, and so characters that no string may."""
     try:
-        return build(model, source)
+        node = build(model, source)
     except Unfit:
         from pyrunc.spec.explain import refusal
 
         raise refusal(model, source, where) from None
-    except RecursionError:
-        raise SpecError(where, "nested too deeply") from None
+    if escapes:
+        rules.check_texts(model, node, where)
+    return node

@@ -1,4 +1,4 @@
-"""``process`` and ``hooks`` (runtime-spec config.md "Process", "POSIX-platform Hooks")."""
+"""``process`` (runtime-spec config.md "Process")."""
 
 from typing import Literal
 
@@ -10,8 +10,8 @@ from pyrunc.spec.base import I32, I64, U32, U64, Model
 class ConsoleSize(Model):
     """In characters."""
 
-    height: U32
-    width: U32
+    height: U64
+    width: U64
 
 
 class User(Model):
@@ -105,21 +105,3 @@ class Process(Model):
     selinux_label: str = ""
     io_priority: IoPriority | None = None
     exec_cpu_affinity: ExecCpuAffinity | None = Field(default=None, alias="execCPUAffinity")
-
-
-class Hook(Model):
-    """``timeout`` in seconds."""
-
-    path: str
-    args: list[str] = []
-    env: list[str] = []
-    timeout: I64 | None = None
-
-
-class Hooks(Model):
-    prestart: list[Hook] = []
-    create_runtime: list[Hook] = []
-    create_container: list[Hook] = []
-    start_container: list[Hook] = []
-    poststart: list[Hook] = []
-    poststop: list[Hook] = []

@@ -36,6 +36,8 @@ class Cpu(Model):
 
 
 class Pids(Model):
+    """The schema requires ``limit``; Go's binding leaves it out when there is none, so engines may, too."""
+
     limit: I64 | None = None
 
 
@@ -87,10 +89,10 @@ class Rdma(Model):
 
 
 class DeviceRule(Model):
-    """An absent ``major`` or ``minor`` means all of them."""
+    """An absent ``major`` or ``minor`` means all of them; no ``type``, too."""
 
-    allow: bool = False
-    type: Literal["a", "b", "c", "u", "p", ""] = ""
+    allow: bool
+    type: Literal["a", "b", "c", ""] = ""
     major: I64 | None = None
     minor: I64 | None = None
     access: str = ""

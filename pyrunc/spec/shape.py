@@ -3,15 +3,13 @@
 It only says yes or no. Whatever it does not accept goes to the models, which word the error (``load.py``).
 """
 
-from pyrunc.spec import derived
+from pyrunc.spec.derived import SHAPE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-
-SHAPE: "dict[str, dict[str, Any]]" = derived.SHAPE  # type: ignore[assignment]
-_ABSENT: "dict[str, dict[str, Any]]" = {}
+_ABSENT: "dict[str, tuple[dict[str, Any], list[tuple[str, str]]]]" = {}
 
 
 class Unfit(Exception):
@@ -19,9 +17,12 @@ class Unfit(Exception):
 
 
 class Node:
-    """A part of a config, with the attributes of its model; ``name`` is the model's."""
+    """A part of a config, with the attributes of its model, whose name is ``_model``."""
 
-    def __init__(self, values: "dict[str, Any]") -> None:
+    __slots__ = ("__dict__", "_model")
+
+    def __init__(self, model: str, values: "dict[str, Any]") -> None:
+        self._model = model
         self.__dict__ = values
 
     def __eq__(self, other: object) -> bool:
@@ -30,14 +31,22 @@ class Node:
     __hash__ = None  # type: ignore[assignment]
 
 
-def _absent(model: str) -> "dict[str, Any]":
-    """What each attribute is when the JSON has no such property; ``...``: that is an error."""
-    absent = {}
+def _absent(model: str) -> "tuple[dict[str, Any], list[tuple[str, str]]]":
+    """What the attributes are when the JSON has no such property (``...``: that is an error).
+
+    Apart from the others those that each node must have of its own, as who changes one (`exec` does) must not
+    change all: structs that are never absent, such as ``linux``, by model, and dicts.
+    """
+    shared: dict[str, Any] = {}
+    own: list[tuple[str, str]] = []
     for attribute, kind, default in SHAPE[model].values():
-        absent[attribute] = {} if default == {} else default
-        if type(kind) is str and default == kind:
-            absent[attribute] = build(kind, {})  # a struct that is never absent, such as ``linux``
-    return absent
+        if default == {}:
+            own.append((attribute, ""))
+        elif type(kind) is str and default == kind:
+            own.append((attribute, kind))
+        else:
+            shared[attribute] = default
+    return shared, own
 
 
 def build(model: str, data: "Any") -> "Any":
@@ -48,14 +57,17 @@ def build(model: str, data: "Any") -> "Any":
     absent = _ABSENT.get(model)
     if absent is None:
         absent = _ABSENT[model] = _absent(model)
-    values = absent.copy()
+    values = absent[0].copy()
     for name, value in data.items():
         field = fields.get(name)
         if field is not None and value is not None:
             values[field[0]] = _value(field[1], value)
+    for attribute, inner in absent[1]:
+        if attribute not in values:
+            values[attribute] = build(inner, {}) if inner else {}
     if ... in values.values():
         raise Unfit
-    return Node(values)
+    return Node(model, values)
 
 
 def _value(kind: "Any", value: "Any") -> "Any":
@@ -72,16 +84,30 @@ def _value(kind: "Any", value: "Any") -> "Any":
             return value
     elif kind[0] == "list":
         if type(value) is list:
-            inner = kind[1]
-            if inner == "str":
-                for item in value:
-                    if type(item) is not str:
-                        raise Unfit
-                return value
-            return [_value(inner, item) for item in value]
+            return [_value(kind[1], item) for item in value]
     elif kind[0] == "dict":
         if type(value) is dict:
             return {key: _value(kind[1], item) for key, item in value.items()}
-    elif value in kind[1:] and type(value) is str:  # enum
+    elif type(value) is str and value in kind[1:]:  # enum
         return value
     raise Unfit
+
+
+def plain(node: "Any") -> "dict[str, Any]":
+    """The JSON object of a node or a model: what differs from an absent property, by its JSON name."""
+    made = {}
+    for name, (attribute, kind, default) in SHAPE[getattr(node, "_model", type(node).__name__)].items():
+        value = getattr(node, attribute)
+        if default is ... or (value != default and value not in ([], {})):
+            made[name] = _plain(kind, value)
+    return made
+
+
+def _plain(kind: "Any", value: "Any") -> "Any":
+    if type(kind) is str:
+        return plain(value) if kind in SHAPE else value
+    if kind[0] == "list":
+        return [_plain(kind[1], item) for item in value]
+    if kind[0] == "dict":
+        return {key: _plain(kind[1], item) for key, item in value.items()}
+    return value

@@ -1,9 +1,11 @@
 """The models by name, for annotations; at run time their light twins of ``shape.py`` stand in for them."""
 
-from pyrunc.spec.config import Config, Mount, Root
+from pyrunc.spec.config import Config
+from pyrunc.spec.hooks import Hook, Hooks
 from pyrunc.spec.linux import Device, IdMapping, IntelRdt, Linux, MemoryPolicy, Namespace, Personality
-from pyrunc.spec.process import Capabilities, ExecCpuAffinity, Hook, Hooks, Process, Scheduler, User
+from pyrunc.spec.process import Capabilities, ExecCpuAffinity, Process, Scheduler, User
 from pyrunc.spec.resources import Resources
+from pyrunc.spec.root_and_mounts import Mount, Root
 from pyrunc.spec.seccomp import Seccomp
 
 __all__ = [

@@ -1,0 +1,21 @@
+"""``hooks`` (runtime-spec config.md "POSIX-platform Hooks")."""
+
+from pyrunc.spec.base import I64, Model
+
+
+class Hook(Model):
+    """``timeout`` in seconds."""
+
+    path: str
+    args: list[str] = []
+    env: list[str] = []
+    timeout: I64 | None = None
+
+
+class Hooks(Model):
+    prestart: list[Hook] = []
+    create_runtime: list[Hook] = []
+    create_container: list[Hook] = []
+    start_container: list[Hook] = []
+    poststart: list[Hook] = []
+    poststop: list[Hook] = []
