@@ -61,6 +61,14 @@ def commit() -> str:
     return found.stdout.strip() or "unknown"
 
 
+def build_archive(output: Path) -> None:
+    """The hot modules in one file (pyrunc/hot.py)."""
+    command = [sys.executable, "-I", "-S", "-c", "import sys; sys.path.insert(0, sys.argv[1])\n"]
+    command[-1] += "from pyrunc.hot import build; build(sys.argv[2])"
+    # cffi's modules may not be built yet, and are not hot: a failure leaves the archive out, which is only slower.
+    subprocess.run([*command, str(HERE), str(output)], check=False)
+
+
 def build_programs(directory: Path) -> None:
     """Everything of nsenter/ into ``directory``."""
     directory.mkdir(parents=True, exist_ok=True)
@@ -68,10 +76,11 @@ def build_programs(directory: Path) -> None:
     helper = [source for source in sorted(NSENTER.glob("*.c")) if source.name not in APART]
     compile_program(directory / "pyrunc-nsenter", helper, "-static", "-s")
     compile_program(directory / "pyrunc-nsenter-dynamic", helper, "-DPYRUNC_DYNAMIC", "-ldl", "-s")
-    compile_program(directory / "pyrunc", [NSENTER / "launcher.c"], "-s")
+    compile_program(directory / "pyrunc", [NSENTER / "launcher.c"], "-static", "-s")
     if (NSENTER / "probe.c").exists():
         compile_program(directory / "pyrunc-probe", [NSENTER / "probe.c"], "-ldl", "-s")
     (directory / "steps.h").unlink()
+    build_archive(directory / "hot")
     (directory / "commit").write_text(commit() + "\n")
 
 

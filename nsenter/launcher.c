@@ -8,6 +8,7 @@
 #endif
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -15,12 +16,23 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Found by the interpreter: where packages lie, and for an editable install where the source is (its .pth or finder
- * names it). Only this much of `site` is wanted. */
+/* argv[1]: where packages lie, one a line; argv[2]: the pid of the child that woke the kernel. The archive of hot
+ * modules (pyrunc/hot.py) is taken if it was made by this very interpreter. */
 static const char prelude[] =
-    "import sys;sys.path[:0]=sys.argv.pop(1).split('\\n')\n"
+    "import sys,gc\n"
+    "gc.disable()\n" /* a command is over before there is garbage worth collecting */
+    "p=sys.argv.pop(1).split('\\n')\n"
+    "sys.path[:0]=p\n"
+    "try:\n"
+    " import marshal\n"
+    " with open(p[0]+'/pyrunc/_bin/hot','rb') as f:v,c,e=marshal.loads(f.read())\n"
+    " if v==sys.version:\n"
+    "  n={'__name__':'pyrunc.hot'}\n"
+    "  exec(c,n)\n"
+    "  sys.meta_path.insert(0,n['Finder'](e,p[0]))\n"
+    "except (OSError,ValueError,EOFError,TypeError):pass\n"
     "from pyrunc.main import main\n"
-    "main()\n";
+    "main(int(sys.argv.pop(1)))\n";
 
 static int fail(const char *what) {
     dprintf(2, "pyrunc: %s: %s\n", what, strerror(errno));
@@ -63,7 +75,52 @@ static void prepend_source(const char *packages, char *path, size_t size) {
     snprintf(path, size, "%s%s%s", line, line[0] != '\0' ? "\n" : "", packages);
 }
 
+/* Whether the command will move a process into cgroups. */
+static bool will_place(char **argv) {
+    static const char *const commands[] = {"create", "run", "exec"};
+    for (; *argv != NULL; argv++)
+        for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+            if (strcmp(*argv, commands[i]) == 0)
+                return true;
+    return false;
+}
+
+/* Our own cgroup's file of the v2 hierarchy, where it is usually mounted. */
+static int own_cgroup(void) {
+    char line[PATH_MAX], path[PATH_MAX + 64];
+    FILE *file = fopen("/proc/self/cgroup", "re");
+    int descriptor = -1;
+    while (file != NULL && descriptor < 0 && fgets(line, sizeof line, file) != NULL) {
+        line[strcspn(line, "\n")] = '\0';
+        if (strncmp(line, "0::/", 4) != 0 || strstr(line, "/..") != NULL)
+            continue;
+        snprintf(path, sizeof path, "/sys/fs/cgroup/unified%s/cgroup.procs", line + 3);
+        if ((descriptor = open(path, O_WRONLY | O_CLOEXEC)) < 0) {
+            snprintf(path, sizeof path, "/sys/fs/cgroup%s/cgroup.procs", line + 3);
+            descriptor = open(path, O_WRONLY | O_CLOEXEC);
+        }
+    }
+    if (file != NULL)
+        fclose(file);
+    return descriptor;
+}
+
+/* The first migration between cgroups after a moment of idleness waits some 10 ms for an RCU grace period
+ * (cgroup_threadgroup_rwsem). A child that "moves" itself to where it is has the kernel begin that wait now, while the
+ * interpreter starts. It changes nothing, and has ended long before anything of the container exists. */
+static pid_t wake_kernel(void) {
+    pid_t child = fork();
+    if (child == 0) {
+        int descriptor = own_cgroup();
+        if (descriptor >= 0)
+            (void)!write(descriptor, "0", 1);
+        _exit(0);
+    }
+    return child < 0 ? 0 : child;
+}
+
 int main(int argc, char **argv) {
+    char child[16];
     char self[PATH_MAX], python[PATH_MAX + 16], packages[PATH_MAX], path[2 * PATH_MAX];
     ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
     if (length < 0)
@@ -81,7 +138,7 @@ int main(int argc, char **argv) {
     if (find_packages(self, packages, sizeof packages) != 0)
         return fail("no lib/python3.*/site-packages beside the program");
     prepend_source(packages, path, sizeof path);
-    char **arguments = calloc((size_t)argc + 8, sizeof *arguments);
+    char **arguments = calloc((size_t)argc + 9, sizeof *arguments);
     if (arguments == NULL)
         return fail("memory");
     int count = 0;
@@ -91,6 +148,8 @@ int main(int argc, char **argv) {
     arguments[count++] = (char *)"-c";
     arguments[count++] = (char *)(size_t)prelude;
     arguments[count++] = path;
+    snprintf(child, sizeof child, "%d", will_place(argv) ? (int)wake_kernel() : 0);
+    arguments[count++] = child;
     for (int i = 1; i < argc; i++)
         arguments[count++] = argv[i];
     execv(python, arguments);

@@ -2,7 +2,6 @@
 
 import errno
 import posix
-import time
 
 from pyrunc.cgroup.host import UNIFIED, discover, paths_of
 from pyrunc.container.process import read
@@ -207,6 +206,8 @@ class Cgroups:
 
     def freeze(self) -> None:
         """Returns when every process is frozen; PyruncError after FREEZE_TIMEOUT, thawed again."""
+        import time
+
         directory, v2 = self._freezer
         if not directory:
             raise PyruncError("the host has no freezer for this container")
@@ -247,6 +248,8 @@ class Cgroups:
 
     def kill_all(self, number: int) -> None:
         """Kills everyone until nobody is left (SIGKILL), or signals all once."""
+        import time
+
         from pyrunc.container.kill import send_to
 
         if number == 9 and UNIFIED in self.dirs:
@@ -266,6 +269,8 @@ class Cgroups:
 
     def remove(self) -> None:
         """Removes them and what was made below; PyruncError when one stays busy. What is gone already is fine."""
+        import time
+
         end = time.monotonic() + REMOVE_TIMEOUT
         for directory in self.dirs.values():
             while True:

@@ -19,10 +19,10 @@ def run(options: "Any") -> int:
     from pyrunc.container import foreground
 
     if not options.no_subreaper:
-        import prctl
+        import _prctl
 
         # What a container without a pid namespace leaves behind comes to us, not to the host's init.
-        prctl.set_child_subreaper(1)
+        _prctl.prctl(_prctl.PR_SET_CHILD_SUBREAPER, 1)
     terminal = None
     if spec.process is not None and spec.process.terminal:
         from pyrunc.container.terminal import Foreground

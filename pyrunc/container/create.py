@@ -112,7 +112,7 @@ class Creation:
             "start_time": 0,
             "bundle": self.options.bundle,
             "rootfs": _join(self.options.bundle, self.spec.root.path),
-            "created": states.timestamp(),
+            "created": states.timestamp(posix.fstat(self.state.lock).st_mtime_ns),
             "owner": posix.getuid(),
             "version": states.VERSION,
             "annotations": dict(self.spec.annotations),

@@ -17,7 +17,7 @@ def delete(container: "Container", state: "State", force: bool) -> None:
     try:
         state.reload()
         status = container.status
-        if status == "created" or force:
+        if status == "created" or (force and status != "stopped"):
             # As runc: what never started needs no force, and there is nobody to be asked.
             _kill(container)
         elif status not in ("stopped", "creating"):

@@ -2,7 +2,6 @@
 
 import posix
 import select
-from time import monotonic
 
 from pyrunc.container.process import ESRCH
 from pyrunc.errors import PyruncError
@@ -79,6 +78,8 @@ def _spawn(hook: "Hook", given: int, words: int) -> int:
 
 def _wait(pid: int, timeout: "int | None") -> bool:
     """True when it ended in time."""
+    from time import monotonic
+
     try:
         descriptor = posix.pidfd_open(pid)
     except OSError as error:

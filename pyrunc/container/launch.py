@@ -37,6 +37,11 @@ class Launch:
         self.pid = 0
         self.clones = sum(step.kind == "clone" for step in steps)
         self.times: dict[int, int] = {}
+        self.clock: Callable[[], int] = int  # nothing is measured unless it is asked for
+        if any(step.kind == "trace" for step in steps):
+            from time import monotonic_ns
+
+            self.clock = monotonic_ns
         self.channel: Any = None
 
     def run(self, slots: "dict[int, int]", preserve: int = 0, libraries: "Sequence[int]" = ()) -> None:
@@ -100,20 +105,18 @@ class Launch:
 
     def _act(self, number: int) -> None:
         """Our steps from ``number`` on, until the helper's next."""
-        from time import monotonic_ns
-
         for at in range(number, len(self.steps)):
             step = self.steps[at]
             if step.actor != RUNTIME:
                 break
-            begun = monotonic_ns()
+            begun = self.clock()
             action = self.actions.get(step.kind)
             if action is not None:
                 try:
                     action(self, step)
                 except OSError as error:
                     raise StepError(at, step.where, f"{step.kind}: {error.strerror}", error.errno or 0) from None
-            self.times[at] = monotonic_ns() - begun
+            self.times[at] = self.clock() - begun
 
     def _check_end(self) -> None:
         """End of file: execve closed the channel, `create`'s init did, or whoever held it was killed."""

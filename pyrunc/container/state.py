@@ -7,7 +7,6 @@ the pid before the process may go on, and is the last thing that ``delete`` remo
 import errno
 import fcntl
 import posix
-import time
 
 from pyrunc.container import process
 from pyrunc.errors import NoSuchContainer, PyruncError
@@ -111,20 +110,28 @@ class State:
             self.lock = posix.open(self.directory, posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)
         except FileNotFoundError:
             raise NoSuchContainer(self.container_id) from None
+        try:
+            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._wait_for_lock()
+        if posix.fstat(self.lock).st_nlink == 0:
+            self.release()
+            raise NoSuchContainer(self.container_id)
+
+    def _wait_for_lock(self) -> None:
+        """flock(2) has no time limit of its own, and one by a signal would be the whole process's."""
+        import time
+
         end = time.monotonic() + LOCK_TIMEOUT
         while True:
             try:
                 fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
+                return
             except BlockingIOError:
-                # flock(2) has no time limit of its own, and one by a signal would be the whole process's.
                 if time.monotonic() > end:
                     what = f"container {self.container_id} is busy: another command holds it for {LOCK_TIMEOUT:.0f} s"
                     raise PyruncError(what) from None
-                time.sleep(0.005)
-        if posix.fstat(self.lock).st_nlink == 0:
-            self.release()
-            raise NoSuchContainer(self.container_id)
+            time.sleep(0.005)
 
     def release(self) -> None:
         """Lets the next command in."""
@@ -156,10 +163,23 @@ class State:
         return f"{self.directory}/{SOCKET}"
 
 
-def timestamp() -> str:
-    """Now, in UTC, as RFC 3339 with nanoseconds (runc's ``created``)."""
-    seconds, fraction = divmod(time.time_ns(), 1_000_000_000)
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{fraction:09d}Z"
+def timestamp(nanoseconds: int) -> str:
+    """``nanoseconds`` since 1970, in UTC, as RFC 3339 (runc's ``created``).
+
+    By hand: the module ``time`` reads /etc/localtime when it is imported.
+    """
+    seconds, fraction = divmod(nanoseconds, 1_000_000_000)
+    days, second = divmod(seconds, 86400)
+    # Civil from days (Howard Hinnant's date algorithms): years begin in March, so that leap days end them.
+    era, day_of_era = divmod(days + 719468, 146097)
+    year_of_era = (day_of_era - day_of_era // 1460 + day_of_era // 36524 - day_of_era // 146096) // 365
+    day_of_year = day_of_era - (365 * year_of_era + year_of_era // 4 - year_of_era // 100)
+    month = (5 * day_of_year + 2) // 153
+    day = day_of_year - (153 * month + 2) // 5 + 1
+    month += 3 if month < 10 else -9
+    year = year_of_era + era * 400 + (month <= 2)
+    clock = f"{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}.{fraction:09d}Z"
+    return f"{year:04d}-{month:02d}-{day:02d}T{clock}"
 
 
 def ids(root: str) -> "list[str]":
