@@ -9,7 +9,6 @@ from typing import Any
 import click
 import pytest
 
-from pyrunc import log
 from pyrunc.cli import derive, derived
 from pyrunc.cli.main import COMMANDS, cli, definition
 from pyrunc.commands.kill import number
@@ -49,6 +48,12 @@ def by_click(args: list[str]) -> tuple[str, dict[str, Any], dict[str, Any]]:
         "exec -t -u 1:2 -e A=b -e C=d --cap CAP_KILL id sh -c exit --not-ours",
         "exec id ls -l --all",
         "exec id -- ls -l",
+        "exec -- id --detach",
+        "exec id -h",
+        "exec -d - -x",
+        "create -- --id",
+        "--debug -- start id",
+        "kill id -- -9",
         "kill --all id 9",
         "kill id",
         "delete --force id",
@@ -65,6 +70,70 @@ def by_click(args: list[str]) -> tuple[str, dict[str, Any], dict[str, Any]]:
 )
 def test_both_paths_parse_the_same(line: str) -> None:
     assert parse(line.split()) == by_click(line.split())
+
+
+VALUES = {"int": "-7", "float": "2.5", "click": "3"}
+ARGUMENTS = {"verify-preload": ["/lib.so"], "audit-lib": ["/lib.so"], "exec": ["id", "ls", "--all", "-e"]}
+NO_ARGUMENTS = ("list", "spec", "features", "plan")
+
+
+def spellings() -> list[Any]:
+    """Every option of every command in each way that Go's flag package would read."""
+    found = []
+    for name in ("", *COMMANDS):
+        for option, (_, kind, _) in (derived.COMMANDS[name][0] if name else derived.GLOBAL).items():
+            bare = option.lstrip("-")
+            value = kind[-1] if type(kind) is tuple else VALUES.get(kind, "a b=c")
+            ways = [[f"--{bare}"], [f"-{bare}"], [f"--{bare}=true"], [f"-{bare}=f"], [f"--{bare}", f"--{bare}=0"]]
+            if kind != "flag":
+                ways = [[f"--{bare}", value], [f"-{bare}", value], [f"--{bare}={value}"], [f"-{bare}={value}"]]
+                ways += [[f"--{bare}={value}", f"-{bare}", value]]
+            found += [pytest.param(name, way, id=f"{name} {' '.join(way)}") for way in ways]
+    return found
+
+
+@pytest.mark.parametrize(("name", "way"), spellings())
+def test_both_paths_read_every_spelling_the_same(name: str, way: list[str]) -> None:
+    arguments = [] if name in NO_ARGUMENTS else ARGUMENTS.get(name, ["id"])
+    line = [name, *way, *arguments] if name else [*way, "list"]
+    if name == "verify-preload" and "-runs" in way[0]:
+        assert by_click(line)[2]["runs"] == 3  # bounds are click's to check
+    else:
+        assert parse(line) == by_click(line)
+    if name and not derived.COMMANDS[name][2]:
+        behind = [name, *arguments, *way]
+        assert by_click(behind) == by_click(line)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "create",
+        "create a b",
+        "create --nonsense id",
+        "create -bundle",
+        "create --no-pivot=maybe id",
+        "run --preserve-fds x id",
+        "run --preserve-fds --5 id",
+        "run --preserve-fds= id",
+        "run --preserve-fds \u00b2 id",
+        "run --preload-timeout 1.2.3 id",
+        "run --preload-timeout \u00b2 id",
+        "run --placement Legacy id",
+        "exec -dt id ls",
+        "exec --nonsense id ls",
+        "exec",
+        "list id",
+        "--nonsense list",
+        "--log-format yaml list",
+        "--root",
+    ],
+)
+def test_both_paths_refuse_the_same(line: str) -> None:
+    with pytest.raises(Unusual):
+        parse(line.split())
+    with pytest.raises(click.UsageError):
+        by_click(line.split())
 
 
 @pytest.mark.parametrize(
@@ -128,19 +197,6 @@ def test_hot_commands_import_nothing_heavy(command: str, tmp_path: Path) -> None
     status, *modules = done.stdout.split()
     assert status in ("1", "255") and done.stderr.count("\n") == 1
     assert not HEAVY & set(modules)
-
-
-def test_errors_are_one_line_and_one_json_object(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    file = tmp_path / "log"
-    words = ["--root", str(tmp_path), "--log", str(file), "--log-format", "json"]
-    assert run([*words, "state", "nobody"]) == 1
-    assert run([*words, "exec", "nobody", "ls"]) == 255
-    log.configure(None, "text", None, False)
-    log._log.descriptor = 2
-    assert capfd.readouterr().err == 'pyrunc: container "nobody" does not exist\n' * 2
-    rows = [json.loads(line) for line in file.read_text().splitlines()]
-    assert [row["level"] for row in rows] == ["error", "error"]
-    assert rows[0]["msg"] == 'container "nobody" does not exist' and rows[0]["time"].endswith("Z")
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "x" * 256, "é", "a b", "a\n"])
