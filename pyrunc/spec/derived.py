@@ -113,7 +113,7 @@ SHAPE: "dict[str, dict[str, tuple[str, Any, Any]]]" = {
     },
     "IoPriority": {
         "class": ("class_", ("enum", "IOPRIO_CLASS_RT", "IOPRIO_CLASS_BE", "IOPRIO_CLASS_IDLE"), ...),
-        "priority": ("priority", ("int", -9223372036854775808, 9223372036854775807), 0),
+        "priority": ("priority", ("int", -2147483648, 2147483647), 0),
     },
     "ExecCpuAffinity": {
         "initial": ("initial", "str", ""),

@@ -6,28 +6,62 @@ from pydantic import ValidationError
 
 from pyrunc.errors import SpecError
 from pyrunc.spec import types
+from pyrunc.spec.derived import SHAPE
 from pyrunc.spec.rules_linux import below
+from pyrunc.spec.shape import Unfit, checked
 
 TYPES = {dict: "an object", list: "an array", str: "a string", bool: "a boolean", int: "a number", float: "a number"}
 
 
-def place(location: "tuple[int | str, ...]", where: str = "") -> str:
-    """``("process", "rlimits", 2, "type")`` as ``process.rlimits[2].type``."""
-    for part in location:
-        where = f"{where}[{part}]" if isinstance(part, int) else below(where, part) if where else part
-    return where
-
-
 def refusal(model: str, source: Any, where: str = "") -> SpecError:
     """The SpecError for ``source``, which does not fit ``model``."""
+    left_out: dict[tuple[int | str, ...], int] = {}
     try:
-        getattr(types, model).model_validate(source)
+        getattr(types, model).model_validate(_narrowed(model, source, (), left_out))
     except ValidationError as error:
         first = error.errors()[0]
-        return SpecError(place(first["loc"], where), _words(first))
-    except RecursionError:
-        return SpecError(where, "nested too deeply")
+        return SpecError(_place(first["loc"], left_out, where), _words(first))
     return SpecError(where, "does not have the shape of the runtime-spec")
+
+
+def _narrowed(kind: Any, value: Any, at: "tuple[int | str, ...]", left_out: "dict[Any, int]") -> Any:
+    """``value`` with one item in each list and map that does not fit: the first that does not.
+
+    pydantic collects every error: five million wrong arguments would take minutes and gigabytes. ``left_out`` gets
+    the number of items before the one of the list at a place.
+    """
+    if isinstance(kind, str):
+        if kind in SHAPE and isinstance(value, dict):
+            fields = {name: kind for name, (_, kind, _) in SHAPE[kind].items()}
+            return {k: _narrowed(fields[k], v, (*at, k), left_out) for k, v in value.items() if k in fields}
+    elif kind[0] == "list" and isinstance(value, list):
+        for index, item in enumerate(value):
+            if not _fits(kind[1], item):
+                left_out[at] = index
+                return [_narrowed(kind[1], item, (*at, 0), left_out)]
+    elif kind[0] == "dict" and isinstance(value, dict):
+        for key, item in value.items():
+            if not _fits(kind[1], item):
+                return {key: _narrowed(kind[1], item, (*at, key), left_out)}
+    return value
+
+
+def _fits(kind: Any, value: Any) -> bool:
+    try:
+        checked(kind, value)
+    except Unfit:
+        return False
+    return True
+
+
+def _place(location: "tuple[int | str, ...]", left_out: "dict[Any, int]", where: str) -> str:
+    """``("process", "rlimits", 2, "type")`` as ``process.rlimits[2].type``."""
+    for index, part in enumerate(location):
+        if isinstance(part, int):
+            where += f"[{part + left_out.get(location[:index], 0)}]"
+        else:
+            where = below(where, part) if where else part
+    return where
 
 
 def _words(error: "Any") -> str:

@@ -79,7 +79,7 @@ class Scheduler(Model):
 
 class IoPriority(Model):
     class_: Literal["IOPRIO_CLASS_RT", "IOPRIO_CLASS_BE", "IOPRIO_CLASS_IDLE"] = Field(alias="class")
-    priority: I64 = 0
+    priority: I32 = 0
 
 
 class ExecCpuAffinity(Model):

@@ -74,6 +74,11 @@ def check_process(process: "Process") -> None:
         for name, value in (("height", size.height), ("width", size.width)):
             if value > LARGEST_TERMINAL:
                 raise SpecError(f"process.consoleSize.{name}", f"{value} is above {LARGEST_TERMINAL}")
+    if process.exec_cpu_affinity is not None:
+        for name in ("initial", "final"):
+            cpus = getattr(process.exec_cpu_affinity, name)
+            if cpus.strip("0123456789, -"):
+                raise SpecError(f"process.execCPUAffinity.{name}", f"{cpus[:40]!r} is not a list such as 0-3,7")
     if process.scheduler is not None:
         _check_scheduler(process.scheduler)
 

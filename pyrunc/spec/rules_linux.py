@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from pyrunc.spec.types import Config, IdMapping, Linux, MemoryPolicy, Resources, Seccomp, User
 
 ID_END = 1 << 32
+MAPPINGS = 340
+"""Lines that a uid_map takes (user_namespaces(7), Linux 4.15)."""
 MAJOR_END, MINOR_END = 1 << 12, 1 << 20
 """linux/kdev_t.h; mknod would cut what is larger, and make some other device."""
 SECOND = 1_000_000_000
@@ -82,6 +84,8 @@ def _check_users(linux: "Linux", spaces: "dict[str, str]", user: "User | None") 
 
 def check_mapping(where: str, entries: "Sequence[IdMapping]") -> None:
     """What the kernel would refuse in uid_map (user_namespaces(7)) with no more than EINVAL."""
+    if len(entries) > MAPPINGS:
+        raise SpecError(where, f"more than {MAPPINGS} mappings")
     for index, entry in enumerate(entries):
         place = f"{where}[{index}]"
         if entry.size == 0:

@@ -61,7 +61,7 @@ def build(model: str, data: "Any") -> "Any":
     for name, value in data.items():
         field = fields.get(name)
         if field is not None and value is not None:
-            values[field[0]] = _value(field[1], value)
+            values[field[0]] = checked(field[1], value)
     for attribute, inner in absent[1]:
         if attribute not in values:
             values[attribute] = build(inner, {}) if inner else {}
@@ -70,7 +70,8 @@ def build(model: str, data: "Any") -> "Any":
     return Node(model, values)
 
 
-def _value(kind: "Any", value: "Any") -> "Any":
+def checked(kind: "Any", value: "Any") -> "Any":
+    """``value`` with nodes for its objects; raises Unfit unless it is what the table's ``kind`` says."""
     if kind == "str":
         if type(value) is str:
             return value
@@ -84,10 +85,10 @@ def _value(kind: "Any", value: "Any") -> "Any":
             return value
     elif kind[0] == "list":
         if type(value) is list:
-            return [_value(kind[1], item) for item in value]
+            return [checked(kind[1], item) for item in value]
     elif kind[0] == "dict":
         if type(value) is dict:
-            return {key: _value(kind[1], item) for key, item in value.items()}
+            return {key: checked(kind[1], item) for key, item in value.items()}
     elif type(value) is str and value in kind[1:]:  # enum
         return value
     raise Unfit
