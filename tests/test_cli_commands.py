@@ -6,13 +6,14 @@ import re
 import resource
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from launched import pyrunc, python
+from launched import TOP, pyrunc, python
 
 from pyrunc.commands.list import table
 from pyrunc.commands.ps import chosen
@@ -94,6 +95,13 @@ def test_columns_are_as_wide_as_go_makes_them() -> None:
     assert table([("A", "B"), ("x" * 10, "y")]) == "A            B\nxxxxxxxxxx   y"
 
 
+def test_a_path_that_is_no_text_in_a_locale_that_wants_some(root: Path) -> None:
+    command = [sys.executable, "-c", "from pyrunc.main import main; main()", "--root", str(root), "list"]
+    variables = {"PYTHONIOENCODING": "ascii:strict", "PYTHONPATH": str(TOP)}
+    done = subprocess.run(command, env=variables, capture_output=True, timeout=30)
+    assert (done.returncode, done.stderr) == (0, b"") and b"/a/long/path/to/\xff" in done.stdout
+
+
 def test_ids_only(root: Path) -> None:
     assert out("--root", root, "list", "-q") == "down\nup\n"
 
@@ -145,9 +153,17 @@ def test_ps_shows_only_its_processes(args: list[str], root: Path, sleeper: "subp
 
 
 def test_ps_keeps_command_lines_that_are_no_text() -> None:
-    lines = ["  PID CMD", "    1 init", "   12 a\udcff\u2028b 1", "", "  x", "   \u0661 digit"]
+    lines = ["  PID CMD", "    1 init", "   12 a\udcff\u2028b 1", "", "  x", "   \u0661\u0662 digit"]
     assert chosen(lines, {12}) == [lines[0], lines[2]]
     assert chosen(["CMD   PID", "a 12", "12 1"], {12}) == ["CMD   PID", "a 12"]
+
+
+def test_ps_lines_end_where_ps_ends_them(root: Path, sleeper: "subprocess.Popen[bytes]") -> None:
+    own = root.parent / "ps"
+    own.write_text(f"#!/bin/sh\nprintf 'PID CMD\\n{sleeper.pid} a\u2028{sleeper.pid}\\f b\\n'\n")
+    own.chmod(0o755)
+    text = out("--root", root, "ps", "up", env={"PATH": f"{root.parent}:/usr/bin:/bin"})
+    assert text == f"PID CMD\n{sleeper.pid} a\u2028{sleeper.pid}\f b\n"
 
 
 def test_ps_without_the_column(root: Path) -> None:
@@ -212,6 +228,12 @@ def test_plan_as_text_and_as_json_are_the_same_steps(bundle: Path) -> None:
     for line, step in zip(lines, steps, strict=True):
         assert re.match(rf" *{step['step']}  {step['actor']} +{step['kind']}\b", line)
         assert not step["where"] or line.endswith(f"({step['where']})")
+
+
+def test_plan_without_a_rootfs(bundle: Path) -> None:
+    (bundle / "rootfs").rmdir()
+    done = pyrunc("plan", "-b", bundle)
+    assert done.returncode == 1 and done.stderr.startswith(b"pyrunc: root.path: ")
 
 
 def test_plan_touches_nothing(bundle: Path) -> None:
