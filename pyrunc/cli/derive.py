@@ -1,4 +1,6 @@
-"""Writes ``derived.py``, the table of ``main.py``, from the click definitions: python -m pyrunc.cli.derive."""
+"""Writes ``derived.py``, the table of ``main.py``, from the click definitions: python -m pyrunc.cli.derive
+
+The layout is left to ``ruff format``."""
 
 from pathlib import Path
 from typing import Any

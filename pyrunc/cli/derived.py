@@ -86,6 +86,7 @@ COMMANDS = {
             "--cgroup": ("cgroup", "several", ()),
             "--ignore-paused": ("ignore_paused", "flag", False),
             "--trace": ("trace", "str", None),
+            "--no-subreaper": ("no_subreaper", "flag", False),
             "--preload-lib": ("preload_lib", "several", ()),
             "--preload-at": ("preload_at", ("exec", "init"), "exec"),
             "--placement": ("placement", ("hardened", "legacy"), "hardened"),

@@ -35,6 +35,7 @@ command = Command(
     option("--cgroup", multiple=True, metavar="[CTRL:]PATH", help="A cgroup below the container's, to run in."),
     flag("--ignore-paused", help="Allow it in a paused container (it waits until resume)."),
     TRACE,
+    option("--no-subreaper", is_flag=True, hidden=True, help="Accepted for old engines; of no effect, as in runc."),
     *PRELOAD,
     stops=True,
 )
