@@ -251,7 +251,7 @@ def test_a_node_of_the_image_is_kept_only_if_it_is_the_same(image: Image) -> Non
     [
         ("echo first >&2; echo why >&2; exit 3", "hook /bin/sh: exit status 3: first why"),
         ("kill -9 $$", "signal 9"),
-        ("echo slow >&2; sleep 100 & sleep 100", "timed out after 1s: slow"),
+        ("echo slow >&2; sleep 100 & sleep 100", "timed out after 1 s: slow"),
         ("yes | head -c 200000 >&2; echo the end >&2; exit 1", "the end"),
         ("cat >&2; exit 1", '{"pid":1}'),
     ],

@@ -13,7 +13,17 @@
 
 /* A slot is a descriptor that one step opens and a later one uses. The first ones are inherited from the runtime,
  * right behind the preserved descriptors, the channel and the plan. */
-enum { SLOT_START, SLOT_CONSOLE, SLOT_TARGET, SLOT_LIBRARY, SLOT_INHERITED = SLOT_LIBRARY + 8, SLOT_COUNT = 1024 };
+enum {
+    SLOT_START,
+    SLOT_CONSOLE,
+    SLOT_TARGET,
+    SLOT_HELPER,  /* the dynamic build, to be executed with libraries (step exec-helper) */
+    SLOT_CAPTURE, /* takes what libraries write to standard output and error while they are loaded */
+    SLOT_LIBRARY,
+    SLOT_STDIO = SLOT_LIBRARY + 8, /* the true standard descriptors meanwhile */
+    SLOT_INHERITED = SLOT_STDIO + 3,
+    SLOT_COUNT = 1024
+};
 
 /* A string in the mapped plan; data[size] is NUL, and nothing before it is where the signature says `s`. */
 struct text {
@@ -41,6 +51,7 @@ struct context {
     int answer;  /* where a failure is told: the channel, or the connection of `start` */
     int kept;    /* first descriptor that the user's process must not get: 3 + preserved ones */
     bool tracing;
+    int64_t done; /* the last step that the helper before us (exec-helper) executed, or -1 */
     bool is_init; /* false before the last clone */
     int slots[SLOT_COUNT];
     char failure[1536];
@@ -75,6 +86,12 @@ void send_pid(struct context *context, int32_t pid);
 void send_time(struct context *context, uint64_t nanoseconds);
 /* Tells the runtime that this step is reached, and waits for its word. */
 void synchronise(struct context *context);
+
+/* library.c */
+/* Standard output and error are the capture's while libraries are loaded, so that a container prints what its program
+ * prints; then the true ones again. */
+void stdio_away(struct context *context);
+void stdio_back(struct context *context);
 
 /* path.c */
 /* Descriptor (O_PATH) of `path` inside the container's root, symbolic links kept inside of it by the kernel

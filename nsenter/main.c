@@ -1,7 +1,7 @@
 /* pyrunc's helper: executes the plan that the runtime compiled, step by step, and tells where it failed.
  *
  * It has no policy, no configuration and no environment. argv[1] is the number of preserved descriptors (N);
- * behind them lie the channel (3+N), the plan (4+N) and the inherited slots (5+N...), see docs/architecture.md. */
+ * argv[2], when libraries were loaded, the last step that was executed before; behind the preserved descriptors lie the channel (3+N), the plan (4+N) and the inherited slots (5+N...), see docs/architecture.md. */
 #include "helper.h"
 
 #include <errno.h>
@@ -32,6 +32,8 @@ static uint64_t now(void) {
 
 static int execute(void *with, enum step_kind kind, uint32_t number, const union argument *arguments) {
     struct context *context = with;
+    if ((int64_t)number <= context->done)
+        return 0;
     context->step = number;
     context->step_name = handlers[kind].name;
     uint64_t begun = context->tracing ? now() : 0;
@@ -66,7 +68,6 @@ static const char *map_plan(int descriptor, struct plan *plan) {
     void *bytes = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, descriptor, 0);
     if (bytes == MAP_FAILED)
         return "the plan cannot be mapped";
-    close(descriptor);
     const char *why;
     return plan_open(plan, bytes, (size_t)status.st_size, &why) == 0 ? NULL : why;
 }
@@ -76,11 +77,14 @@ int main(int argc, char **argv) {
     struct plan plan;
     context.kept = 3 + (argc > 1 ? atoi(argv[1]) : 0);
     context.channel = context.answer = context.kept;
+    context.done = argc > 2 ? atoll(argv[2]) : -1;
     for (int slot = 0; slot < SLOT_COUNT; slot++)
         context.slots[slot] = slot < SLOT_INHERITED ? context.kept + 2 + slot : -1;
     /* What the runtime passed must not reach a hook or the user's program; preserved descriptors may. */
     for (int i = context.channel; i < context.kept + 2 + SLOT_INHERITED; i++)
         fcntl(i, F_SETFD, FD_CLOEXEC);
+    if (argc > 2)
+        stdio_back(&context);
     const char *why = map_plan(context.kept + 1, &plan);
     if (why != NULL) {
         refuse_without_errno(&context, "%s", why);

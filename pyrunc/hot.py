@@ -43,7 +43,7 @@ class Finder:
             return None
         if (status.st_mtime_ns, status.st_size) != entry[1:3]:
             return None
-        spec = ModuleSpec(name, self, origin=file, is_package=entry[3])
+        spec = ModuleSpec(name, self, origin=file, is_package=entry[3])  # type: ignore[arg-type]
         spec.has_location = True
         if entry[3]:
             spec.submodule_search_locations = [file.rpartition("/")[0]]

@@ -61,16 +61,16 @@ def attach(directory: str, rules: Rules) -> None:
     """Loads the program and makes it the only one of ours on ``directory``. OSError as bpf(2) gives it."""
     import posix
 
-    from pyrunc.ffi import _sys
+    from pyrunc.ffi._sys import lib
 
     descriptor = posix.open(directory, posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)
     loaded = -1
     try:
         code = program(rules)
-        loaded = _sys.lib.pyrunc_load_device_program(code, len(code) // 8)
+        loaded = lib.pyrunc_load_device_program(code, len(code) // 8)
         if loaded < 0:
             raise OSError(-loaded, posix.strerror(-loaded))
-        result = _sys.lib.pyrunc_attach_device_program(descriptor, loaded)
+        result = lib.pyrunc_attach_device_program(descriptor, loaded)
         if result < 0:
             raise OSError(-result, posix.strerror(-result))
     finally:

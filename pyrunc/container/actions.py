@@ -59,7 +59,7 @@ def actions(creation: "Creation") -> "dict[str, Action]":
 
     def verify(launch: "Launch", step: "Step") -> None:
         if creation.cgroups is not None:
-            verify_placement(creation.cgroups, launch.pid)
+            verify_placement(creation.cgroups, launch.pid or launch.helper)
 
     return {
         **common_actions(),

@@ -4,7 +4,7 @@ import posix
 
 from pyrunc.container import process
 from pyrunc.container import state as states
-from pyrunc.container.actions import actions
+from pyrunc.container.actions import actions, verify_placement
 from pyrunc.container.launch import Launch
 from pyrunc.container.state import State
 from pyrunc.errors import PyruncError, SpecError
@@ -40,7 +40,8 @@ class Creation:
         settings.no_new_keyring = options.no_new_keyring
         settings.trace = bool(options.trace)
         settings.extra_env = options.extra_env
-        settings.load_in_init = len(options.libraries) if options.preload_at == "init" else 0
+        settings.libraries, settings.preload_at = len(options.libraries), options.preload_at
+        settings.placement, settings.preserve_fds = options.placement, options.preserve_fds
         if options.cgroup_manager != "disabled":
             self._cgroups(settings)
         settings.state_head, settings.state_tail = state_parts(self.container_id, options.bundle, spec.annotations)
@@ -85,7 +86,15 @@ class Creation:
         try:
             self._first_state()
             opened = self._inherited()
-            launch.run(opened, self.options.preserve_fds, self._loaded_at_exec())
+            if self.options.libraries:
+                from pyrunc.hostile.launching import run
+
+                run(launch, self.options, opened, lambda pid: self._place_early(launch, pid))
+            else:
+                launch.run(opened, self.options.preserve_fds)
+            if self.cgroups is not None and self.options.placement != "legacy" and not self.settings.create:
+                # A thread or a daemon can move it as late as this (docs/hostile-libraries.md).
+                verify_placement(self.cgroups, launch.pid)
             return launch.pid
         except BaseException:
             launch.kill()
@@ -139,14 +148,16 @@ class Creation:
             opened[slots.START] = listen(self.state)
         if self.options.console >= 0:
             opened[slots.CONSOLE] = self.options.console
-        for number, library in enumerate(self.options.libraries):
-            opened[slots.LIBRARY + number] = posix.dup(library)
         return opened
 
-    def _loaded_at_exec(self) -> "list[int]":
-        if self.options.preload_at == "init":
-            return []
-        return [slots.LIBRARY + number for number in range(len(self.options.libraries))]
+    def _place_early(self, launch: Launch, pid: int) -> None:
+        """--placement legacy: the parent writes the pid as soon as there is one, and never looks again."""
+        if not pid:
+            for step in launch.steps:
+                if step.kind in ("cgroup-create", "cgroup-devices"):
+                    launch.actions[step.kind](launch, step)
+        elif self.cgroups is not None:
+            self.cgroups.place(pid)
 
     def record(self, pid: int) -> None:
         """Step ``record``: from its answer on the process goes on without us."""

@@ -50,9 +50,11 @@ class ExecOptions:
         self.ignore_paused = False
         self.trace = ""
         self.libraries: list[int] = []
+        self.library_names: list[str] = []
         self.preload_at = "exec"
         self.placement = "hardened"
         self.preload_timeout = 10.0
+        self.legacy_delay = 0.0
         for name, value in given.items():
             if not hasattr(self, name):
                 raise TypeError(f"no such option: {name}")
@@ -88,11 +90,13 @@ def launch(container: "Container", process_: "Process", options: ExecOptions) ->
     opened = {slots.TARGET: target}
     if options.console >= 0:
         opened[slots.CONSOLE] = options.console
-    for number, library in enumerate(options.libraries):
-        opened[slots.LIBRARY + number] = library
-    at_exec = [] if options.preload_at == "init" else [slots.LIBRARY + n for n in range(len(options.libraries))]
     try:
-        run.run(opened, options.preserve_fds, at_exec)
+        if options.libraries:
+            from pyrunc.hostile import launching
+
+            launching.run(run, options, opened, lambda pid: cgroups.place(pid) if cgroups is not None else None)
+        else:
+            run.run(opened, options.preserve_fds)
         if options.pid_file:
             write_pid_file(options.pid_file, run.pid)
     except BaseException:
@@ -114,7 +118,8 @@ def _settings(container: "Container", options: ExecOptions) -> Settings:
     settings.root = f"/proc/{container.pid}/root"
     settings.trace = bool(options.trace)
     settings.extra_env = options.extra_env
-    settings.load_in_init = len(options.libraries) if options.preload_at == "init" else 0
+    settings.libraries, settings.preload_at = len(options.libraries), options.preload_at
+    settings.placement, settings.preserve_fds = options.placement, options.preserve_fds
     return settings
 
 
@@ -151,6 +156,6 @@ def _actions(cgroups: "Cgroups | None", container: "Container") -> "dict[str, Ac
 
     def verify(run: Launch, _: "Step") -> None:
         if cgroups is not None and not cgroups.fell_back:
-            verify_placement(cgroups, run.pid)
+            verify_placement(cgroups, run.pid or run.helper)
 
     return {**common_actions(), "cgroup-place": place, "cgroup-verify": verify}

@@ -2,7 +2,6 @@
 
 import fcntl
 import posix
-import sys
 
 from pyrunc.errors import PyruncError
 
@@ -77,14 +76,14 @@ CHANNEL, PLAN, SLOTS = 0, 1, 2
 """Places behind the preserved descriptors; slot N of the plan is at SLOTS + N (``SLOT_*`` of nsenter/helper.h)."""
 
 
-def spawn(channel: int, plan: bytes, slots: "dict[int, int]", preserve: int, libraries: "Sequence[int]" = ()) -> int:
-    """Starts the helper, returns its pid.
+def spawn(
+    channel: int, plan: bytes, slots: "dict[int, int]", preserve: int, environment: "Sequence[str] | None" = None
+) -> int:
+    """Starts the helper, returns its pid. ``slots`` {slot: descriptor}. Raises PyruncError.
 
-    ``slots`` {slot: descriptor}; ``libraries`` are slots of libraries that the loader maps at the exec, which takes
-    the dynamic build. Raises PyruncError.
+    ``environment``: the dynamic build at once, with these variables (--placement legacy); None otherwise.
     """
-    path = DYNAMIC if libraries or _dynamic(slots) else STATIC
-    program = sealed("pyrunc-helper", path=path)
+    program = sealed("pyrunc-helper", path=STATIC if environment is None else DYNAMIC)
     plan_descriptor = sealed("pyrunc-plan", plan)
     descriptors = Descriptors(preserve)
     try:
@@ -92,12 +91,11 @@ def spawn(channel: int, plan: bytes, slots: "dict[int, int]", preserve: int, lib
         descriptors.add(PLAN, plan_descriptor)
         for slot, descriptor in slots.items():
             descriptors.add(SLOTS + slot, descriptor)
-        loaded = [f"/proc/self/fd/{descriptors.base + SLOTS + slot}" for slot in libraries]
         # No variable of ours reaches the helper (nor through it a hook, or the container).
-        environment = {"LD_PRELOAD": ":".join(loaded)} if loaded else {}
+        variables = dict(entry.split("=", 1) for entry in environment or ())
         arguments = ["pyrunc-init", str(preserve)]
         return posix.posix_spawn(
-            f"/proc/self/fd/{program}", arguments, environment, file_actions=descriptors.actions, setsigmask=()
+            f"/proc/self/fd/{program}", arguments, variables, file_actions=descriptors.actions, setsigmask=()
         )
     except OSError as error:
         raise PyruncError(f"execute the helper: {error.strerror}") from None
@@ -105,14 +103,3 @@ def spawn(channel: int, plan: bytes, slots: "dict[int, int]", preserve: int, lib
         descriptors.close()
         posix.close(program)
         posix.close(plan_descriptor)
-
-
-def _dynamic(slots: "dict[int, int]") -> bool:
-    from pyrunc.plan.slots import LIBRARY
-
-    return any(slot >= LIBRARY for slot in slots)
-
-
-def byteorder() -> str:
-    """Of the channel's integers."""
-    return sys.byteorder

@@ -23,6 +23,10 @@ MESSAGE_SIZE = 8192
 """More than the longest message (``sizeof failure`` in nsenter/helper.h)."""
 
 
+def _nothing(pid: int) -> None:
+    pass
+
+
 def _integer(data: bytes) -> int:
     return int.from_bytes(data, sys.byteorder, signed=True)
 
@@ -43,8 +47,14 @@ class Launch:
 
             self.clock = monotonic_ns
         self.channel: Any = None
+        self.reached = -1
+        # What only --preload-lib changes (hostile/launching.py).
+        self.timeout: float | None = None
+        self.environment: list[str] | None = None
+        self.on_spawn: Callable[[int], None] = _nothing
+        self.on_pid: Callable[[int], None] = _nothing
 
-    def run(self, slots: "dict[int, int]", preserve: int = 0, libraries: "Sequence[int]" = ()) -> None:
+    def run(self, slots: "dict[int, int]", preserve: int = 0) -> None:
         """Executes the plan to its end: the execve (``run``, exec) or the wait for `start` (create).
 
         Raises StepError or PyruncError; then no process of it is left.
@@ -53,11 +63,16 @@ class Launch:
         ours.setsockopt(SOL_SOCKET, SO_RCVBUF, 1 << 18)
         self.channel = ours
         try:
-            self.helper = helper.spawn(theirs.fileno(), encode(self.steps), slots, preserve, libraries)
+            self.helper = helper.spawn(theirs.fileno(), encode(self.steps), slots, preserve, self.environment)
             theirs.close()
+            self.on_spawn(self.helper)
+            ours.settimeout(self.timeout)
             while message := ours.recv(MESSAGE_SIZE):
                 self._take(message[:1], message[1:])
             self._check_end()
+        except TimeoutError:
+            self.kill()
+            raise PyruncError(f"the helper does not answer within {self.timeout:g} s") from None
         except BaseException:
             self.kill()
             raise
@@ -69,8 +84,9 @@ class Launch:
         if kind == b"P":
             self._cloned(_integer(body))
         elif kind == b"S":
-            self._await_pid(_integer(body[:4]))
-            self._act(_integer(body[:4]))
+            self.reached = _integer(body[:4])
+            self._await_pid(self.reached)
+            self._act(self.reached)
             self.channel.send(b"G")
         elif kind == b"T":
             self.times[_integer(body[:4])] = _integer(body[4:12])
@@ -81,6 +97,7 @@ class Launch:
     def _cloned(self, pid: int) -> None:
         """The process that cloned has done its part and exits; its child is ours."""
         self.pid = pid
+        self.on_pid(pid)
         self.clones -= 1
         self._reap(self.helper)
         self.helper = pid if self.clones else 0
@@ -92,16 +109,16 @@ class Launch:
         while clones_all - self.clones < clones_before:
             # It tells before it exits; when it is gone and has not told, it never will.
             self._reap(self.helper)
+            timeout = self.channel.gettimeout()
             self.channel.setblocking(False)
             try:
                 message = self.channel.recv(MESSAGE_SIZE)
             except BlockingIOError:
                 raise PyruncError("the helper was killed") from None
             finally:
-                self.channel.setblocking(True)
+                self.channel.settimeout(timeout)
             if message[:1] == b"P":
-                self.pid, self.clones = _integer(message[1:]), self.clones - 1
-                self.helper = self.pid if self.clones else 0
+                self._cloned(_integer(message[1:]))
 
     def _act(self, number: int) -> None:
         """Our steps from ``number`` on, until the helper's next."""
@@ -120,9 +137,11 @@ class Launch:
 
     def _check_end(self) -> None:
         """End of file: execve closed the channel, `create`'s init did, or whoever held it was killed."""
-        if self.helper:
-            status = self._reap(self.helper)
-            raise PyruncError(f"the helper ended before the container was made ({_words(status)})")
+        last = max((at for at, step in enumerate(self.steps) if step.kind in ("record", "cgroup-verify")), default=0)
+        waits = any(step.kind == "await-start" for step in self.steps)
+        if self.helper or self.reached < 0 or (self.reached < last - 1 and not waits):
+            status = self._reap(self.helper or self.pid)
+            raise PyruncError(f"the process that starts the container was ended by {_words(status)}")
 
     def _reap(self, pid: int) -> int:
         try:

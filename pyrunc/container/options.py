@@ -23,9 +23,11 @@ class CreateOptions:
         self.extra_env: list[str] = []
         self.cgroup_manager = "cgroupfs"
         self.libraries: list[int] = []
+        self.library_names: list[str] = []
         self.preload_at = "exec"
         self.placement = "hardened"
         self.preload_timeout = 10.0
+        self.legacy_delay = 0.0
         for name, value in given.items():
             if not hasattr(self, name):
                 raise TypeError(f"no such option: {name}")

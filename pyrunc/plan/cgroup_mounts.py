@@ -65,5 +65,5 @@ def _bind(mounts: "Mounts", directory: str, target: str, options: "flags.Options
     if not directory:
         raise SpecError(where, "cgroups are disabled")
     slot = mounts.tree(directory, False, where)
-    attributes = options.set | flags.NOSUID | flags.NODEV | flags.NOEXEC
-    mounts.inside.append(Step("attach", where, slot, target, attributes, options.clear & ~attributes, 0, 0))
+    always = flags.NOSUID | flags.NODEV | flags.NOEXEC
+    mounts.inside.append(Step("attach", where, slot, target, options.set | always, options.clear & ~always, 0, 0))

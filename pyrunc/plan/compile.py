@@ -8,7 +8,7 @@ from pyrunc.errors import SpecError
 from pyrunc.plan import devices, namespaces, process
 from pyrunc.plan.mounts import Mounts, absolute
 from pyrunc.plan.namespaces import Namespaces
-from pyrunc.plan.slots import LIBRARY, Slots
+from pyrunc.plan.slots import Slots
 from pyrunc.plan.steps import Step
 
 TYPE_CHECKING = False
@@ -30,6 +30,10 @@ def compile_create(spec: "Config", settings: "Settings") -> "list[Step]":
     filesystem = _filesystem(spec, settings, spaces, mounts)
     steps = [Step("trace", "--trace")] if settings.trace else []
     steps += _cgroups(spec, settings)
+    if settings.libraries:
+        from pyrunc.plan import preload
+
+        steps += preload.at_exec(settings)
     if "user" in spaces:
         steps += process.raised_limits(spec.process)
     # All of the host is opened before anything is joined: a joined mount namespace has other paths.
@@ -68,7 +72,7 @@ def _cgroups(spec: "Config", settings: "Settings") -> "list[Step]":
 
 def _session(spec: "Config", settings: "Settings", spaces: Namespaces) -> "list[Step]":
     """What the namespaces other than mount are given."""
-    steps = [Step("load-library", "--preload-lib", LIBRARY + n) for n in range(settings.load_in_init)]
+    steps = _preloaded(settings)
     steps.append(Step("session", "process.terminal"))
     if not settings.no_new_keyring:
         steps.append(Step("keyring", "", f"_ses.{settings.container_id}"))
@@ -85,6 +89,14 @@ def _session(spec: "Config", settings: "Settings", spaces: Namespaces) -> "list[
 
         steps += scheduling.of_linux(spec.linux)
     return steps
+
+
+def _preloaded(settings: "Settings") -> "list[Step]":
+    if not settings.libraries:
+        return []
+    from pyrunc.plan import preload
+
+    return preload.in_init(settings)
 
 
 def _filesystem(spec: "Config", settings: "Settings", spaces: Namespaces, mounts: Mounts) -> "list[Step]":
@@ -181,6 +193,10 @@ def compile_exec(spec: "Config", process_: "Process", settings: "Settings") -> "
     steps.append(Step("cgroup-place", "--cgroup"))
     if process_.oom_score_adj is not None:
         steps.append(Step("oom-score-adj", "process.oomScoreAdj", process_.oom_score_adj))
+    if settings.libraries:
+        from pyrunc.plan import preload
+
+        steps += preload.at_exec(settings)
     if process_.exec_cpu_affinity is not None:
         steps += scheduling.affinity(process_.exec_cpu_affinity.final, "process.execCPUAffinity.final")
     if "user" in spaces:
@@ -193,7 +209,7 @@ def compile_exec(spec: "Config", process_: "Process", settings: "Settings") -> "
         steps.append(Step("become-root", "linux.uidMappings"))
     if "mount" not in spaces:
         steps.append(Step("chroot", "root.path", settings.root))
-    steps += [Step("load-library", "--preload-lib", LIBRARY + n) for n in range(settings.load_in_init)]
+    steps += _preloaded(settings)
     steps.append(Step("session", "process.terminal"))
     if not settings.no_new_keyring:
         steps.append(Step("keyring", "", f"_ses.{settings.container_id}"))

@@ -1,5 +1,6 @@
 """Device nodes and links of /dev (runtime-spec "Default Devices", "Dev symbolic links")."""
 
+from pyrunc.cgroup.paths import clean
 from pyrunc.errors import SpecError
 from pyrunc.plan.steps import Step
 
@@ -25,7 +26,7 @@ def add(mounts: "Mounts", spec: "Config", bind: bool) -> None:
 
     Nothing is done to a /dev that the config binds from the host.
     """
-    if any(mount.destination.rstrip("/") == "/dev" and _is_bind(mount) for mount in spec.mounts):
+    if any(clean(mount.destination) == "dev" and _is_bind(mount) for mount in spec.mounts):
         return
     made = set()
     for index, device in enumerate(spec.linux.devices):

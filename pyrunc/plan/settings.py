@@ -22,10 +22,13 @@ class Settings:
         "devices",
         "extra_env",
         "host",
+        "libraries",
         "limits",
-        "load_in_init",
         "no_new_keyring",
         "no_pivot",
+        "placement",
+        "preload_at",
+        "preserve_fds",
         "privileged",
         "root",
         "state_head",
@@ -39,7 +42,9 @@ class Settings:
         self.create = True
         self.privileged = True
         self.no_pivot = self.no_new_keyring = self.trace = False
-        self.load_in_init = 0
+        self.libraries = 0
+        self.preload_at, self.placement = "exec", "hardened"
+        self.preserve_fds = 0
         self.cgroups: dict[str, str] = {}
         self.limits: list[Write] = []
         self.host: Host | None = None

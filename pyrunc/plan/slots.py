@@ -2,9 +2,11 @@
 
 from pyrunc.errors import SpecError
 
-START, CONSOLE, TARGET, LIBRARY = range(4)
+START, CONSOLE, TARGET, HELPER, CAPTURE, LIBRARY = range(6)
 """Inherited from the runtime: sockets for ``start`` and the terminal, init's pidfd (exec), the preloaded library."""
-INHERITED, COUNT = LIBRARY + 8, 1024
+LIBRARIES = 8
+STDIO = LIBRARY + LIBRARIES
+INHERITED, COUNT = STDIO + 3, 1024
 
 
 class Slots:

@@ -32,6 +32,8 @@ KINDS: "dict[str, tuple[str, str, tuple[str, ...]]]" = {
     "cgroup-verify": (RUNTIME, "", ()),
     "net-device": (RUNTIME, "ss", ("interface", "name")),
     "seccomp-listener": (RUNTIME, "ss", ("path", "metadata")),
+    "preload-baseline": (RUNTIME, "", ()),
+    "preload-check": (RUNTIME, "", ()),
     "record": (RUNTIME, "", ()),
     # Steps of the helper.
     "sync": (HELPER, "", ()),
@@ -92,6 +94,7 @@ KINDS: "dict[str, tuple[str, str, tuple[str, ...]]]" = {
     "io-priority": (HELPER, "i", ("value",)),
     "memory-policy": (HELPER, "ib", ("mode", "nodes")),
     "affinity": (HELPER, "b", ("mask",)),
+    "exec-helper": (HELPER, "dl", ("slot", "env")),
     "load-library": (HELPER, "d", ("slot",)),
     "close-descriptors": (HELPER, "", ()),
     "await-start": (HELPER, "", ()),

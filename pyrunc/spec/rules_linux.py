@@ -10,7 +10,8 @@ if TYPE_CHECKING:
 
     from pyrunc.spec.types import Config, IdMapping, Linux, MemoryPolicy, Resources, Seccomp, User
 
-ID_END = 1 << 32
+ID_END = (1 << 32) - 1
+"""(uid_t) -1 is no id."""
 MAPPINGS = 340
 """Lines that a uid_map takes (user_namespaces(7), Linux 4.15)."""
 MAJOR_END, MINOR_END = 1 << 12, 1 << 20
