@@ -61,9 +61,13 @@ class Descriptors:
     def add(self, place: int, descriptor: int) -> None:
         """``descriptor`` becomes number base + ``place`` in the helper."""
         # Out of the way of all places first: dup2 onto one must not close the source of another.
-        high = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, self.base + 64)
+        self.actions.append((posix.POSIX_SPAWN_DUP2, self.move(descriptor), self.base + place))
+
+    def move(self, descriptor: int) -> int:
+        """A copy of ``descriptor`` behind all places."""
+        high: int = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, self.base + 64)
         self.moved.append(high)
-        self.actions.append((posix.POSIX_SPAWN_DUP2, high, self.base + place))
+        return high
 
     def close(self) -> None:
         """Closes our copies."""
@@ -95,7 +99,11 @@ def spawn(
         variables = dict(entry.split("=", 1) for entry in environment or ())
         arguments = ["pyrunc-init", str(preserve)]
         return posix.posix_spawn(
-            f"/proc/self/fd/{program}", arguments, variables, file_actions=descriptors.actions, setsigmask=()
+            f"/proc/self/fd/{descriptors.move(program)}",
+            arguments,
+            variables,
+            file_actions=descriptors.actions,
+            setsigmask=(),
         )
     except OSError as error:
         raise PyruncError(f"execute the helper: {error.strerror}") from None
