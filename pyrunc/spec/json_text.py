@@ -54,7 +54,8 @@ def _reason(text: str) -> str:
     try:
         json.loads(text, parse_constant=_constant)
     except json.JSONDecodeError as error:
-        cut = ", cut short" if error.pos >= len(text.rstrip()) else ""
+        to_the_end = error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated string")
+        cut = ", cut short" if to_the_end else ""
         return f"not JSON: {error.msg} at line {error.lineno} column {error.colno}{cut}"
     except ValueError as error:
         return f"not JSON: {error}"

@@ -227,9 +227,8 @@ def _check_seccomp(seccomp: "Seccomp") -> None:
             raise SpecError(f"{where}.listenerPath", f"required for SCMP_ACT_NOTIFY of syscalls[{index}]")
         for number, argument in enumerate(rule.args):
             if argument.index > LAST_ARGUMENT:
-                raise SpecError(
-                    f"{place}.args[{number}].index", f"{argument.index}: a system call has arguments 0 to 5"
-                )
+                where = f"{place}.args[{number}].index"
+                raise SpecError(where, f"{argument.index} is not between 0 and {LAST_ARGUMENT}")
 
 
 def _check_memory_policy(policy: "MemoryPolicy") -> None:
