@@ -31,12 +31,13 @@ def write(path: str, value: str) -> None:
 class Cgroups:
     """``dirs`` {hierarchy name: absolute directory}, as ``paths.resolve`` gave them and the state keeps them."""
 
-    __slots__ = ("dirs", "fell_back", "made")
+    __slots__ = ("dirs", "fell_back", "made", "put_back")
 
     def __init__(self, dirs: "dict[str, str]") -> None:
         self.dirs = dirs
         self.made: list[str] = []
         self.fell_back = False
+        self.put_back: set[str] = set()  # hierarchies that somebody moved the process out of
 
     # -- making and filling ------------------------------------------------------------------------------------
 

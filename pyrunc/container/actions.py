@@ -123,6 +123,7 @@ def verify_placement(cgroups: "object", pid: int) -> None:
     if not moved or process.stat(pid)[0] in ("", "Z", "X"):
         return
     cgroups.place(pid)  # type: ignore[attr-defined]
+    cgroups.put_back |= set(moved)  # type: ignore[attr-defined]
     moved = cgroups.read_back(pid)  # type: ignore[attr-defined]
     if moved:
         found, expected = next(iter(moved.values()))

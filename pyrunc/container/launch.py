@@ -137,9 +137,10 @@ class Launch:
 
     def _check_end(self) -> None:
         """End of file: execve closed the channel, `create`'s init did, or whoever held it was killed."""
-        last = max((at for at, step in enumerate(self.steps) if step.kind in ("record", "cgroup-verify")), default=0)
+        ours = [at for at, step in enumerate(self.steps) if step.actor == RUNTIME]
+        last = max((at for at in ours if self.steps[at].kind in ("record", "cgroup-verify")), default=0)
         waits = any(step.kind == "await-start" for step in self.steps)
-        if self.helper or self.reached < 0 or (self.reached < last - 1 and not waits):
+        if self.helper or (ours and self.reached < 0) or (self.reached < last - 1 and not waits):
             status = self._reap(self.helper or self.pid)
             raise PyruncError(f"the process that starts the container was ended by {_words(status)}")
 
