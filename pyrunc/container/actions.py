@@ -120,12 +120,17 @@ def verify_placement(cgroups: "object", pid: int) -> None:
     A library's constructor or a daemon may move a process that was placed well (docs/hostile-libraries.md).
     """
     moved = cgroups.read_back(pid)  # type: ignore[attr-defined]
-    if not moved or process.stat(pid)[0] in ("", "Z", "X"):
+    if not moved or process.exiting(pid):
         return
-    cgroups.place(pid)  # type: ignore[attr-defined]
+    try:
+        cgroups.place(pid)  # type: ignore[attr-defined]
+    except PyruncError:
+        if process.exiting(pid):
+            return
+        raise
     cgroups.put_back |= set(moved)  # type: ignore[attr-defined]
     moved = cgroups.read_back(pid)  # type: ignore[attr-defined]
-    if moved:
+    if moved and not process.exiting(pid):
         found, expected = next(iter(moved.values()))
         names = ", ".join(sorted(name or "cgroup2" for name in moved))
         raise PyruncError(f"init left its cgroups: {names} (found {found}, expected {expected})")

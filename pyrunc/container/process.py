@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from typing import Final
 
 ESRCH: "Final" = 3
+PF_EXITING: "Final" = 4
 
 
 def read(path: str, size: int = 65536) -> bytes:
@@ -24,14 +25,26 @@ def read(path: str, size: int = 65536) -> bytes:
         posix.close(descriptor)
 
 
-def stat(pid: int) -> "tuple[str, int]":
-    """(state letter, start time in clock ticks since boot) of /proc/PID/stat; ("", 0) when there is none."""
+def _fields(pid: int) -> "list[bytes]":
+    """The fields of /proc/PID/stat behind the name; none when there is no such process."""
     try:
         # The name in parentheses may itself hold parentheses and spaces; nothing behind the last one does.
-        fields = read(f"/proc/{pid}/stat").rpartition(b")")[2].split()
+        return read(f"/proc/{pid}/stat").rpartition(b")")[2].split()
     except OSError:
-        return "", 0
-    return fields[0].decode(), int(fields[19])
+        return []
+
+
+def stat(pid: int) -> "tuple[str, int]":
+    """(state letter, start time in clock ticks since boot) of /proc/PID/stat; ("", 0) when there is none."""
+    fields = _fields(pid)
+    return (fields[0].decode(), int(fields[19])) if fields else ("", 0)
+
+
+def exiting(pid: int) -> bool:
+    """Whether ``pid`` has begun to exit, or is gone. /proc/PID/cgroup then says "/" for every v1 hierarchy, and it
+    does so before the state is "Z": only the flags tell (PF_EXITING, include/linux/sched.h)."""
+    fields = _fields(pid)
+    return not fields or fields[0] in (b"Z", b"X") or bool(int(fields[6]) & PF_EXITING)
 
 
 def alive(pid: int, start_time: int) -> bool:
