@@ -110,6 +110,19 @@ def test_several_mappings(box: Box) -> None:
     assert rows == [["0", "100000", "1000"], ["1000", "300000", "1"], ["2000", "400000", "500"]]
 
 
+def test_a_root_that_its_own_root_user_cannot_walk_to(box: Box) -> None:
+    def change(config: dict[str, Any]) -> None:
+        user_namespace(config)
+        root = box.own_rootfs(config)
+        closed = root.parent / f"closed-{root.name}"
+        closed.mkdir(mode=0o700)
+        config["root"] = {"path": str(root.rename(closed / "rootfs"))}
+
+    assert box.out("stat -c %u:%a / && cat /proc/self/uid_map && ls /..", change).startswith("65534:755\n")
+    done = box.run("true", change, "--no-pivot")
+    assert done.stderr == "pyrunc: root.path: without pivot_root the container's root user must reach the root\n"
+
+
 def test_time_offsets(box: Box) -> None:
     def change(config: dict[str, Any]) -> None:
         namespace(config, "time")

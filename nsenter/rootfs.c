@@ -58,8 +58,14 @@ static int propagate_mount_of(int place, uint64_t propagation) {
     return top < 0 ? -1 : set_attributes(top, false, 0, 0, propagation);
 }
 
+/* The container's root user may be kept from walking to the root, below a home of mode 0700 say. Then the tree, which
+ * was opened before, is laid over "/": pivot_root(2) does as well from there. */
+static bool may_walk_to(const char *path) {
+    return faccessat(AT_FDCWD, path, F_OK, AT_EACCESS) == 0 || errno != EACCES;
+}
+
 int step_parent_private(struct context *context, const union argument *arguments) {
-    const char *path = arguments[0].text.data;
+    const char *path = may_walk_to(arguments[0].text.data) ? arguments[0].text.data : "/";
     /* It must not be shared for pivot_root(2), nor show our mounts to the host. */
     if (propagate_mount_of(open(path, O_PATH | O_DIRECTORY | O_CLOEXEC), MS_PRIVATE) != 0)
         return refuse(context, "make the mount of %s private", path);
@@ -69,7 +75,7 @@ int step_parent_private(struct context *context, const union argument *arguments
 int step_root(struct context *context, const union argument *arguments) {
     const char *path = arguments[0].text.data;
     int tree = context->slots[arguments[1].number];
-    OWNED target = open_root(context, path);
+    OWNED target = open_root(context, may_walk_to(path) ? path : "/");
     if (target < 0)
         return -1;
     /* Never in the host's peer group: pivot_root(2) refuses that, and our mounts would appear on the host. */
@@ -171,6 +177,10 @@ static int hide_proc_and_sys(struct context *context) {
     if (mounts == NULL)
         return refuse(context, "read the mounts of the namespace");
     root[length] = '\0';
+    if (strcmp(root, "/") == 0) { /* the names of its mounts and of the host's would be the same */
+        free(mounts);
+        return refuse_without_errno(context, "without pivot_root the container's root user must reach the root");
+    }
     int result = 0;
     for (char *line; result == 0 && (line = strsep(&rest, "\n")) != NULL;) {
         const char *path = visible_elsewhere(line, root);
