@@ -7,7 +7,7 @@ BENCH_PACKAGES := $(PACKAGES) runc crun hyperfine
 SOURCES := $(wildcard nsenter/*.c nsenter/*.h nsenter/generate.py pyrunc/ffi/*_build.py) pyrunc/plan/steps.py
 ROOTFS := bundles/busybox/rootfs/.made bundles/plain/rootfs/.made
 
-.PHONY: setup build run test unit integration lint cross fuzz bench hostile test-engines bench-engines clean
+.PHONY: setup build run test unit integration lint cross fuzz bench hostile test-engines engines-table bench-engines clean
 
 setup: $(VENV)/.ready $(VENV)/.built
 
@@ -64,12 +64,19 @@ bench: setup $(ROOTFS)
 hostile: setup $(ROOTFS)
 	$(VENV)/bin/python integration/hostile/experiments.py
 
-test-engines: setup
+$(VENV)/.engines: $(VENV)/.ready integration/engines/packages
 	@sh .ci/packages $$(cat integration/engines/packages)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -e '.[test,engines]'
+	@touch $(VENV)/.built $@
+
+test-engines: setup $(VENV)/.engines
 	$(VENV)/bin/python -m pytest -q integration/engines
 
-bench-engines: setup
-	@sh .ci/packages $$(cat integration/engines/packages)
+# The same, and the table in docs/engines.md is made anew of what passed.
+engines-table: setup $(VENV)/.engines
+	ENGINES_TABLE=docs/engines.md $(VENV)/bin/python -m pytest -q integration/engines
+
+bench-engines: setup $(VENV)/.engines
 	$(VENV)/bin/python integration/engines/bench.py
 
 clean:

@@ -1,0 +1,80 @@
+"""The table of cases by engine in docs/engines.md: made by the run of the tests itself."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ENGINES = {"ctr": "ctr", "cri": "CRI", "docker": "Docker", "podman": "Podman", "buildah": "buildah"}
+RUNTIME_IDS = ("pyrunc", "runc")
+BEGIN, END = "<!-- table: made by `make engines-table` -->", "<!-- end of the table -->"
+Results = dict[tuple[str, str], dict[str, str]]
+
+
+def words_of(item: pytest.Item) -> list[str]:
+    """The parameters in an item's name."""
+    return item.name.partition("[")[2].rstrip("]").split("-")
+
+
+def case_of(item: pytest.Item) -> tuple[str, str] | None:
+    """The case's words and the engine's name, from the test's and the module's names; None for what is no case."""
+    engine = ENGINES.get(Path(item.nodeid.partition("::")[0]).stem.removeprefix("test_").partition("_")[0])
+    parameters = words_of(item)
+    if engine is None or not set(parameters) & set(RUNTIME_IDS):
+        return None
+    words = item.name.partition("[")[0].removeprefix("test_").replace("_", " ")
+    rest = "-".join(word for word in parameters if word not in RUNTIME_IDS)
+    return words + (f": {rest.replace('_', ' ')}" if rest else ""), engine
+
+
+def record(results: Results, item: pytest.Item, report: Any) -> None:
+    """Keeps what became of a case on a runtime: the worst of set-up, call and teardown."""
+    case = case_of(item)
+    if case is None or (report.when != "call" and report.passed):
+        return
+    runtime = next(word for word in words_of(item) if word in RUNTIME_IDS)
+    outcome = "passed" if report.passed else "failed" if report.failed or hasattr(report, "wasxfail") else "skipped"
+    cell = results.setdefault(case, {})
+    if cell.get(runtime) != "failed":
+        cell[runtime] = outcome
+
+
+def cell(outcomes: dict[str, str]) -> str:
+    """The words of one cell: pyrunc's outcome, and runc's where it differs."""
+    ours, theirs = outcomes.get("pyrunc", "-"), outcomes.get("runc", "-")
+    word = {"passed": "yes", "failed": "**fails**", "skipped": "skipped", "-": "-"}
+    return word[ours] if ours == theirs else f"{word[ours]} (runc: {word[theirs].strip('*')})"
+
+
+def read(text: str) -> dict[str, dict[str, str]]:
+    """The cells of the table in ``text``, by case and engine."""
+    if BEGIN not in text:
+        return {}
+    rows = [line for line in text.partition(BEGIN)[2].partition(END)[0].splitlines() if line.startswith("| ")]
+    split = [[word.strip() for word in row.strip("|").split("|")] for row in rows]
+    if not split:
+        return {}
+    names = split[0][1:]
+    return {row[0]: {name: word for name, word in zip(names, row[1:], strict=True) if word} for row in split[1:-1]}
+
+
+def render(cells: dict[str, dict[str, str]]) -> str:
+    """The table as Markdown, cases in alphabetical order, the number of cases below."""
+    names = list(ENGINES.values())
+    lines = ["| case | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
+    lines += [f"| {case} | " + " | ".join(cells[case].get(name, "") for name in names) + " |" for case in sorted(cells)]
+    counts = [sum(name in row for row in cells.values()) for name in names]
+    lines += [f"| {sum(counts)} in all | " + " | ".join(str(count) for count in counts) + " |"]
+    return "\n".join(lines)
+
+
+def write(path: Path, results: Results) -> None:
+    """Puts the results into the table of ``path``; the columns of engines that did not run stay as they are."""
+    text = path.read_text() if path.exists() else f"{BEGIN}\n{END}\n"
+    ran = {engine for _, engine in results}
+    cells = {case: {name: word for name, word in row.items() if name not in ran} for case, row in read(text).items()}
+    for (case, engine), outcomes in results.items():
+        cells.setdefault(case, {})[engine] = cell(outcomes)
+    made = render({case: row for case, row in cells.items() if row})
+    before, _, rest = text.partition(BEGIN)
+    path.write_text(f"{before}{BEGIN}\n{made}\n{END}{rest.partition(END)[2]}")
