@@ -240,7 +240,7 @@ def test_exec_of_nothing_says_why(box: Box) -> None:
         ("nosuch", "executable file not found in $PATH"),
         ("/no/such", "no such file or directory"),
         ("/etc/passwd", "permission denied"),
-        ("/bin", "is a directory"),
+        ("/bin", "is a directory: permission denied"),
     ],
 )
 def test_program_that_cannot_be_executed(box: Box, program: str, words: str) -> None:

@@ -82,6 +82,10 @@ int step_find_program(struct context *context, const union argument *arguments) 
     errno = executable(name);
     if (errno == ENOENT)
         return refuse(context, "exec: \"%s\": stat %s", name, name);
+    if (errno == EISDIR) {
+        errno = EACCES; /* what execve says; Podman and Docker read exit status 126 out of its words */
+        return refuse(context, "exec: \"%s\": is a directory", name);
+    }
     return errno == 0 ? 0 : refuse(context, "exec: \"%s\"", name);
 }
 
