@@ -85,6 +85,12 @@ def test_memory_limit_holds(box: Box) -> None:
     assert str(100 * MIB) not in done.stdout
 
 
+def test_too_small_a_memory_limit_is_named(box: Box) -> None:
+    done = box.run("true", resources(memory={"limit": 8192, "swap": 8192}))
+    assert done.returncode == 1 and not box.leftovers()
+    assert "linux.resources.memory.limit: 8192: " in done.stderr and "OOM-killed" in done.stderr
+
+
 def test_pids_limit_holds(box: Box) -> None:
     done = box.run("i=0; while [ $i -lt 40 ]; do sleep 3 & i=$((i+1)); done; echo all", resources(pids={"limit": 10}))
     assert "all\n" not in done.stdout and "an't fork" in done.stderr

@@ -116,6 +116,19 @@ class Cgroups:
         except OSError:
             return "unknown"
 
+    def oom_kills(self) -> int:
+        """How many processes of theirs the kernel has killed for want of memory; 0 where nothing counts them."""
+        for name, directory in self.dirs.items():
+            file = "memory.events" if name == UNIFIED else "memory.oom_control"
+            try:
+                lines = read(f"{directory}/{file}").splitlines()
+            except OSError:
+                continue
+            for line in lines:
+                if line.startswith(b"oom_kill "):
+                    return int(line.split()[1])
+        return 0
+
     def apply_devices(self, rules: "Rules") -> None:
         """Device rules, on v1 by files and on v2 by a program."""
         name = next((name for name in self.dirs if "devices" in name.split(",")), None)

@@ -3,15 +3,17 @@
 import posix
 
 from pyrunc.container import hooks, process
-from pyrunc.errors import PyruncError, StepError
+from pyrunc.errors import PyruncError, SpecError, StepError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pyrunc.cgroup.manager import Cgroups
     from pyrunc.container.create import Creation
-    from pyrunc.container.launch import Action, Launch
+    from pyrunc.container.launch import Action, HelperEnded, Launch
     from pyrunc.plan.steps import Step
+    from pyrunc.spec.types import Config
 
 
 def write(path: str, text: str) -> None:
@@ -134,3 +136,14 @@ def verify_placement(cgroups: "object", pid: int) -> None:
         found, expected = next(iter(moved.values()))
         names = ", ".join(sorted(name or "cgroup2" for name in moved))
         raise PyruncError(f"init left its cgroups: {names} (found {found}, expected {expected})")
+
+
+def out_of_memory(error: "HelperEnded", cgroups: "Cgroups | None", config: "Config") -> PyruncError:
+    """``error``, or that the kernel killed the process for want of memory, at the limit of ``config``."""
+    if not error.killed or cgroups is None or not cgroups.oom_kills():
+        return error
+    words = "the process that starts the container was OOM-killed (memory limit too low?)"
+    memory = config.linux.resources.memory if config.linux.resources is not None else None
+    if memory is None or not memory.limit:  # it may be a limit of a cgroup above
+        return PyruncError(words)
+    return SpecError("linux.resources.memory.limit", f"{memory.limit}: {words}")

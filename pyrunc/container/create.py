@@ -4,8 +4,8 @@ import posix
 
 from pyrunc.container import process
 from pyrunc.container import state as states
-from pyrunc.container.actions import actions, verify_placement
-from pyrunc.container.launch import Launch
+from pyrunc.container.actions import actions, out_of_memory, verify_placement
+from pyrunc.container.launch import HelperEnded, Launch
 from pyrunc.container.state import State
 from pyrunc.errors import PyruncError, SpecError
 from pyrunc.plan import slots
@@ -96,6 +96,11 @@ class Creation:
                 # A thread or a daemon can move it as late as this (docs/hostile-libraries.md).
                 verify_placement(self.cgroups, launch.pid)
             return launch.pid
+        except HelperEnded as error:
+            launch.kill()
+            reason = out_of_memory(error, self.cgroups, self.spec)
+            self._undo()
+            raise reason from None
         except BaseException:
             launch.kill()
             self._undo()

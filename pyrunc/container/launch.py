@@ -23,6 +23,14 @@ MESSAGE_SIZE = 8192
 """More than the longest message (``sizeof failure`` in nsenter/helper.h)."""
 
 
+class HelperEnded(PyruncError):
+    """Somebody ended the process before it had come to the end of its plan; ``killed`` when by SIGKILL."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"the process that starts the container was ended by {_words(status)}")
+        self.killed = posix.WIFSIGNALED(status) and posix.WTERMSIG(status) == SIGKILL
+
+
 def _nothing(pid: int) -> None:
     pass
 
@@ -108,13 +116,13 @@ class Launch:
         clones_all = sum(step.kind == "clone" for step in self.steps)
         while clones_all - self.clones < clones_before:
             # It tells before it exits; when it is gone and has not told, it never will.
-            self._reap(self.helper)
+            status = self._reap(self.helper)
             timeout = self.channel.gettimeout()
             self.channel.setblocking(False)
             try:
                 message = self.channel.recv(MESSAGE_SIZE)
             except BlockingIOError:
-                raise PyruncError("the helper was killed") from None
+                raise HelperEnded(status) from None
             finally:
                 self.channel.settimeout(timeout)
             if message[:1] == b"P":
@@ -142,7 +150,7 @@ class Launch:
         waits = any(step.kind == "await-start" for step in self.steps)
         if self.helper or (ours and self.reached < 0) or (self.reached < last - 1 and not waits):
             status = self._reap(self.helper or self.pid)
-            raise PyruncError(f"the process that starts the container was ended by {_words(status)}")
+            raise HelperEnded(status)
 
     def _reap(self, pid: int) -> int:
         try:
