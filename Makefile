@@ -59,7 +59,7 @@ fuzz: setup
 
 bench: setup $(ROOTFS)
 	@sh .ci/packages $(BENCH_PACKAGES)
-	$(VENV)/bin/python integration/bench.py
+	unshare --mount $(VENV)/bin/python integration/bench.py
 
 hostile: setup $(ROOTFS)
 	$(VENV)/bin/python integration/hostile/experiments.py

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from setuptools.command.build_py import build_py
 HERE = Path(__file__).resolve().parent
 NSENTER = HERE / "nsenter"
 PROGRAMS = HERE / "pyrunc" / "_bin"
-APART = {"launcher.c", "probe.c"}
+LAUNCHER = ["launcher.c", "interpreter.c"]
+APART = {*LAUNCHER, "probe.c"}
 """Programs of their own; every other file of nsenter/ is part of the helper."""
 
 CC = os.environ.get("CC", "gcc").split()
@@ -38,8 +40,6 @@ def check_tools() -> None:
         "seccomp.h": "libseccomp-dev",
         "Python.h": f"python3-dev (or the headers of {sys.executable})",
     }
-    import sysconfig
-
     include = sysconfig.get_paths()["include"]
     for header, package in headers.items():
         command = [*CC, "-E", "-x", "c", f"-I{include}", "-"]
@@ -61,12 +61,29 @@ def commit() -> str:
     return found.stdout.strip() or "unknown"
 
 
-def build_archive(output: Path) -> None:
-    """The hot modules in one file (pyrunc/hot.py)."""
-    command = [sys.executable, "-I", "-S", "-c", "import sys; sys.path.insert(0, sys.argv[1])\n"]
-    command[-1] += "from pyrunc.hot import build; build(sys.argv[2])"
-    # cffi's modules may not be built yet, and are not hot: a failure leaves the archive out, which is only slower.
-    subprocess.run([*command, str(HERE), str(output)], check=False)
+def build_archives(directory: Path, checked: bool) -> None:
+    """The hot modules (pyrunc/hot.py); ``checked``: of a checkout, whose sources may be edited later."""
+    command = [sys.executable, "-I", "-S", "-c", "import sys; sys.path[:0] = sys.argv[1].split(':')\n"]
+    command[-1] += "from pyrunc.hot import build; build(sys.argv[2], sys.argv[3] == 'checked')"
+    packages = ":".join([str(HERE), *sys.path])
+    # Without them everything works, only slower.
+    subprocess.run([*command, packages, str(directory), "checked" if checked else "installed"], check=False)
+
+
+def python_flags() -> "list[str]":
+    """For nsenter/interpreter.c: this interpreter's shared library and where its modules lie, if it has one."""
+    variables = sysconfig.get_config_vars()
+    library = Path(str(variables.get("LIBDIR")), str(variables.get("INSTSONAME")))
+    if ("CC" in os.environ and "--check" in sys.argv) or library.suffix == ".a" or not library.exists():
+        return []
+    places = {
+        "PYTHON_LIBRARY": library,
+        "PYTHON_PREFIX": sys.base_prefix,
+        "PYTHON_STDLIB": sysconfig.get_path("stdlib"),
+        "PYTHON_DYNLOAD": variables.get("DESTSHARED"),
+    }
+    defines = [f'-D{name}="{place}"' for name, place in places.items()]
+    return [*defines, f"-I{sysconfig.get_path('include')}", f"-I{sysconfig.get_path('platinclude')}", "-ldl"]
 
 
 def build_programs(directory: Path) -> None:
@@ -76,11 +93,11 @@ def build_programs(directory: Path) -> None:
     helper = [source for source in sorted(NSENTER.glob("*.c")) if source.name not in APART]
     compile_program(directory / "pyrunc-nsenter", helper, "-static", "-s")
     compile_program(directory / "pyrunc-nsenter-dynamic", helper, "-DPYRUNC_DYNAMIC", "-ldl", "-s")
-    compile_program(directory / "pyrunc", [NSENTER / "launcher.c"], "-static", "-s")
+    compile_program(directory / "pyrunc", [NSENTER / name for name in LAUNCHER], *python_flags(), "-s")
     if (NSENTER / "probe.c").exists():
         compile_program(directory / "pyrunc-probe", [NSENTER / "probe.c"], "-ldl", "-s")
     (directory / "steps.h").unlink()
-    build_archive(directory / "hot")
+    build_archives(directory / "hot", True)
     (directory / "commit").write_text(commit() + "\n")
 
 
@@ -91,6 +108,8 @@ class Build(build_py):
         check_tools()
         build_programs(PROGRAMS)
         super().run()
+        if "editable_wheel" not in sys.argv and not self.editable_mode:
+            build_archives(Path(self.build_lib, "pyrunc", "_bin", "hot"), False)
 
 
 class BuildPrograms(Command):

@@ -1,38 +1,43 @@
-/* The `pyrunc` command: starts the interpreter that pyrunc was installed for, in the way that starts fastest.
+/* The `pyrunc` command: runs pyrunc/main.py in the interpreter that it was built for, in the way that starts fastest.
  *
- * -I: nothing of the caller's environment or directory is imported. -S: no `site`, which reads every .pth file;
- * what it would have told, the directory of the packages, this program finds beside itself:
- * PREFIX/bin/pyrunc belongs to PREFIX/bin/python3 and PREFIX/lib/python3.X/site-packages. */
+ * PREFIX/bin/pyrunc, this program, belongs to PREFIX/lib/python3.X/site-packages. The interpreter is loaded into this
+ * process (interpreter.c); where its shared library is not to be had, PREFIX/bin/python3 is executed. Either way nothing
+ * of the caller's environment or directory is imported (-I), and no .pth file is read (-S). */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+#include "launcher.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-/* argv[1]: where packages lie, one a line; argv[2]: the pid of the child that woke the kernel. The archive of hot
- * modules (pyrunc/hot.py) is taken if it was made by this very interpreter. */
+/* argv[1]: where packages lie, one a line; argv[2]: the command that its words are likely to mean, or "-";
+ * argv[3]: the pid of the child that woke the kernel. */
 static const char prelude[] =
     "import sys,gc\n"
     "gc.disable()\n" /* a command is over before there is garbage worth collecting */
-    "p=sys.argv.pop(1).split('\\n')\n"
-    "sys.path[:0]=p\n"
+    "p,w,k=sys.argv[1:4]\n"
+    "del sys.argv[1:4]\n"
+    "p=p.split('\\n')\n"
+    "import marshal,posix\n"
     "try:\n"
-    " import marshal\n"
-    " with open(p[0]+'/pyrunc/_bin/hot','rb') as f:v,c,e=marshal.loads(f.read())\n"
-    " if v==sys.version:\n"
-    "  n={'__name__':'pyrunc.hot'}\n"
-    "  exec(c,n)\n"
-    "  sys.meta_path.insert(0,n['Finder'](e,p[0]))\n"
-    "except (OSError,ValueError,EOFError,TypeError):pass\n"
+    " d=posix.open(p[0]+'/pyrunc/_bin/hot/'+w,524288)\n" /* O_CLOEXEC */
+    " v,c,m=marshal.loads(posix.read(d,1<<24))\n"
+    " posix.close(d)\n"
+    "except (OSError,ValueError,EOFError,TypeError):v=''\n"
+    "if v==sys.version:exec(c,{'__name__':'pyrunc.hot','MODULES':m,'PACKAGES':p})\n"
+    "else:\n"
+    " if '_launcher' in sys.builtin_module_names:\n"
+    "  a=sys.argv;__import__('_launcher').complete();sys.argv=a\n"
+    " sys.path[:0]=p\n"
     "from pyrunc.main import main\n"
-    "main(int(sys.argv.pop(1)))\n";
+    "main(int(k))\n";
 
 static int fail(const char *what) {
     dprintf(2, "pyrunc: %s: %s\n", what, strerror(errno));
@@ -75,14 +80,17 @@ static void prepend_source(const char *packages, char *path, size_t size) {
     snprintf(path, size, "%s%s%s", line, line[0] != '\0' ? "\n" : "", packages);
 }
 
-/* Whether the command will move a process into cgroups. */
-static bool will_place(char **argv) {
-    static const char *const commands[] = {"create", "run", "exec"};
-    for (; *argv != NULL; argv++)
+/* The first of the words that is a command which has its modules in one file (pyrunc/hot.py); a wrong guess costs time
+ * only. `places`: whether it will move a process into cgroups. */
+static const char *likely_command(char **words, bool *places) {
+    static const char *const commands[] = {"create", "run", "exec", "start", "state", "kill", "delete"};
+    for (; *words != NULL; words++)
         for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
-            if (strcmp(*argv, commands[i]) == 0)
-                return true;
-    return false;
+            if (strcmp(*words, commands[i]) == 0) {
+                *places = i < 3;
+                return commands[i];
+            }
+    return "-";
 }
 
 /* Our own cgroup's file of the v2 hierarchy, where it is usually mounted. */
@@ -119,6 +127,17 @@ static pid_t wake_kernel(void) {
     return child < 0 ? 0 : child;
 }
 
+static int execute(char *python, char **words, int count) {
+    char **arguments = calloc((size_t)count + 5, sizeof *arguments);
+    if (arguments == NULL)
+        return fail("memory");
+    char *fixed[] = {python, (char *)(size_t)"-I", (char *)(size_t)"-S", (char *)(size_t)"-c", (char *)(size_t)prelude};
+    memcpy(arguments, fixed, sizeof fixed);
+    memcpy(arguments + 5, words + 1, ((size_t)count - 1) * sizeof *words);
+    execv(python, arguments);
+    return fail(python);
+}
+
 int main(int argc, char **argv) {
     char child[16];
     char self[PATH_MAX], python[PATH_MAX + 16], packages[PATH_MAX], path[2 * PATH_MAX];
@@ -138,20 +157,17 @@ int main(int argc, char **argv) {
     if (find_packages(self, packages, sizeof packages) != 0)
         return fail("no lib/python3.*/site-packages beside the program");
     prepend_source(packages, path, sizeof path);
-    char **arguments = calloc((size_t)argc + 9, sizeof *arguments);
-    if (arguments == NULL)
+    bool places = false;
+    const char *command = likely_command(argv + 1, &places);
+    snprintf(child, sizeof child, "%d", places ? (int)wake_kernel() : 0);
+    char **words = calloc((size_t)argc + 4, sizeof *words);
+    if (words == NULL)
         return fail("memory");
-    int count = 0;
-    arguments[count++] = python;
-    arguments[count++] = (char *)"-I";
-    arguments[count++] = (char *)"-S";
-    arguments[count++] = (char *)"-c";
-    arguments[count++] = (char *)(size_t)prelude;
-    arguments[count++] = path;
-    snprintf(child, sizeof child, "%d", will_place(argv) ? (int)wake_kernel() : 0);
-    arguments[count++] = child;
-    for (int i = 1; i < argc; i++)
-        arguments[count++] = argv[i];
-    execv(python, arguments);
-    return fail(python);
+    char *fixed[] = {argv[0], path, (char *)(size_t)command, child};
+    memcpy(words, fixed, sizeof fixed);
+    if (argc > 1)
+        memcpy(words + 4, argv + 1, ((size_t)argc - 1) * sizeof *argv);
+    int count = argc > 1 ? argc + 3 : 4;
+    interpret(prelude, python, words, count, command[0] != '-');
+    return execute(python, words, count);
 }

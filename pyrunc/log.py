@@ -3,7 +3,6 @@
 import _json
 import errno
 import posix
-import time
 
 from pyrunc.errors import PyruncError
 
@@ -48,12 +47,21 @@ def _open(path: str) -> int:
         raise PyruncError(f"--log {path}: {(error.strerror or '').lower()}") from None
 
 
+def out(text: str) -> None:
+    """A line on standard output, whole, as bytes: what a hot command prints."""
+    left = memoryview(f"{text}\n".encode("utf-8", "surrogateescape"))
+    while left:
+        left = left[posix.write(1, left) :]
+
+
 def wanted(level: str) -> bool:
     """Whether a line of ``level`` would be written."""
     return LEVELS.index(level) >= _log.lowest
 
 
 def _line(level: str, message: str) -> str:
+    import time  # reads /etc/localtime
+
     stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     quote = _json.encode_basestring
     if _log.json:
@@ -98,7 +106,7 @@ def notice(message: str) -> None:
 def error(message: str) -> None:
     """The reason why the command failed: one line on standard error, and one in the log when that is elsewhere."""
     # One line, whatever name from config.json is in it: no line of the log can be forged, no terminal be driven.
-    shown = "".join([c if c.isprintable() or "\udc80" <= c <= "\udcff" else " " for c in message])
+    shown = "".join([c if c.isprintable() or 0xDC80 <= ord(c) <= 0xDCFF else " " for c in message])
     _both("error", shown.strip())
 
 

@@ -6,7 +6,7 @@ Whatever the table does not take (help, completion, an unknown option, a wrong v
 import posix
 import sys
 
-from pyrunc import __version__, log
+from pyrunc import __version__, hot, interrupts, log
 from pyrunc.cli import derived, words
 from pyrunc.errors import PyruncError
 from pyrunc.options import Options
@@ -109,8 +109,18 @@ def begin(values: "dict[str, Any]") -> None:
     values["root"] = values["root"] or default_root()
 
 
+def print_bytes() -> None:
+    """A path in a state or a plan is bytes: to be printed as it is, whatever the caller's locale."""
+    hot.complete()
+    if sys.stdout is not None:
+        sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")  # type: ignore[union-attr]
+
+
 def act(name: str, values: "dict[str, Any]") -> int:
     """Does what command ``name`` is for; its exit status."""
+    if name not in hot.COMMANDS:
+        interrupts.allow()
+        print_bytes()
     module = __import__(f"pyrunc.commands.{name.replace('-', '_')}", fromlist=["run"])
     return int(module.run(Options(values)) or 0)
 
@@ -135,6 +145,8 @@ def version() -> str:
 
 
 def _by_click(args: "list[str]") -> int:
+    interrupts.allow()
+    print_bytes()
     import click
 
     from pyrunc.cli.main import cli
@@ -162,7 +174,7 @@ def run(args: "list[str]") -> int:
         else:
             begin(common)
             status = act(name, {**common, **own})
-        if sys.stdout is not None:
+        if not hot.half_started() and sys.stdout is not None:
             sys.stdout.flush()
         return status
     except SystemExit as error:  # the end of click's completion
@@ -225,9 +237,8 @@ def hold_standard_descriptors() -> None:
 def main(child: int = 0) -> "NoReturn":
     """Never returns: what the interpreter would tear down, the kernel does faster. ``child``: the launcher's."""
     hold_standard_descriptors()
-    if sys.stdout is not None:
-        # A path in a state or a plan is bytes: to be printed as it is, whatever the caller's locale.
-        sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")  # type: ignore[union-attr]
+    if hot.half_started():
+        interrupts.hold()
     status = run(sys.argv[1:])
     if child:
         try:

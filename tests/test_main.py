@@ -303,6 +303,6 @@ def test_the_fast_path_imports_next_to_nothing() -> None:
     ours = {name for name in found if name.startswith("pyrunc")}
     assert found - ours <= {"_json", "errno", "time"}  # parts of the interpreter
     assert ours == {
-        *("pyrunc", "pyrunc.errors", "pyrunc.log", "pyrunc.main", "pyrunc.options"),
+        *("pyrunc", "pyrunc.errors", "pyrunc.hot", "pyrunc.interrupts", "pyrunc.log", "pyrunc.main", "pyrunc.options"),
         *("pyrunc.cli", "pyrunc.cli.derived", "pyrunc.cli.words"),
     }

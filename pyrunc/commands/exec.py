@@ -1,6 +1,7 @@
 """`pyrunc exec`."""
 
 from pyrunc.commands.create import preserved
+from pyrunc.commands.run import block_signals
 from pyrunc.container.container import Container
 from pyrunc.container.execute import ExecOptions, launch
 from pyrunc.errors import PyruncError
@@ -60,19 +61,19 @@ def _detached(container: Container, process_: "Process", chosen: ExecOptions, op
 
 
 def _foreground(container: Container, process_: "Process", chosen: ExecOptions) -> int:
-    from pyrunc.container import foreground
-
     terminal = None
     if process_.terminal:
         from pyrunc.container.terminal import Foreground
 
         terminal = Foreground()
         chosen.console = terminal.console
-    foreground.block()
+    block_signals(chosen)
     try:
         pid = launch(container, process_, chosen)
         if terminal is not None:
             terminal.begin()
+        from pyrunc.container import foreground
+
         return foreground.wait(pid, terminal)
     finally:
         if terminal is not None:

@@ -1,11 +1,15 @@
 """`pyrunc run`: create and start in one, in the foreground unless detached."""
 
+from pyrunc import hot
 from pyrunc.commands.create import connect_console, prepare
 from pyrunc.container.create import Creation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from pyrunc.container.execute import ExecOptions
+    from pyrunc.container.options import CreateOptions
 
 
 def run(options: "Any") -> int:
@@ -16,8 +20,6 @@ def run(options: "Any") -> int:
         connect_console(spec, chosen, options.console_socket)
         _send_pidfd(options, Creation(options.container_id, spec, chosen).make())
         return 0
-    from pyrunc.container import foreground
-
     if not options.no_subreaper:
         import _prctl
 
@@ -31,19 +33,36 @@ def run(options: "Any") -> int:
         chosen.console = terminal.console
     elif options.console_socket:
         connect_console(spec, chosen, options.console_socket)
-    foreground.block()
+    block_signals(chosen)
     creation = Creation(options.container_id, spec, chosen)
     try:
         pid = creation.make()
         _send_pidfd(options, pid)
         if terminal is not None:
             terminal.begin()
+        from pyrunc.container import foreground
+
         return foreground.wait(pid, terminal)
     finally:
         if terminal is not None:
             terminal.end()
         if not options.keep:
             creation.remove()
+
+
+def block_signals(chosen: "CreateOptions | ExecOptions") -> None:
+    """Keeps signals for the process, from before there is one. Where the launcher has blocked them already, Python's
+    own part in it, which takes the other half of the interpreter, is done while the helper works."""
+
+    def block() -> None:
+        from pyrunc.container import foreground
+
+        foreground.block()
+
+    if hot.half_started():
+        chosen.meanwhile = block
+    else:
+        block()
 
 
 def _send_pidfd(options: "Any", pid: int) -> None:

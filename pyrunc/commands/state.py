@@ -1,5 +1,6 @@
 """`pyrunc state`."""
 
+from pyrunc import log
 from pyrunc.container.container import Container
 from pyrunc.spec.json_text import dumps
 
@@ -10,5 +11,5 @@ if TYPE_CHECKING:
 
 def run(options: "Any") -> int:
     """Prints the state (runtime-spec runtime.md "State"), indented as runc's."""
-    print(dumps(Container.load(options.container_id, options.root).state(), 2))
+    log.out(dumps(Container.load(options.container_id, options.root).state(), 2))
     return 0

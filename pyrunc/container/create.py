@@ -82,6 +82,7 @@ class Creation:
         self.state = State(self.options.root, self.container_id)
         self.state.make()
         launch = Launch(steps, actions(self))
+        launch.meanwhile = self.options.meanwhile
         opened: dict[int, int] = {}
         try:
             self._first_state()

@@ -12,7 +12,7 @@ from pyrunc.plan.settings import Settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from pyrunc.cgroup.manager import Cgroups
@@ -55,6 +55,7 @@ class ExecOptions:
         self.placement = "hardened"
         self.preload_timeout = 10.0
         self.legacy_delay = 0.0
+        self.meanwhile: Callable[[], object] | None = None  # as Launch.meanwhile
         for name, value in given.items():
             if not hasattr(self, name):
                 raise TypeError(f"no such option: {name}")
@@ -87,6 +88,7 @@ def launch(container: "Container", process_: "Process", options: ExecOptions) ->
     steps = compile_exec(container.config, process_, settings)
     cgroups = _cgroups(container, options.cgroup)
     run = Launch(steps, _actions(cgroups, container))
+    run.meanwhile = options.meanwhile
     opened = {slots.TARGET: target}
     if options.console >= 0:
         opened[slots.CONSOLE] = options.console

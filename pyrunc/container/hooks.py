@@ -3,6 +3,7 @@
 import posix
 import select
 
+from pyrunc import interrupts
 from pyrunc.container.process import ESRCH
 from pyrunc.errors import PyruncError
 
@@ -80,6 +81,7 @@ def _wait(pid: int, timeout: "int | None") -> bool:
     """True when it ended in time."""
     from time import monotonic
 
+    interrupts.allow()
     try:
         descriptor = posix.pidfd_open(pid)
     except OSError as error:

@@ -1,7 +1,6 @@
 """Signals: to init by pidfd, or to everybody in the container's cgroups and pid namespace."""
 
 import posix
-from _signal import pidfd_send_signal
 
 from pyrunc.container import process
 from pyrunc.errors import PyruncError
@@ -80,6 +79,8 @@ def _of_namespace(init: int) -> "set[int]":
 
 def send_to(pid: int, number: int) -> None:
     """Sends a signal to ``pid`` as it is now; one that has gone is fine."""
+    from _signal import pidfd_send_signal
+
     try:
         descriptor = posix.pidfd_open(pid)
     except OSError:

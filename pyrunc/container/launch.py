@@ -4,6 +4,7 @@ import posix
 import sys
 from _socket import AF_UNIX, SO_RCVBUF, SOCK_SEQPACKET, SOL_SOCKET, socketpair
 
+from pyrunc import interrupts
 from pyrunc.container import helper
 from pyrunc.errors import PyruncError, StepError
 from pyrunc.plan.steps import RUNTIME
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     Action = Callable[["Launch", Step], None]
 
 SIGKILL = 9
+PATIENCE = 0.2
+"""Seconds that a container's start takes at most, if nobody is to be waited for."""
 MESSAGE_SIZE = 8192
 """More than the longest message (``sizeof failure`` in nsenter/helper.h)."""
 
@@ -40,7 +43,10 @@ def _integer(data: bytes) -> int:
 
 
 class Launch:
-    """One run of a plan. ``pid`` is that of the container's process as soon as it is cloned, else 0."""
+    """One run of a plan. ``pid`` is that of the container's process as soon as it is cloned, else 0.
+
+    ``meanwhile``: something to be done, once, while the helper builds the container.
+    """
 
     def __init__(self, steps: "Sequence[Step]", actions: "dict[str, Action]") -> None:
         self.steps = steps
@@ -56,6 +62,7 @@ class Launch:
             self.clock = monotonic_ns
         self.channel: Any = None
         self.reached = -1
+        self.meanwhile: Callable[[], object] | None = None
         # What only --preload-lib changes (hostile/launching.py).
         self.timeout: float | None = None
         self.environment: list[str] | None = None
@@ -74,8 +81,7 @@ class Launch:
             self.helper = helper.spawn(theirs.fileno(), encode(self.steps), slots, preserve, self.environment)
             theirs.close()
             self.on_spawn(self.helper)
-            ours.settimeout(self.timeout)
-            while message := ours.recv(MESSAGE_SIZE):
+            while message := self._receive():
                 self._take(message[:1], message[1:])
             self._check_end()
         except TimeoutError:
@@ -88,6 +94,16 @@ class Launch:
             theirs.close()
             ours.close()
 
+    def _receive(self) -> bytes:
+        """The next message, empty at the end of file. Whatever takes longer than usual may be interrupted."""
+        try:
+            self.channel.settimeout(PATIENCE)
+            return self.channel.recv(MESSAGE_SIZE)  # type: ignore[no-any-return]
+        except TimeoutError:
+            interrupts.allow()
+            self.channel.settimeout(self.timeout)
+            return self.channel.recv(MESSAGE_SIZE)  # type: ignore[no-any-return]
+
     def _take(self, kind: bytes, body: bytes) -> None:
         if kind == b"P":
             self._cloned(_integer(body))
@@ -96,6 +112,9 @@ class Launch:
             self._await_pid(self.reached)
             self._act(self.reached)
             self.channel.send(b"G")
+            if self.meanwhile is not None:
+                self.meanwhile()
+                self.meanwhile = None
         elif kind == b"T":
             self.times[_integer(body[:4])] = _integer(body[4:12])
         elif kind == b"E":

@@ -2,6 +2,7 @@
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 
@@ -28,6 +29,7 @@ class CreateOptions:
         self.placement = "hardened"
         self.preload_timeout = 10.0
         self.legacy_delay = 0.0
+        self.meanwhile: Callable[[], object] | None = None  # as Launch.meanwhile
         for name, value in given.items():
             if not hasattr(self, name):
                 raise TypeError(f"no such option: {name}")

@@ -1,7 +1,6 @@
 """Processes by pid and start time, so that a reused pid is never taken for the container's (proc(5), pidfd_open(2))."""
 
 import posix
-from _signal import pidfd_send_signal
 
 from pyrunc.errors import PyruncError
 
@@ -72,6 +71,8 @@ def pidfd(pid: int, start_time: int) -> int:
 
 def send(pid: int, start_time: int, signal: int) -> None:
     """Sends ``signal``; PyruncError in the words that engines match when the process has gone."""
+    from _signal import pidfd_send_signal
+
     descriptor = pidfd(pid, start_time)
     if descriptor < 0:
         raise PyruncError("container not running")

@@ -8,6 +8,7 @@ import errno
 import fcntl
 import posix
 
+from pyrunc import interrupts
 from pyrunc.container import process
 from pyrunc.errors import NoSuchContainer, PyruncError
 from pyrunc.spec.json_text import dumps, loads
@@ -122,6 +123,7 @@ class State:
         """flock(2) has no time limit of its own, and one by a signal would be the whole process's."""
         import time
 
+        interrupts.allow()
         end = time.monotonic() + LOCK_TIMEOUT
         while True:
             try:

@@ -1,0 +1,43 @@
+"""The host that crun 1.8 wants: every controller in a v1 hierarchy, none left on v2 (it refuses hybrid hosts).
+
+To be used in a mount namespace of one's own (`unshare --mount`); the hierarchies vanish with the last mount of them.
+"""
+
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+TOP = Path("/sys/fs/cgroup")
+
+
+def missing() -> list[str]:
+    """Controllers that the kernel has and no v1 hierarchy took."""
+    rows = [line.split() for line in Path("/proc/cgroups").read_text().splitlines()[1:]]
+    return [name for name, hierarchy, _, enabled in rows if hierarchy == "0" and enabled == "1"]
+
+
+@contextmanager
+def legacy_host() -> Iterator[None]:
+    """Mounts what is missing, and puts the host back as it was."""
+    controllers = missing() if (TOP / "unified").is_dir() else []
+    try:
+        for controller in controllers:
+            (TOP / controller).mkdir()
+            subprocess.run(["mount", "-t", "cgroup", "-o", controller, "cgroup", TOP / controller], check=True)
+        yield
+    finally:
+        for controller in controllers:
+            _unmount(controller)
+
+
+def _unmount(controller: str) -> None:
+    """A hierarchy outlives its last mount for as long as a cgroup in it is still being torn down: then once more."""
+    for _ in range(100):
+        subprocess.run(["umount", TOP / controller], check=False, stderr=subprocess.DEVNULL)
+        if controller in missing():
+            break
+        time.sleep(0.05)
+        subprocess.run(["mount", "-t", "cgroup", "-o", controller, "cgroup", TOP / controller], check=True)
+    (TOP / controller).rmdir()

@@ -1,0 +1,148 @@
+/* CPython in this process: its library loaded by name and started half.
+ *
+ * Half: Python's "core" phase has built-in and frozen modules only, and costs a third of a whole start, of which the
+ * import of files, the codecs and the standard streams are the rest (C API, "Multi-Phase Initialization"). A hot command
+ * needs none of that; whatever does asks for it, by _launcher.complete() (pyrunc/hot.py). */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include "launcher.h"
+
+#ifndef PYTHON_LIBRARY /* the interpreter that we were built for has no shared library */
+
+void interpret(const char *code, const char *executable, char **words, int count, bool hot) {
+    (void)code, (void)executable, (void)words, (void)count, (void)hot;
+}
+
+#else
+#include <Python.h>
+#include <dlfcn.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* Loaded, not linked: a machine without the library still has the slower way. */
+#define FUNCTIONS(X)                                                                                                    \
+    X(void, PyPreConfig_InitIsolatedConfig, (PyPreConfig *))                                                            \
+    X(PyStatus, Py_PreInitialize, (const PyPreConfig *))                                                                \
+    X(void, PyConfig_InitIsolatedConfig, (PyConfig *))                                                                  \
+    X(PyStatus, PyConfig_SetBytesString, (PyConfig *, wchar_t **, const char *))                                        \
+    X(PyStatus, PyConfig_SetBytesArgv, (PyConfig *, Py_ssize_t, char *const *))                                         \
+    X(PyStatus, PyWideStringList_Append, (PyWideStringList *, const wchar_t *))                                         \
+    X(PyStatus, Py_InitializeFromConfig, (const PyConfig *))                                                            \
+    X(PyStatus, _Py_InitializeMain, (void))                                                                             \
+    X(int, PyStatus_Exception, (PyStatus))                                                                              \
+    X(int, PyImport_AppendInittab, (const char *, PyObject *(*)(void)))                                                 \
+    X(PyObject *, PyModule_Create2, (PyModuleDef *, int))                                                               \
+    X(PyObject *, PyLong_FromLong, (long))                                                                              \
+    X(PyObject *, PyList_New, (Py_ssize_t))                                                                             \
+    X(int, PyList_Append, (PyObject *, PyObject *))                                                                     \
+    X(PyObject *, PyUnicode_DecodeFSDefault, (const char *))                                                            \
+    X(int, PySys_SetObject, (const char *, PyObject *))                                                                 \
+    X(int, PyRun_SimpleStringFlags, (const char *, PyCompilerFlags *))
+
+#define POINTER(type, name, arguments) type(*name) arguments;
+static struct {
+    FUNCTIONS(POINTER)
+} python;
+
+static int load(void) {
+    void *library = dlopen(PYTHON_LIBRARY, RTLD_LAZY | RTLD_GLOBAL); /* global: for extension modules */
+    if (library == NULL)
+        return -1;
+#define FIND(type, name, arguments)                                                                                     \
+    if ((*(void **)(void *)&python.name = dlsym(library, #name)) == NULL)                                               \
+        return -1;
+    FUNCTIONS(FIND)
+    return 0;
+}
+
+static void give_up(PyStatus status) {
+    dprintf(2, "pyrunc: the interpreter does not start: %s\n", status.err_msg != NULL ? status.err_msg : "no reason");
+    _exit(1);
+}
+
+static PyObject *complete(PyObject *self, PyObject *arguments) {
+    (void)self, (void)arguments;
+    static int done;
+    if (!done) {
+        done = 1;
+        PyStatus status = python._Py_InitializeMain();
+        if (python.PyStatus_Exception(status))
+            give_up(status);
+    }
+    return python.PyLong_FromLong(0);
+}
+
+static PyObject *make_module(void) {
+    static PyMethodDef methods[] = {{"complete", complete, METH_NOARGS, "Starts the rest of the interpreter."}, {0}};
+    static PyModuleDef module = {PyModuleDef_HEAD_INIT, .m_name = "_launcher", .m_size = -1, .m_methods = methods};
+    return python.PyModule_Create2(&module, PYTHON_API_VERSION);
+}
+
+static int configure(PyConfig *config, const char *executable, char **words, int count) {
+    PyPreConfig before;
+    python.PyPreConfig_InitIsolatedConfig(&before);
+    before.utf8_mode = 1; /* paths are bytes: in any locale the same */
+    before.configure_locale = before.coerce_c_locale = 0;
+    if (python.PyStatus_Exception(python.Py_PreInitialize(&before)))
+        return -1;
+    python.PyConfig_InitIsolatedConfig(config);
+    config->_init_main = 0;
+    config->site_import = config->write_bytecode = config->pathconfig_warnings = 0;
+    config->install_signal_handlers = config->use_frozen_modules = config->module_search_paths_set = 1;
+    /* All that Python would look for in the file system is known since the build. */
+    wchar_t **paths[] = {&config->prefix, &config->exec_prefix, &config->base_prefix, &config->base_exec_prefix};
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
+        if (python.PyStatus_Exception(python.PyConfig_SetBytesString(config, paths[i], PYTHON_PREFIX)))
+            return -1;
+    if (python.PyStatus_Exception(python.PyConfig_SetBytesString(config, &config->executable, executable)) ||
+        python.PyStatus_Exception(python.PyConfig_SetBytesString(config, &config->base_executable, executable)) ||
+        python.PyStatus_Exception(python.PyConfig_SetBytesString(config, &config->stdlib_dir, PYTHON_STDLIB)) ||
+        python.PyStatus_Exception(python.PyWideStringList_Append(&config->module_search_paths, L"" PYTHON_STDLIB)) ||
+        python.PyStatus_Exception(python.PyWideStringList_Append(&config->module_search_paths, L"" PYTHON_DYNLOAD)))
+        return -1;
+    return python.PyStatus_Exception(python.PyConfig_SetBytesArgv(config, count, words)) ? -1 : 0;
+}
+
+/* Python sets sys.argv in the second half only. */
+static void set_arguments(char **words, int count) {
+    PyObject *list = python.PyList_New(0);
+    for (int i = 0; list != NULL && i < count; i++) {
+        PyObject *word = python.PyUnicode_DecodeFSDefault(words[i]);
+        if (word == NULL || python.PyList_Append(list, word) != 0)
+            _exit(1);
+    }
+    python.PySys_SetObject("argv", list);
+}
+
+/* Half started, Python knows no signals: those that a caller may send wait until it does. The two that are errors of a
+ * system call are ignored, as Python has them. */
+static void hold_signals(bool hot) {
+    static const int at_once[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS, SIGCHLD, SIGTSTP, SIGTTIN, SIGTTOU};
+    sigset_t held;
+    sigfillset(&held);
+    for (size_t i = 0; i < sizeof at_once / sizeof *at_once; i++)
+        sigdelset(&held, at_once[i]);
+    if (hot)
+        sigprocmask(SIG_BLOCK, &held, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
+}
+
+void interpret(const char *code, const char *executable, char **words, int count, bool hot) {
+    PyConfig config;
+    if (load() != 0)
+        return;
+    hold_signals(hot);
+    PyStatus status = {0};
+    if (python.PyImport_AppendInittab("_launcher", make_module) != 0 || configure(&config, executable, words, count) != 0)
+        give_up(status);
+    status = python.Py_InitializeFromConfig(&config);
+    if (python.PyStatus_Exception(status))
+        give_up(status);
+    set_arguments(words, count);
+    python.PyRun_SimpleStringFlags(code, NULL);
+    _exit(1); /* pyrunc.main.main never returns */
+}
+#endif
