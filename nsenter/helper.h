@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "steps.h"
 
@@ -20,8 +21,9 @@ enum {
     SLOT_HELPER,  /* the dynamic build, to be executed with libraries (step exec-helper) */
     SLOT_CAPTURE, /* takes what libraries write to standard output and error while they are loaded */
     SLOT_LIBRARY,
-    SLOT_STDIO = SLOT_LIBRARY + 8, /* the true standard descriptors meanwhile */
-    SLOT_INHERITED = SLOT_STDIO + 3,
+    SLOT_STDIO = SLOT_LIBRARY + 8,   /* the true standard descriptors meanwhile */
+    SLOT_DIRECTORY = SLOT_STDIO + 3, /* the working directory meanwhile */
+    SLOT_INHERITED,
     SLOT_COUNT = 1024
 };
 
@@ -92,6 +94,31 @@ void synchronise(struct context *context);
  * prints; then the true ones again. */
 void stdio_away(struct context *context);
 void stdio_back(struct context *context);
+
+/* settle.c */
+/* A process before a library is loaded into it; plain numbers as the system calls give them. */
+struct snapshot {
+    uint32_t inherited; /* bit N: slot N was filled by the runtime */
+    bool is_taken;
+    int dumpable, securebits, timer_slack, huge_pages_off, personality, io_priority, memory_mode;
+    unsigned umask;
+    long keyring;
+    uint32_t effective[2], inheritable[2];
+    unsigned long memory_nodes[16];
+};
+enum { SNAPSHOT_TEXT = 2 * sizeof(struct snapshot) + 1 };
+void snapshot_take(struct context *context);
+bool snapshot_is_taken(void);
+/* As a word of argv, from the static build to the dynamic one. */
+void snapshot_write(char text[SNAPSHOT_TEXT]);
+void snapshot_read(const char *text);
+
+/* identity.c */
+/* Real, effective and saved ids of the calling thread. libc's functions have every thread follow, and wait for it: a
+ * library's thread that does not answer would hold us up. */
+int own_user(uid_t uid);
+int own_group(gid_t gid);
+int own_groups(size_t count, const gid_t *groups);
 
 /* path.c */
 /* Descriptor (O_PATH) of `path` inside the container's root, symbolic links kept inside of it by the kernel

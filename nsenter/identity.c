@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <linux/capability.h>
 #include <linux/keyctl.h>
 #include <linux/seccomp.h>
@@ -30,6 +29,19 @@ int step_keyring(struct context *context, const union argument *arguments) {
     return 0;
 }
 
+/* The numbers that 32-bit architectures have beside those of 16-bit ids. */
+#ifdef SYS_setresuid32
+enum { SETRESUID = SYS_setresuid32, SETRESGID = SYS_setresgid32, SETGROUPS = SYS_setgroups32 };
+#else
+enum { SETRESUID = SYS_setresuid, SETRESGID = SYS_setresgid, SETGROUPS = SYS_setgroups };
+#endif
+
+int own_user(uid_t uid) { return (int)syscall(SETRESUID, uid, uid, uid); }
+
+int own_group(gid_t gid) { return (int)syscall(SETRESGID, gid, gid, gid); }
+
+int own_groups(size_t count, const gid_t *groups) { return (int)syscall(SETGROUPS, count, groups); }
+
 int step_identity(struct context *context, const union argument *arguments) {
     uid_t uid = (uid_t)arguments[0].number;
     gid_t gid = (gid_t)arguments[1].number;
@@ -40,7 +52,7 @@ int step_identity(struct context *context, const union argument *arguments) {
     const unsigned char *cursor = list->items;
     for (size_t i = 0; i < list->count; i++)
         groups[i] = (gid_t)strtoul(list_next(&cursor).data, NULL, 10);
-    int result = setgroups(list->count, groups);
+    int result = own_groups(list->count, groups);
     free(groups);
     /* With none asked for, a user namespace whose setgroups is denied can't do better than it is. */
     if (result != 0 && !(errno == EPERM && list->count == 0))
@@ -48,9 +60,9 @@ int step_identity(struct context *context, const union argument *arguments) {
     /* The permitted set must outlive the change of uid: step `capabilities` makes the sets exact afterwards. */
     if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0)
         return refuse(context, "prctl PR_SET_KEEPCAPS");
-    if (setresgid(gid, gid, gid) != 0)
+    if (own_group(gid) != 0)
         return refuse(context, "setresgid %u", gid);
-    if (setresuid(uid, uid, uid) != 0)
+    if (own_user(uid) != 0)
         return refuse(context, "setresuid %u", uid);
     return 0;
 }

@@ -1,12 +1,15 @@
 /* pyrunc's helper: executes the plan that the runtime compiled, step by step, and tells where it failed.
  *
- * It has no policy, no configuration and no environment. argv[1] is the number of preserved descriptors (N);
- * argv[2], when libraries were loaded, the last step that was executed before; behind the preserved descriptors lie the channel (3+N), the plan (4+N) and the inherited slots (5+N...), see docs/architecture.md. */
+ * It has no policy, no configuration and no environment. argv[1] is the number of preserved descriptors (N); when
+ * libraries were loaded, argv[2] is the last step that was executed before, and argv[3] the process as it was then
+ * (settle.c). Behind the preserved descriptors lie the channel (3+N), the plan (4+N) and the inherited slots (5+N...),
+ * see docs/architecture.md. */
 #include "helper.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/memfd.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -83,15 +86,19 @@ int main(int argc, char **argv) {
     /* What the runtime passed must not reach a hook or the user's program; preserved descriptors may. */
     for (int i = context.channel; i < context.kept + 2 + SLOT_INHERITED; i++)
         fcntl(i, F_SETFD, FD_CLOEXEC);
-    if (argc > 2)
+    if (argc > 3) {
+        fflush(NULL); /* what a constructor printed and libc still holds, into the capture */
         stdio_back(&context);
+        snapshot_read(argv[3]);
+    }
     const char *why = map_plan(context.kept + 1, &plan);
     if (why != NULL) {
         refuse_without_errno(&context, "%s", why);
         send_failure(&context);
-        return 1;
+        _exit(1);
     }
     if (plan_each(&plan, execute, &context) != 0)
         send_failure(&context);
-    return 1; /* the last step of a good plan is an execve */
+    /* The last step of a good plan is an execve. Not by way of exit(): libraries have handlers for that. */
+    _exit(1);
 }

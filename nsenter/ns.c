@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <linux/magic.h>
 #include <linux/nsfs.h>
 #include <linux/sched.h>
@@ -79,11 +78,11 @@ int step_clone(struct context *context, const union argument *arguments) {
 int step_become_root(struct context *context, const union argument *arguments) {
     (void)arguments;
     /* Denied by "setgroups deny", and by a map of one id alone; then our groups are all that can be had. */
-    if (setgroups(0, NULL) != 0 && errno != EPERM)
+    if (own_groups(0, NULL) != 0 && errno != EPERM)
         return refuse(context, "setgroups");
-    if (setresgid(0, 0, 0) != 0)
+    if (own_group(0) != 0)
         return refuse(context, "become group 0 of the user namespace");
-    if (setresuid(0, 0, 0) != 0)
+    if (own_user(0) != 0)
         return refuse(context, "become user 0 of the user namespace");
     return 0;
 }

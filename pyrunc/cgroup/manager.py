@@ -187,7 +187,7 @@ class Cgroups:
         """Pids of all processes in them and below, the union over all hierarchies."""
         found: set[int] = set()
         for directory in self.dirs.values():
-            for path in _tree(directory):
+            for path in tree(directory):
                 try:
                     found.update(map(int, read(f"{path}/cgroup.procs").split()))
                 except OSError as error:
@@ -289,7 +289,7 @@ class Cgroups:
         for directory in self.dirs.values():
             while True:
                 try:
-                    for path in reversed(list(_tree(directory))):
+                    for path in reversed(list(tree(directory))):
                         _rmdir(path)
                     break
                 except OSError as error:
@@ -313,7 +313,7 @@ def _exists(path: str) -> bool:
         return False
 
 
-def _tree(directory: str) -> "Iterator[str]":
+def tree(directory: str) -> "Iterator[str]":
     """``directory`` and every cgroup below, parents first."""
     try:
         entries = list(posix.scandir(directory))
@@ -322,7 +322,7 @@ def _tree(directory: str) -> "Iterator[str]":
     yield directory
     for entry in entries:
         if entry.is_dir(follow_symlinks=False):
-            yield from _tree(entry.path)
+            yield from tree(entry.path)
 
 
 def _hand_on(directory: str) -> None:

@@ -6,6 +6,7 @@ from pyrunc.container import process
 from pyrunc.container import state as states
 from pyrunc.container.actions import actions, out_of_memory, verify_placement
 from pyrunc.container.launch import HelperEnded, Launch
+from pyrunc.container.members import mount_namespace
 from pyrunc.container.state import State
 from pyrunc.errors import PyruncError, SpecError
 from pyrunc.plan import slots
@@ -90,7 +91,7 @@ class Creation:
             if self.options.libraries:
                 from pyrunc.hostile.launching import run
 
-                run(launch, self.options, opened, lambda pid: self._place_early(launch, pid))
+                run(launch, self.options, opened, self.settings.cgroups, lambda pid: self._place_early(launch, pid))
             else:
                 launch.run(opened, self.options.preserve_fds)
             if self.cgroups is not None and self.options.placement != "legacy" and not self.settings.create:
@@ -134,6 +135,8 @@ class Creation:
             "cgroups": self.settings.cgroups,
             "systemd_unit": self._unit(),
             "no_new_keyring": self.options.no_new_keyring,
+            "placement": self.options.placement,
+            "mount_namespace": "",
             "config": raw(self.spec),
         }
         self.state.save()
@@ -170,6 +173,7 @@ class Creation:
         assert self.state is not None
         self.state.data["pid"] = pid
         self.state.data["start_time"] = process.stat(pid)[1]
+        self.state.data["mount_namespace"] = mount_namespace(self.spec, pid)
         if self.spec.linux.intel_rdt is not None:
             from pyrunc.container import intel_rdt
 

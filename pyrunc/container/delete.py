@@ -38,8 +38,10 @@ def _kill(container: "Container") -> None:
 def destroy(container: "Container", state: "State") -> None:
     """Cgroups, then poststop hooks, then the state. The lock is held."""
     data = state.data
+    # A container without a pid namespace leaves its children behind when init ends.
+    if data.get("mount_namespace"):
+        kill.kill_everyone(container, kill.SIGKILL)
     if data["cgroups"]:
-        # A container without a pid namespace leaves its children behind when init ends.
         container.cgroups.kill_all(kill.SIGKILL)
         if data["systemd_unit"]:
             from pyrunc.cgroup.systemd import stop

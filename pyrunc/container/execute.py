@@ -96,9 +96,15 @@ def launch(container: "Container", process_: "Process", options: ExecOptions) ->
         if options.libraries:
             from pyrunc.hostile import launching
 
-            launching.run(run, options, opened, lambda pid: cgroups.place(pid) if cgroups is not None else None)
+            directories = cgroups.dirs if cgroups is not None else {}
+            launching.run(
+                run, options, opened, directories, lambda pid: cgroups.place(pid) if pid and cgroups else None
+            )
         else:
             run.run(opened, options.preserve_fds)
+        if cgroups is not None and not cgroups.fell_back and options.placement != "legacy":
+            # A thread or a daemon can move it as late as this (docs/hostile-libraries.md).
+            verify_placement(cgroups, run.pid)
         if options.pid_file:
             write_pid_file(options.pid_file, run.pid)
     except BaseException:

@@ -3,6 +3,7 @@
 import posix
 
 from pyrunc.container import process
+from pyrunc.container.members import members
 from pyrunc.errors import PyruncError
 
 TYPE_CHECKING = False
@@ -29,52 +30,28 @@ def kill(container: "Container", number: int, everyone: bool) -> None:
 
 
 def kill_everyone(container: "Container", number: int) -> None:
-    """Every process, also of a container whose init is gone, also one that escaped some of its cgroups."""
+    """Every process, also of a container whose init is gone, also one that escaped its cgroups.
+
+    With SIGKILL, until nobody is left; PyruncError names those who stay.
+    """
     data = container._state.data
+    found = members(container)
     if number != SIGKILL:
-        for pid in members(container):
+        for pid in found:
             send_to(pid, number)
         return
+    cgroups = container.cgroups if data["cgroups"] else None
     for _ in range(ROUNDS):
-        found = members(container)
         for pid in found:
             send_to(pid, SIGKILL)
-        if data["cgroups"]:
-            container.cgroups.kill_all(SIGKILL)
-        if not found:
-            return
+        if cgroups is not None:
+            cgroups.kill_all(SIGKILL)
         for pid in found:
             _await_end(pid)
-
-
-def members(container: "Container") -> "set[int]":
-    """The union over all hierarchies and init's pid namespace."""
-    data = container._state.data
-    found = set(container.cgroups.pids()) if data["cgroups"] else set()
-    if container._alive:
-        found.add(data["pid"])
-        if any(ns.type == "pid" and not ns.path for ns in container.config.linux.namespaces):
-            found |= _of_namespace(data["pid"])
-    return found
-
-
-def _of_namespace(init: int) -> "set[int]":
-    """Processes of init's pid namespace, of those that we can see."""
-    try:
-        wanted = posix.readlink(f"/proc/{init}/ns/pid")
-    except OSError:
-        return set()
-    if wanted == posix.readlink("/proc/self/ns/pid"):
-        return set()
-    found = set()
-    for name in posix.listdir("/proc"):
-        if name.isdigit():
-            try:
-                if posix.readlink(f"/proc/{name}/ns/pid") == wanted:
-                    found.add(int(name))
-            except OSError:
-                continue
-    return found
+        found = members(container)
+        if not found:
+            return
+    raise PyruncError(f"container {container.id}: processes stay: {', '.join(map(str, sorted(found)))}")
 
 
 def send_to(pid: int, number: int) -> None:

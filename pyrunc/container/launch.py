@@ -86,13 +86,17 @@ class Launch:
             self._check_end()
         except TimeoutError:
             self.kill()
-            raise PyruncError(f"the helper does not answer within {self.timeout:g} s") from None
+            raise PyruncError(f"loading did not end within {self.timeout:g} s") from None
         except BaseException:
             self.kill()
             raise
         finally:
             theirs.close()
             ours.close()
+
+    def limit(self, seconds: "float | None") -> None:
+        """From now on the helper must answer within ``seconds``; None: take the time that it needs."""
+        self.timeout = seconds
 
     def _receive(self) -> bytes:
         """The next message, empty at the end of file. Whatever takes longer than usual may be interrupted."""
@@ -193,5 +197,7 @@ class Launch:
 
 def _words(status: int) -> str:
     if posix.WIFSIGNALED(status):
-        return f"signal {posix.WTERMSIG(status)}"
+        import _signal
+
+        return f"signal {posix.WTERMSIG(status)} ({_signal.strsignal(posix.WTERMSIG(status))})"
     return f"exit status {posix.WEXITSTATUS(status)}"

@@ -82,3 +82,25 @@ def send(pid: int, start_time: int, signal: int) -> None:
         raise PyruncError("container not running") from None
     finally:
         posix.close(descriptor)
+
+
+def descendants(pid: int) -> "set[int]":
+    """Children of ``pid``, theirs, and so on, zombies included (/proc/PID/task/TID/children, CONFIG_PROC_CHILDREN)."""
+    found: set[int] = set()
+    waiting = [pid]
+    while waiting:
+        for child in _children(waiting.pop()):
+            if child not in found:
+                found.add(child)
+                waiting.append(child)
+    return found
+
+
+def _children(pid: int) -> "list[int]":
+    found: list[int] = []
+    try:
+        for thread in posix.listdir(f"/proc/{pid}/task"):
+            found += map(int, read(f"/proc/{pid}/task/{thread}/children").split())
+    except OSError:
+        pass  # it has ended meanwhile, and its children are somebody else's
+    return found

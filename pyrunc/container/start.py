@@ -23,17 +23,28 @@ def start(container: "Container", state: "State") -> None:
         status = container.status
         if status != "created":
             raise PyruncError(f"cannot start a container that is {status}: {container.id}")
-        cgroups = container.cgroups if state.data["cgroups"] else None
-        if cgroups is not None:
-            verify_placement(cgroups, container.pid)
+        _verify(container, state)
         _say_go(container, state)
         posix.unlink(state.socket)
-        if cgroups is not None:
-            # A daemon or a thread may have moved it late; a program that has already ended is nowhere.
-            verify_placement(cgroups, container.pid)
+        # A daemon or a thread may have moved it late; a program that has already ended is nowhere.
+        _verify(container, state)
         _poststart(container, state)
     finally:
         state.release()
+
+
+def _verify(container: "Container", state: "State") -> None:
+    """Whether init is in its cgroups; one that can't be kept there is stopped, and nothing of it is left."""
+    if not state.data["cgroups"] or state.data.get("placement") == "legacy":
+        return
+    try:
+        verify_placement(container.cgroups, state.data["pid"])
+    except PyruncError:
+        from pyrunc.container import delete, kill
+
+        kill.kill_everyone(container, kill.SIGKILL)
+        delete.destroy(container, state)
+        raise
 
 
 def _say_go(container: "Container", state: "State") -> None:

@@ -5,10 +5,13 @@ from time import sleep
 
 from pyrunc import log
 from pyrunc.container import helper
+from pyrunc.container.launch import HelperEnded
+from pyrunc.container.process import descendants
 from pyrunc.errors import PyruncError, StepError
+from pyrunc.hostile import strays
 from pyrunc.hostile.traces import Baseline
 from pyrunc.plan import slots
-from pyrunc.plan.preload import environment
+from pyrunc.plan.preload import environment, library_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,39 +22,46 @@ if TYPE_CHECKING:
     from pyrunc.plan.steps import Step
 
 
-def run(launch: "Launch", options: "Any", opened: "dict[int, int]", place: "Callable[[int], None]") -> None:
+def run(
+    launch: "Launch",
+    options: "Any",
+    opened: "dict[int, int]",
+    directories: "dict[str, str]",
+    place: "Callable[[int], None]",
+) -> None:
     """Launch.run with the libraries of ``options`` (CreateOptions or ExecOptions).
 
-    ``place`` (legacy only) is called with 0 before the helper exists, then with the pid to be placed. Every failure is
-    told with the names of the libraries.
+    ``directories`` {hierarchy: directory} are the container's cgroups. ``place`` (legacy only) is called with 0 before
+    the helper exists, then with the pid to be placed. Every failure is told with the names of the libraries, and behind
+    it nothing is left that they forked or made. While this runs, a new child of ours is taken for one of theirs.
     """
     import _prctl
 
     # What a library forks and leaves comes to us, to be found and killed.
     _prctl.prctl(_prctl.PR_SET_CHILD_SUBREAPER, 1)
-    names = ", ".join(options.library_names)
-    capture = posix.memfd_create("capture", posix.MFD_CLOEXEC)
-    opened[slots.CAPTURE] = capture
+    opened[slots.CAPTURE] = posix.memfd_create("capture", posix.MFD_CLOEXEC)
     for number, library in enumerate(options.libraries):
         opened[slots.LIBRARY + number] = posix.dup(library)
-    launch.timeout = options.preload_timeout
-    state = _State(names, capture)
-    launch.actions.update(state.actions(launch.actions))
+    loading = Loading(options, opened[slots.CAPTURE], directories)
     if options.placement == "legacy":
-        _legacy(launch, options, place)
+        _legacy(launch, options, loading, place)
     else:
         opened[slots.HELPER] = helper.sealed("pyrunc-helper", path=helper.DYNAMIC)
+        launch.actions.update(loading.actions(launch.actions))
+    children = descendants(posix.getpid())
     try:
         launch.run(opened, options.preserve_fds)
-    except StepError:
+    except BaseException as error:
+        strays.kill(lambda: descendants(posix.getpid()) - children)
+        loading.remove_cgroups()
+        if isinstance(error, HelperEnded):
+            error.args = (loading.told(str(error)),)
+        elif isinstance(error, PyruncError) and not isinstance(error, StepError):
+            raise PyruncError(loading.told(str(error))) from None
         raise
-    except PyruncError as error:
-        said = state.said()
-        more = f": {said}" if said and said not in str(error) else ""
-        raise PyruncError(f"--preload-lib {names}: {error}{more}") from None
 
 
-def _legacy(launch: "Launch", options: "Any", place: "Callable[[int], None]") -> None:
+def _legacy(launch: "Launch", options: "Any", loading: "Loading", place: "Callable[[int], None]") -> None:
     """The order of old: the loader maps the library while the parent writes the pid into the cgroups."""
     in_init = options.preload_at == "init"
     launch.environment = [] if in_init else environment(len(options.libraries), options.preserve_fds)
@@ -63,53 +73,94 @@ def _legacy(launch: "Launch", options: "Any", place: "Callable[[int], None]") ->
             place(pid)
         except PyruncError as error:
             log.warning(str(error))  # as then: nobody looked
+        launch.limit(options.preload_timeout)
 
     if in_init:
         launch.on_pid = late
     else:
         launch.on_spawn = late
-    for kind in ("cgroup-create", "cgroup-devices", "cgroup-place", "cgroup-verify"):
+    for kind in ("cgroup-create", "cgroup-devices", "cgroup-verify"):
         launch.actions.pop(kind, None)
+    # Whichever comes first behind the load: the runtime's steps from the first sync on, or the one made for it.
+    launch.actions["cgroup-place"] = launch.actions["preload-check"] = loading.end
 
 
-class _State:
-    """The baseline of one launch, and the steps that use it."""
+class Loading:
+    """The time between two steps of one launch in which libraries are loaded: how the process was before, how it is
+    behind, and what is to be done about the difference."""
 
-    def __init__(self, names: str, capture: int) -> None:
-        self.names = names
+    def __init__(self, options: "Any", capture: int, directories: "dict[str, str]") -> None:
+        self.options = options
+        self.names = ", ".join(options.library_names)
         self.capture = capture
+        self.directories = directories
+        self.cgroups: set[str] | None = None
         self.baseline: Baseline | None = None
 
+    def told(self, message: str) -> str:
+        """A failure with the libraries' names, and the last line that was written while loading."""
+        said = self.said()
+        return f"--preload-lib {self.names}: {message}{f': {said}' if said and said not in message else ''}"
+
     def said(self) -> str:
-        """The last line that was written while loading."""
+        """The last line that was written while loading; the loader knows the libraries by descriptor, we by name."""
         text = posix.pread(self.capture, 4096, max(0, posix.fstat(self.capture).st_size - 4096))
         lines = text.decode("utf-8", "replace").split("\n")
-        return next((line.strip() for line in reversed(lines) if line.strip()), "")
+        line = next((line.strip() for line in reversed(lines) if line.strip()), "")
+        for number, name in enumerate(self.options.library_names):
+            line = line.replace(library_path(number, self.options.preserve_fds), name)
+        return line.removeprefix("pyrunc-init: ").removeprefix("ERROR: ")
 
     def actions(self, before: "dict[str, Any]") -> "dict[str, Any]":
-        """The steps of the runtime that differ: the placement takes the baseline, and the check compares."""
-        placing, verify = before.get("cgroup-place"), before.get("cgroup-verify")
-
-        def place(launch: "Launch", step: "Step") -> None:
-            if placing is not None:
-                placing(launch, step)
-            self.baseline = Baseline(launch.helper)
-
-        def baseline(launch: "Launch", step: "Step") -> None:
-            self.baseline = Baseline(launch.pid)
+        """The runtime's steps around loading."""
+        verify = before.get("cgroup-verify")
 
         def check(launch: "Launch", step: "Step") -> None:
-            pid = launch.pid or launch.helper
-            said = self.said()
-            if "cannot be preloaded" in said:
-                raise PyruncError(said)
-            if said:
-                log.debug(f"--preload-lib {self.names} wrote while loading: {said}")
+            self.end(launch, step)
+            if "cannot be preloaded" in self.said():
+                raise PyruncError(self.said())
             if verify is not None:
                 verify(launch, step)
-            if self.baseline is not None:
-                undone = self.baseline.restore(pid, self.names)
-                if undone:
-                    log.notice(f"--preload-lib {self.names}: undone: {', '.join(undone)}")
+            self._compare(launch.pid or launch.helper)
 
-        return {"cgroup-place": place, "preload-baseline": baseline, "preload-check": check}
+        return {"preload-baseline": self.begin, "preload-check": check}
+
+    def begin(self, launch: "Launch", _: "Step") -> None:
+        """From the answer to this step on, libraries are loaded."""
+        self.cgroups = _below(self.directories)
+        self.baseline = Baseline(launch.pid or launch.helper, self.options.preserve_fds)
+        launch.limit(self.options.preload_timeout)
+
+    def end(self, launch: "Launch", _: "Step") -> None:
+        """They are."""
+        launch.limit(None)
+
+    def _compare(self, pid: int) -> None:
+        assert self.baseline is not None
+        undone = self.baseline.restore(pid)
+        undone += [f"cgroup {path} removed" for path in self.remove_cgroups()]
+        if undone:
+            log.notice(f"--preload-lib {self.names}: undone: {', '.join(undone)}")
+        if self.said():
+            log.debug(f"--preload-lib {self.names} wrote while loading: {self.said()}")
+
+    def remove_cgroups(self) -> "list[str]":
+        """Removes those that were made below the container's since ``begin``; returns them, parents first."""
+        if self.cgroups is None:
+            return []
+        found = sorted(_below(self.directories) - self.cgroups)
+        removed = []
+        for path in reversed(found):
+            try:
+                posix.rmdir(path)
+                removed.append(path)
+            except OSError as error:
+                log.warning(f"--preload-lib {self.names} made cgroup {path}, which stays: {error.strerror}")
+        return removed[::-1]
+
+
+def _below(directories: "dict[str, str]") -> "set[str]":
+    """Every cgroup below ``directories``."""
+    from pyrunc.cgroup.manager import tree
+
+    return {path for top in directories.values() for path in tree(top) if path != top}

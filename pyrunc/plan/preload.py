@@ -15,8 +15,13 @@ FIRST_SLOT = 5
 def environment(libraries: int, preserve_fds: int) -> "list[str]":
     """For the loader (ld.so(8)); by descriptor, so that what was checked is what is mapped. Symbols are bound at once:
     a missing one ends the load, not the container later."""
-    paths = [f"/proc/self/fd/{FIRST_SLOT + preserve_fds + LIBRARY + number}" for number in range(libraries)]
+    paths = [library_path(number, preserve_fds) for number in range(libraries)]
     return [f"LD_PRELOAD={':'.join(paths)}", "LD_BIND_NOW=1"]
+
+
+def library_path(number: int, preserve_fds: int) -> str:
+    """Under which name the loader knows library ``number``."""
+    return f"/proc/self/fd/{FIRST_SLOT + preserve_fds + LIBRARY + number}"
 
 
 def at_exec(settings: "Settings") -> "list[Step]":
@@ -24,8 +29,14 @@ def at_exec(settings: "Settings") -> "list[Step]":
     in a process which is in its cgroups already. ``legacy`` has none of this: there the parent races with them."""
     if not settings.libraries or settings.placement == "legacy":
         return []
-    env = environment(settings.libraries, settings.preserve_fds) if settings.preload_at == "exec" else []
-    return [Step("exec-helper", PLACE, HELPER, env), Step("preload-check", PLACE)]
+    if settings.preload_at == "init":
+        return [Step("exec-helper", PLACE, HELPER, [])]
+    env = environment(settings.libraries, settings.preserve_fds)
+    steps = [Step("preload-baseline", PLACE), Step("exec-helper", PLACE, HELPER, env)]
+    steps += [Step("preload-check", PLACE), _settle(settings)]
+    # The process that loaded ends here, and its threads, timers and whoever remembers its pid lose hold of ours. With
+    # threads it could not enter a user namespace, either (setns(2), unshare(2)).
+    return [*steps, Step("clone", PLACE, 0)]
 
 
 def in_init(settings: "Settings") -> "list[Step]":
@@ -34,5 +45,9 @@ def in_init(settings: "Settings") -> "list[Step]":
         return []
     steps = [Step("load-library", PLACE, LIBRARY + number) for number in range(settings.libraries)]
     if settings.placement == "legacy":
-        return steps
-    return [Step("preload-baseline", PLACE), *steps, Step("preload-check", PLACE)]
+        return [*steps, Step("preload-check", PLACE)]
+    return [Step("preload-baseline", PLACE), *steps, Step("preload-check", PLACE), _settle(settings)]
+
+
+def _settle(settings: "Settings") -> Step:
+    return Step("settle", PLACE, int(not settings.no_new_keyring))

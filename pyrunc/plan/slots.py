@@ -6,7 +6,8 @@ START, CONSOLE, TARGET, HELPER, CAPTURE, LIBRARY = range(6)
 """Inherited from the runtime: sockets for ``start`` and the terminal, init's pidfd (exec), the preloaded library."""
 LIBRARIES = 8
 STDIO = LIBRARY + LIBRARIES
-INHERITED, COUNT = STDIO + 3, 1024
+DIRECTORY = STDIO + 3
+INHERITED, COUNT = DIRECTORY + 1, 1024
 
 
 class Slots:

@@ -96,6 +96,7 @@ KINDS: "dict[str, tuple[str, str, tuple[str, ...]]]" = {
     "affinity": (HELPER, "b", ("mask",)),
     "exec-helper": (HELPER, "dl", ("slot", "env")),
     "load-library": (HELPER, "d", ("slot",)),
+    "settle": (HELPER, "i", ("keyring_follows",)),
     "close-descriptors": (HELPER, "", ()),
     "await-start": (HELPER, "", ()),
     "execute": (HELPER, "lli", ("args", "env", "home_uid")),
