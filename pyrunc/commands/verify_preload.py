@@ -10,6 +10,7 @@ import click
 from pyrunc.container.container import absolute
 from pyrunc.errors import PyruncError
 from pyrunc.hostile.library import open_checked
+from pyrunc.hostile.place import in_pid_namespace
 from pyrunc.hostile.report import page
 from pyrunc.hostile.verify import LEGEND, Series, Verifier, grid, plain_bundle
 from pyrunc.spec.json_text import dumps
@@ -46,15 +47,8 @@ def check_host() -> None:
         raise PyruncError("verify-preload needs root: without it a library can move nobody out of a cgroup")
     if all(hierarchy.version == 2 for hierarchy in discover().hierarchies):
         raise PyruncError("verify-preload: this host has no v1 hierarchy, in which the escape can be shown")
-    if os.readlink("/proc/self/ns/pid") != _init_namespace():
+    if in_pid_namespace():
         raise PyruncError("verify-preload: in a pid namespace of its own, a daemon of the host cannot see init")
-
-
-def _init_namespace() -> str:
-    try:
-        return os.readlink("/proc/1/ns/pid")
-    except OSError:
-        return os.readlink("/proc/self/ns/pid")
 
 
 def run(options: Any) -> int:

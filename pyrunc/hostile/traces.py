@@ -115,10 +115,10 @@ class Baseline:
 def _status(pid: int) -> "dict[str, str]":
     rows = (line.partition(":") for line in read(f"/proc/{pid}/status").decode().splitlines())
     found = {key: value.strip() for key, _, value in rows if key in FIXED or key in SETTLED}
-    return {key: _without_libc(value) if key.startswith("Sig") else value for key, value in found.items()}
+    return {key: without_libc(value) if key.startswith("Sig") else value for key, value in found.items()}
 
 
-def _without_libc(mask: str) -> str:
+def without_libc(mask: str) -> str:
     """A signal mask without 32 and 33, which the C library takes for its threads (signal(7), nptl(7))."""
     return f"{int(mask, 16) & ~(3 << 31):016x}"
 

@@ -1,0 +1,246 @@
+"""A throwaway process that loads a library (nsenter/probe.c), and what could be seen of it before and after."""
+
+import os
+import resource
+import signal
+import socket
+import struct
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pyrunc.cgroup import host, paths
+from pyrunc.cgroup.manager import Cgroups, tree
+from pyrunc.container.helper import BINARIES
+from pyrunc.container.process import descendants, read, stat
+from pyrunc.errors import PyruncError
+from pyrunc.hostile import strays
+from pyrunc.hostile.traces import LIMITS, without_libc
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PROGRAM = f"{BINARIES}/pyrunc-probe"
+CHANNEL, LIBRARY, REPORT = 3, 4, 5
+"""Descriptors of the probe (nsenter/probe.c)."""
+WATCH = 0.3
+"""Seconds that a library is watched when it left a thread or a process, which may act late."""
+
+Snapshot = dict[str, str]
+"""{subject: value}; a subject with a colon is one of several, as ``cgroup: memory``."""
+
+
+@dataclass
+class Observation:
+    """What was seen. ``lines``: the probe's report, split into fields. ``after`` is empty when the process ended
+    before it could be looked at."""
+
+    before: Snapshot = field(default_factory=dict)
+    after: Snapshot = field(default_factory=dict)
+    lines: list[list[str]] = field(default_factory=list)
+    outcome: str = ""
+    milliseconds: float = 0.0
+    output: str = ""
+    cgroups_made: list[str] = field(default_factory=list)
+    running: list[int] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def values(self, when: str) -> list[tuple[str, str]]:
+        """(key, value) of what the process said of itself, ``before`` or ``after``."""
+        return [(line[1], line[2]) for line in self.lines if line[0] == when and len(line) == 3]
+
+
+def observe(library: int, timeout: float) -> Observation:
+    """Loads the library that descriptor ``library`` is; it may take ``timeout`` seconds. Nothing of it is left."""
+    import _prctl
+
+    _prctl.prctl(_prctl.PR_SET_CHILD_SUBREAPER, 1)
+    seen = Observation()
+    children = descendants(os.getpid())
+    report, output = os.memfd_create("report"), os.memfd_create("output")
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        with _own_cgroups(seen) as cgroups:
+            tracer = _spawn({CHANNEL: theirs.fileno(), LIBRARY: library, REPORT: report, 1: output, 2: output})
+            theirs.close()
+            try:
+                loader = _converse(ours, cgroups, seen, timeout)
+                left = descendants(os.getpid()) - children - {tracer, loader}
+                seen.running = sorted(pid for pid in left if stat(pid)[0] not in ("", "Z", "X"))
+            finally:
+                # The kernel ends with the tracer whomever it traces (PTRACE_O_EXITKILL).
+                os.kill(tracer, signal.SIGKILL)
+                os.waitpid(tracer, 0)
+                strays.kill(lambda: descendants(os.getpid()) - children)
+        seen.lines = [line.split("\t") for line in _text(report).splitlines()]
+        seen.output = _text(output)
+        _conclude(seen)
+        return seen
+    finally:
+        for descriptor in (report, output):
+            os.close(descriptor)
+        ours.close()
+        theirs.close()
+
+
+@contextmanager
+def _own_cgroups(seen: Observation) -> "Iterator[Cgroups | None]":
+    """Cgroups in which the process is alone: only from a place of its own can it be seen to move."""
+    if os.geteuid() != 0:
+        yield None
+        return
+    found = host.discover()
+    cgroups = Cgroups(paths.resolve(found, "", f"pyrunc-audit-{os.getpid()}"))
+    cgroups.create()
+    try:
+        yield cgroups
+    finally:
+        seen.cgroups_made = sorted(path for top in cgroups.dirs.values() for path in tree(top) if path != top)
+        cgroups.kill_all(signal.SIGKILL)
+        cgroups.remove()
+
+
+def _spawn(places: dict[int, int]) -> int:
+    """The probe with descriptors at ``places``, in our environment: what a library does may depend on it."""
+    high = {place: os.dup(descriptor) for place, descriptor in places.items()}
+    lifted = {place: _above(descriptor) for place, descriptor in high.items()}
+    try:
+        actions = [(os.POSIX_SPAWN_DUP2, descriptor, place) for place, descriptor in lifted.items()]
+        return os.posix_spawn(PROGRAM, ["pyrunc-probe"], os.environ, file_actions=actions)
+    except OSError as error:
+        raise PyruncError(f"{PROGRAM}: {error.strerror}: pyrunc's probe is not built (make build)") from None
+    finally:
+        for descriptor in lifted.values():
+            os.close(descriptor)
+
+
+def _above(descriptor: int) -> int:
+    """The descriptor with a number behind all places."""
+    import fcntl
+
+    moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 64)
+    os.close(descriptor)
+    return moved
+
+
+def _converse(channel: socket.socket, cgroups: Cgroups | None, seen: Observation, timeout: float) -> int:
+    """From the first word of the loading process to the second, its end, or ours of patience; its pid."""
+    channel.settimeout(timeout)
+    message = channel.recv(64)
+    if len(message) < 5:
+        raise PyruncError("the probe did not begin")
+    pid: int = struct.unpack("i", message[1:5])[0]
+    if cgroups is not None:
+        cgroups.place(pid)
+    seen.before = snapshot(pid)
+    channel.send(b"G")
+    try:
+        message = channel.recv(64)
+    except TimeoutError:
+        seen.outcome = f"did not come back within {timeout:g} s"
+        seen.after = snapshot(pid)
+        return pid
+    if message[:1] == b"A":
+        if seen.before["threads"] != read_status(pid).get("Threads") or descendants(pid):
+            time.sleep(WATCH)
+        seen.after = snapshot(pid)
+    return pid
+
+
+def _conclude(seen: Observation) -> None:
+    """How it ended, from the probe's report."""
+    for line in seen.lines:
+        if line[0] == "loaded":
+            seen.milliseconds = int(line[1]) / 1e6
+            seen.outcome = "loaded"
+        elif line[0] == "failed":
+            seen.outcome = f"cannot be loaded: {line[1]}"
+        elif line[0] == "ended" and not seen.after and not seen.outcome:
+            status = int(line[1])
+            if os.WIFSIGNALED(status):
+                number = os.WTERMSIG(status)
+                seen.outcome = f"crashed: signal {number} ({signal.strsignal(number)})"
+            else:
+                seen.outcome = f"ended the process: exit status {os.WEXITSTATUS(status)}"
+
+
+def _text(descriptor: int) -> str:
+    return os.pread(descriptor, 1 << 24, 0).decode("utf-8", "replace")
+
+
+def read_status(pid: int) -> dict[str, str]:
+    """/proc/PID/status."""
+    rows = (line.partition(":") for line in read(f"/proc/{pid}/status").decode().splitlines())
+    return {key: " ".join(value.split()) for key, _, value in rows}
+
+
+STATUS = {
+    "Threads": "threads",
+    "Umask": "umask",
+    "SigBlk": "signal mask",
+    "SigIgn": "ignored signals",
+    "SigCgt": "signal handlers",
+    "Uid": "user ids",
+    "Gid": "group ids",
+    "Groups": "groups",
+    "NoNewPrivs": "no_new_privs",
+    "Seccomp_filters": "seccomp filters",
+    "CapInh": "capabilities: inheritable",
+    "CapPrm": "capabilities: permitted",
+    "CapEff": "capabilities: effective",
+    "CapBnd": "capabilities: bounding",
+    "CapAmb": "capabilities: ambient",
+    "THP_enabled": "huge pages",
+    "VmRSS": "memory",
+}
+"""Lines of /proc/PID/status, in words."""
+
+
+def snapshot(pid: int) -> Snapshot:
+    """Everything about ``pid`` that is seen from outside."""
+    status = read_status(pid)
+    seen = {
+        word: without_libc(status[key]) if key.startswith("Sig") else status[key]
+        for key, word in STATUS.items()
+        if key in status
+    }
+    seen |= {f"cgroup: {name or 'cgroup2'}": path for name, path in host.paths_of(pid).items()}
+    for name in sorted(os.listdir(f"/proc/{pid}/ns")):
+        seen[f"namespace: {name}"] = os.readlink(f"/proc/{pid}/ns/{name}")
+    seen["working directory"] = os.readlink(f"/proc/{pid}/cwd")
+    seen["root directory"] = os.readlink(f"/proc/{pid}/root")
+    for name in LIMITS:
+        soft, hard = resource.prlimit(pid, getattr(resource, name))
+        seen[f"limit: {name}"] = f"{_limit(soft)}:{_limit(hard)}"
+    seen["nice"] = str(os.getpriority(os.PRIO_PROCESS, pid))
+    seen["scheduler"] = str(os.sched_getscheduler(pid))
+    seen["processors"] = ",".join(map(str, sorted(os.sched_getaffinity(pid))))
+    seen["oom score"] = read(f"/proc/{pid}/oom_score_adj").decode().strip()
+    seen["session"] = str(os.getsid(pid) == pid)
+    for number, target in sorted(_descriptors(pid).items()):
+        seen[f"descriptor: {number}"] = target
+    for line in read(f"/proc/{pid}/mountinfo").decode("utf-8", "replace").splitlines():
+        fields = line.split()
+        seen[f"mount: {fields[4]}"] = f"{fields[line.split().index('-') + 1]} {fields[5]}"
+    try:
+        seen["personality"] = read(f"/proc/{pid}/personality").decode().strip()
+    except OSError:
+        pass  # not every kernel shows it
+    return seen
+
+
+def _limit(value: int) -> str:
+    return "unlimited" if value == resource.RLIM_INFINITY else str(value)
+
+
+def _descriptors(pid: int) -> dict[int, str]:
+    found = {}
+    for name in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            target = os.readlink(f"/proc/{pid}/fd/{name}")
+            flags = int(read(f"/proc/{pid}/fdinfo/{name}").split(b"flags:")[1].split()[0], 8)
+        except OSError:
+            continue
+        found[int(name)] = target if flags & os.O_CLOEXEC else f"{target} (without CLOEXEC)"
+    return found
