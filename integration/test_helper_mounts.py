@@ -93,8 +93,8 @@ class Image:
         plan += [step("tree-propagation", slot, MS_SLAVE) for slot in slots]
         plan += [step("clone", NAMESPACES), step("propagation", propagation | MS_REC)]
         plan += [step("parent-private", str(self.root)), step("root", str(self.root), ROOT), *steps, step(last)]
-        plan += [step("find-program", "/bin/sh", ""), step("close-descriptors")]
-        plan += [step("execute", ["sh", "-c", script], ["PATH=/bin"], -1)]
+        plan += [step("find-program", "/bin/sh", ""), step("arguments", ["sh", "-c", script], ["PATH=/bin"], -1)]
+        plan += [step("close-descriptors"), step("execute")]
         launch = Launch(plan, {})
         ours, theirs = socket.socketpair()
         with ours, theirs:

@@ -14,7 +14,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-static char program[PATH_MAX];
+/* What execve gets. All of it is ready before the filter of seccomp is loaded: behind it, execve alone must be allowed. */
+static char program[PATH_MAX], home[PATH_MAX + 5];
+static char **program_arguments, **environment;
 
 static int make_directories(const char *path) {
     char part[PATH_MAX];
@@ -168,28 +170,37 @@ static const char *home_of(uid_t uid) {
     return home != NULL ? home : "/";
 }
 
-int step_execute(struct context *context, const union argument *arguments) {
-    char home[PATH_MAX + 5];
-    char **args = list_strings(&arguments[0].list), **env = list_strings(&arguments[1].list);
-    if (args == NULL || env == NULL)
-        return refuse(context, "memory for the arguments");
-    if (arguments[2].number >= 0) {
-        size_t count = arguments[1].list.count;
-        char **longer = realloc(env, (count + 2) * sizeof *env);
-        if (longer == NULL)
-            return refuse(context, "memory for the environment");
-        env = longer;
-        snprintf(home, sizeof home, "HOME=%s", home_of((uid_t)arguments[2].number));
-        env[count] = home;
-        env[count + 1] = NULL;
-    }
-    /* Ignored signals and a blocked mask would outlive the execve. */
+/* Ignored signals and a blocked mask would outlive the execve. */
+static void restore_signals(void) {
     static const unsigned char by_default[64]; /* struct sigaction of the kernel: SIG_DFL, no flags, empty mask */
     for (int number = 1; number < NSIG; number++) /* the raw call: libc keeps 32 and 33 to itself */
         syscall(SYS_rt_sigaction, number, by_default, NULL, (size_t)(NSIG / 8));
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    execve(program, args, env);
+}
+
+int step_arguments(struct context *context, const union argument *arguments) {
+    program_arguments = list_strings(&arguments[0].list);
+    environment = list_strings(&arguments[1].list);
+    if (program_arguments == NULL || environment == NULL)
+        return refuse(context, "memory for the arguments");
+    if (arguments[2].number >= 0) {
+        size_t count = arguments[1].list.count;
+        char **longer = realloc(environment, (count + 2) * sizeof *environment);
+        if (longer == NULL)
+            return refuse(context, "memory for the environment");
+        environment = longer;
+        snprintf(home, sizeof home, "HOME=%s", home_of((uid_t)arguments[2].number));
+        environment[count] = home;
+        environment[count + 1] = NULL;
+    }
+    restore_signals();
+    return 0;
+}
+
+int step_execute(struct context *context, const union argument *arguments) {
+    (void)arguments;
+    execve(program, program_arguments, environment);
     return refuse(context, "exec %s", program);
 }

@@ -88,6 +88,8 @@ void send_pid(struct context *context, int32_t pid);
 void send_time(struct context *context, uint64_t nanoseconds);
 /* Tells the runtime that this step is reached, and waits for its word. */
 void synchronise(struct context *context);
+/* The same for the runtime's steps behind this one, which are given a descriptor. */
+void synchronise_with(struct context *context, int descriptor);
 
 /* library.c */
 /* Standard output and error are the capture's while libraries are loaded, so that a container prints what its program

@@ -77,8 +77,7 @@ void send_time(struct context *context, uint64_t nanoseconds) {
     send_step(context, context->channel, 'T', &nanoseconds, sizeof nanoseconds);
 }
 
-void synchronise(struct context *context) {
-    send_step(context, context->channel, 'S', NULL, 0);
+static void await_word(struct context *context) {
     char word;
     ssize_t got;
     do
@@ -87,4 +86,29 @@ void synchronise(struct context *context) {
     /* End of file: the runtime is gone, or has given the container up. */
     if (got != 1 || word != 'G')
         _exit(1);
+}
+
+void synchronise(struct context *context) {
+    send_step(context, context->channel, 'S', NULL, 0);
+    await_word(context);
+}
+
+void synchronise_with(struct context *context, int descriptor) {
+    uint32_t next = context->step + 1;
+    char message[1 + sizeof next] = {'S'};
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof descriptor)];
+    } control = {.header = {.cmsg_len = CMSG_LEN(sizeof descriptor), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS}};
+    struct iovec vector = {message, sizeof message};
+    struct msghdr header = {.msg_iov = &vector, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    memcpy(message + 1, &next, sizeof next);
+    memcpy(CMSG_DATA(&control.header), &descriptor, sizeof descriptor);
+    ssize_t sent;
+    do
+        sent = sendmsg(context->channel, &header, MSG_NOSIGNAL);
+    while (sent < 0 && errno == EINTR);
+    if (sent < 0)
+        _exit(1);
+    await_word(context);
 }

@@ -45,6 +45,13 @@ def actions(creation: "Creation") -> "dict[str, Action]":
         # All limits at once: the manager words a refused one with its own place in config.json.
         creation.cgroups.apply(settings.limits)
 
+    def net_device(launch: "Launch", step: "Step") -> None:
+        from pyrunc.container.net_devices import NetDevices
+
+        if creation.net_devices is None:
+            creation.net_devices = NetDevices(launch.pid)
+        creation.net_devices.move(str(step.args[0]), str(step.args[1]), step.where)
+
     def cgroup_devices(_: "Launch", step: "Step") -> None:
         creation.cgroups.apply_devices(settings.devices)
 
@@ -64,15 +71,38 @@ def actions(creation: "Creation") -> "dict[str, Action]":
         if creation.cgroups is not None:
             verify_placement(creation.cgroups, launch.pid or launch.helper)
 
+    def seccomp_listener(launch: "Launch", step: "Step") -> None:
+        # Here as with create and start: all is done but the execve.
+        head, tail = settings.state_of("created")
+        send_listener(launch, step, f"{head}{launch.pid}{tail}")
+
     return {
         **common_actions(),
         "cgroup-create": cgroup_create,
+        "cgroup-limit": nothing,
         "cgroup-devices": cgroup_devices,
+        "net-device": net_device,
+        "seccomp-listener": seccomp_listener,
         "cgroup-place": cgroup_place,
         "cgroup-verify": verify,
         "runtime-hooks": runtime_hooks,
         "record": record,
     }
+
+
+def nothing(launch: "Launch", step: "Step") -> None:
+    """A step that the one before has done with its own."""
+
+
+def send_listener(launch: "Launch", step: "Step", state: str) -> None:
+    """Sends the listener that came with the helper's message; ``state``: the container's, as JSON."""
+    from pyrunc.container import seccomp_listener
+
+    path, metadata = map(str, step.args)
+    try:
+        seccomp_listener.send(path, metadata, launch.listener, launch.pid, state)
+    finally:
+        posix.close(launch.listener)
 
 
 def common_actions() -> "dict[str, Action]":

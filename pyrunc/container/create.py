@@ -16,6 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from pyrunc.container.container import Container
     from pyrunc.container.options import CreateOptions
     from pyrunc.plan.steps import Step
     from pyrunc.spec.types import Config
@@ -31,6 +32,7 @@ class Creation:
         self.settings = self._settings()
         self.state: State | None = None
         self.cgroups: Any = None
+        self.net_devices: Any = None
 
     def _settings(self) -> Settings:
         options, spec = self.options, self.spec
@@ -212,6 +214,12 @@ def state_parts(container_id: str, bundle: str, annotations: "dict[str, str]") -
     if annotations:
         tail["annotations"] = dict(annotations)
     return head, "," + dumps(tail)[1:]
+
+
+def state_text(container: "Container", status: str, pid: int) -> str:
+    """The state of an existing container, as hooks and listeners are given it."""
+    head, tail = state_parts(container.id, container.bundle, container.annotations)
+    return f"{head.replace('STATUS', status, 1)}{pid}{tail}"
 
 
 def check_bundle(bundle: str, spec: "Config") -> None:

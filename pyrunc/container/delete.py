@@ -2,7 +2,7 @@
 
 from pyrunc import log
 from pyrunc.container import hooks, kill
-from pyrunc.container.create import state_parts
+from pyrunc.container.create import state_text
 from pyrunc.errors import PyruncError
 
 TYPE_CHECKING = False
@@ -55,8 +55,7 @@ def destroy(container: "Container", state: "State") -> None:
     if "hooks" in data["config"] and data["pid"]:
         config = container.config
         if config.hooks is not None and config.hooks.poststop:
-            head, tail = state_parts(container.id, container.bundle, container.annotations)
-            text = f"{head.replace('STATUS', 'stopped', 1)}0{tail}"
+            text = state_text(container, "stopped", 0)
             for index, hook in enumerate(config.hooks.poststop):
                 try:
                     hooks.run_one(f"hooks.poststop[{index}]", hook, text.encode())

@@ -3,8 +3,8 @@
 import posix
 
 from pyrunc.container import process
-from pyrunc.container.actions import common_actions, verify_placement
-from pyrunc.container.create import write_pid_file
+from pyrunc.container.actions import common_actions, send_listener, verify_placement
+from pyrunc.container.create import state_text, write_pid_file
 from pyrunc.container.launch import Launch
 from pyrunc.errors import PyruncError
 from pyrunc.plan import slots
@@ -166,4 +166,12 @@ def _actions(cgroups: "Cgroups | None", container: "Container") -> "dict[str, Ac
         if cgroups is not None and not cgroups.fell_back:
             verify_placement(cgroups, run.pid or run.helper)
 
-    return {**common_actions(), "cgroup-place": place, "cgroup-verify": verify}
+    def seccomp_listener(run: Launch, step: "Step") -> None:
+        send_listener(run, step, state_text(container, container.status, container.pid))
+
+    return {
+        **common_actions(),
+        "cgroup-place": place,
+        "cgroup-verify": verify,
+        "seccomp-listener": seccomp_listener,
+    }

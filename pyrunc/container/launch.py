@@ -63,6 +63,8 @@ class Launch:
         self.channel: Any = None
         self.reached = -1
         self.meanwhile: Callable[[], object] | None = None
+        self.listener = -1  # of seccomp, when a step sends one
+        self.listens = any(step.kind == "seccomp-notify" for step in steps)
         # What only --preload-lib changes (hostile/launching.py).
         self.timeout: float | None = None
         self.environment: list[str] | None = None
@@ -72,8 +74,12 @@ class Launch:
     def run(self, slots: "dict[int, int]", preserve: int = 0) -> None:
         """Executes the plan to its end: the execve (``run``, exec) or the wait for `start` (create).
 
-        Raises StepError or PyruncError; then no process of it is left.
+        Raises StepError or PyruncError; then no process of it is left. LookupError when a step of ours has no action:
+        it would stand in the plan, and never be done.
         """
+        for step in self.steps:
+            if step.actor == RUNTIME and step.kind not in self.actions:
+                raise LookupError(f"no action for step {step.kind}")
         ours, theirs = socketpair(AF_UNIX, SOCK_SEQPACKET)
         ours.setsockopt(SOL_SOCKET, SO_RCVBUF, 1 << 18)
         self.channel = ours
@@ -102,11 +108,19 @@ class Launch:
         """The next message, empty at the end of file. Whatever takes longer than usual may be interrupted."""
         try:
             self.channel.settimeout(PATIENCE)
-            return self.channel.recv(MESSAGE_SIZE)  # type: ignore[no-any-return]
+            return self._message()
         except TimeoutError:
             interrupts.allow()
             self.channel.settimeout(self.timeout)
+            return self._message()
+
+    def _message(self) -> bytes:
+        if not self.listens:
             return self.channel.recv(MESSAGE_SIZE)  # type: ignore[no-any-return]
+        from pyrunc.container.seccomp_listener import receive
+
+        message, self.listener = receive(self.channel, MESSAGE_SIZE)
+        return message
 
     def _take(self, kind: bytes, body: bytes) -> None:
         if kind == b"P":
@@ -158,12 +172,10 @@ class Launch:
             if step.actor != RUNTIME:
                 break
             begun = self.clock()
-            action = self.actions.get(step.kind)
-            if action is not None:
-                try:
-                    action(self, step)
-                except OSError as error:
-                    raise StepError(at, step.where, f"{step.kind}: {error.strerror}", error.errno or 0) from None
+            try:
+                self.actions[step.kind](self, step)
+            except OSError as error:
+                raise StepError(at, step.where, f"{step.kind}: {error.strerror}", error.errno or 0) from None
             self.times[at] = self.clock() - begun
 
     def _check_end(self) -> None:

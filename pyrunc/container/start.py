@@ -1,16 +1,21 @@
 """`start`: the word to the init that `create` left waiting, and the hooks around it."""
 
 import posix
-from _socket import AF_UNIX, SOCK_SEQPACKET, socket
+from _socket import AF_UNIX, CMSG_LEN, MSG_CMSG_CLOEXEC, SOCK_SEQPACKET, socket
 
 from pyrunc.container import hooks, process
 from pyrunc.container.actions import verify_placement
-from pyrunc.container.create import state_parts
+from pyrunc.container.create import state_text
+from pyrunc.container.launch import MESSAGE_SIZE
 from pyrunc.container.state import SOCKET
 from pyrunc.errors import PyruncError, StepError
 
+RIGHTS = CMSG_LEN(4)
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from pyrunc.container.container import Container
     from pyrunc.container.state import State
 
@@ -48,12 +53,16 @@ def _verify(container: "Container", state: "State") -> None:
 
 
 def _say_go(container: "Container", state: "State") -> None:
-    """End of file means that execve closed the connection; anything else is init's error."""
+    """End of file means that execve closed the connection; before it comes init's error, or a listener of seccomp."""
     connection = socket(AF_UNIX, SOCK_SEQPACKET)
     try:
         connection.connect(f"/proc/self/fd/{state.lock}/{SOCKET}")
         connection.send(b"G")
-        answer = connection.recv(8192)
+        answer, rights, _, _ = connection.recvmsg(MESSAGE_SIZE, RIGHTS, MSG_CMSG_CLOEXEC)
+        if answer[:1] == b"S":
+            _hand_over(container, rights)
+            connection.send(b"G")
+            answer = connection.recv(MESSAGE_SIZE)
     except OSError as error:
         raise PyruncError(f"container {container.id}: init does not answer: {error.strerror}") from None
     finally:
@@ -65,6 +74,19 @@ def _say_go(container: "Container", state: "State") -> None:
         raise StepError(0, "", answer[9:].decode("utf-8", "replace"), errno)
 
 
+def _hand_over(container: "Container", rights: "Any") -> None:
+    from pyrunc.container import seccomp_listener
+
+    seccomp = container.config.linux.seccomp
+    assert seccomp is not None
+    listener = seccomp_listener.descriptor(rights)
+    try:
+        state = state_text(container, "created", container.pid)
+        seccomp_listener.send(seccomp.listener_path, seccomp.listener_metadata, listener, container.pid, state)
+    finally:
+        posix.close(listener)
+
+
 def _poststart(container: "Container", state: "State") -> None:
     """Hooks of poststart; one that fails undoes the container (runtime-spec runtime.md "Lifecycle", step 8)."""
     if "hooks" not in state.data["config"]:
@@ -72,8 +94,7 @@ def _poststart(container: "Container", state: "State") -> None:
     config = container.config
     if config.hooks is None or not config.hooks.poststart:
         return
-    head, tail = state_parts(container.id, container.bundle, container.annotations)
-    text = f"{head.replace('STATUS', 'running', 1)}{state.data['pid']}{tail}"
+    text = state_text(container, "running", state.data["pid"])
     try:
         hooks.run("poststart", config.hooks.poststart, text.encode())
     except PyruncError:

@@ -167,19 +167,10 @@ def _ending(spec: "Config", settings: "Settings") -> "list[Step]":
     steps = [Step("await-start", "")] if settings.create else [Step("cgroup-verify", "linux.cgroupsPath")]
     if spec.hooks is not None:
         steps += _helper_hooks("startContainer", spec.hooks.start_container, settings)
-    steps += process.final(spec.process, spec.linux.seccomp, *_filter(spec))
-    steps += process.execute(spec.process, settings.extra_env)
+    steps += process.final(spec.process, spec.linux.seccomp, settings.extra_env)
     if spec.hooks is not None and spec.hooks.poststart:
         steps.append(Step("runtime-hooks", "hooks.poststart", "poststart"))
     return steps
-
-
-def _filter(spec: "Config") -> "tuple[bytes, int]":
-    if spec.linux.seccomp is None:
-        return b"", 0
-    from pyrunc.plan import seccomp
-
-    return seccomp.compile_filter(spec.linux.seccomp), seccomp.flags(spec.linux.seccomp)
 
 
 def compile_exec(spec: "Config", process_: "Process", settings: "Settings") -> "list[Step]":
@@ -224,5 +215,4 @@ def compile_exec(spec: "Config", process_: "Process", settings: "Settings") -> "
     steps += process.identity(process_)
     steps.append(process.program(process_))
     steps.append(Step("cgroup-verify", "--cgroup"))
-    steps += process.final(process_, spec.linux.seccomp, *_filter(spec))
-    return steps + process.execute(process_, settings.extra_env)
+    return steps + process.final(process_, spec.linux.seccomp, settings.extra_env)

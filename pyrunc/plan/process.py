@@ -89,19 +89,29 @@ def program(process: "Process") -> Step:
     return Step("find-program", "process.args[0]", process.args[0], variable(process.env, "PATH"))
 
 
-def final(process: "Process", seccomp: "Seccomp | None", filter_: "bytes" = b"", filter_flags: int = 0) -> "list[Step]":
-    """From the word to start until the execve; nothing here can need more than a few system calls."""
-    loading = Step("seccomp", "linux.seccomp", filter_, filter_flags) if seccomp is not None else None
-    steps: list[Step] = []
-    if loading is not None and not process.no_new_privileges:
+def final(process: "Process", seccomp: "Seccomp | None", extra_env: "Sequence[str]" = ()) -> "list[Step]":
+    """From the word to start until the execve. As little as possible stands behind the filter, which need not allow it:
+    nothing with no_new_privs; without, what gives the capabilities up."""
+    loading = _filter(seccomp) if seccomp is not None else []
+    steps = _arguments(process, extra_env)
+    if loading and not process.no_new_privileges:
         # Without no_new_privs a filter takes CAP_SYS_ADMIN (seccomp(2)), which the change of user made ineffective.
-        steps += [Step("effective", "linux.seccomp", -1), loading]
+        steps += [Step("effective", "linux.seccomp", -1), *loading]
     steps.append(_capabilities(process))
     if process.no_new_privileges:
-        steps.append(Step("no-new-privileges", "process.noNewPrivileges"))
-        if loading is not None:
-            steps.append(loading)
-    return steps
+        steps += [Step("no-new-privileges", "process.noNewPrivileges"), *loading]
+    return [*steps, Step("execute", "process.args")]
+
+
+def _filter(wanted: "Seccomp") -> "list[Step]":
+    """Loading the filter and, where a rule notifies, handing the listener to who is to answer."""
+    from pyrunc.plan import seccomp
+
+    place, filter_, flags = "linux.seccomp", seccomp.compile_filter(wanted), seccomp.flags(wanted)
+    if not seccomp.notifies(wanted):
+        return [Step("seccomp", place, filter_, flags)]
+    listener = Step("seccomp-listener", f"{place}.listenerPath", wanted.listener_path, wanted.listener_metadata)
+    return [Step("seccomp-notify", place, filter_, flags), listener]
 
 
 def _capabilities(process: "Process") -> Step:
@@ -118,11 +128,11 @@ def _mask(names: "Sequence[str]") -> int:
     return mask(names)
 
 
-def execute(process: "Process", extra_env: "Sequence[str]" = ()) -> "list[Step]":
-    """Closing what is ours, and the execve."""
+def _arguments(process: "Process", extra_env: "Sequence[str]") -> "list[Step]":
+    """What execve gets, and closing what is ours."""
     env = environment([*process.env, *extra_env])
     home = NO_HOME if variable(env, "HOME") else process.user.uid
     return [
+        Step("arguments", "process.args", process.args, [e for e in env if e != "HOME="], home),
         Step("close-descriptors", "process"),
-        Step("execute", "process.args", process.args, [e for e in env if e != "HOME="], home),
     ]

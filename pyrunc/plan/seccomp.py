@@ -93,8 +93,6 @@ def _add_rule(context: "Any", rule: "Syscall", default: int, where: str) -> None
         if number == lib.__NR_SCMP_ERROR:
             log.debug(f"{where}.names: skipping unknown system call {name}")
             continue
-        if rule.action == "SCMP_ACT_NOTIFY" and name in ("write", "sendmsg"):
-            raise SpecError(f"{where}.names", f"SCMP_ACT_NOTIFY cannot be used for {name}: pyrunc itself needs it")
         for arguments in _alternatives(rule.args):
             compared = ffi.new("struct scmp_arg_cmp[]", [_comparison(argument) for argument in arguments])
             result = lib.seccomp_rule_add_array(context, action, number, len(arguments), compared)

@@ -87,6 +87,7 @@ KINDS: "dict[str, tuple[str, str, tuple[str, ...]]]" = {
     "no-new-privileges": (HELPER, "", ()),
     "umask": (HELPER, "i", ("mask",)),
     "seccomp": (HELPER, "bi", ("filter", "flags")),
+    "seccomp-notify": (HELPER, "bi", ("filter", "flags")),
     "security-label": (HELPER, "ss", ("file", "label")),
     "find-program": (HELPER, "ss", ("name", "path")),
     "personality": (HELPER, "i", ("persona",)),
@@ -99,8 +100,12 @@ KINDS: "dict[str, tuple[str, str, tuple[str, ...]]]" = {
     "settle": (HELPER, "i", ("keyring_follows",)),
     "close-descriptors": (HELPER, "", ()),
     "await-start": (HELPER, "", ()),
-    "execute": (HELPER, "lli", ("args", "env", "home_uid")),
+    "arguments": (HELPER, "lli", ("args", "env", "home_uid")),
+    "execute": (HELPER, "", ()),
 }
+
+WAITING: "Final" = ("sync", "seccomp-notify")
+"""Kinds of the helper that wait by themselves for the runtime's steps behind them."""
 
 OPCODES: "dict[str, int]" = {
     kind: number for number, kind in enumerate(k for k, (actor, _, _) in KINDS.items() if actor == HELPER)

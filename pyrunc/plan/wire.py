@@ -5,7 +5,7 @@ Native byte order, everything aligned to 8 bytes: a header (magic, steps, size i
 an integer is 8 bytes; a string or bytes a length, the bytes, a NUL, padding; a list a count, then strings.
 """
 
-from pyrunc.plan.steps import HELPER, KINDS, OPCODES
+from pyrunc.plan.steps import HELPER, KINDS, OPCODES, WAITING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def encode(steps: "Sequence[Step]") -> bytes:
     for number, step in enumerate(steps):
         if step.actor == HELPER:
             out.append(encode_step(number, step))
-            waiting = False
+            waiting = step.kind in WAITING
         elif not waiting:
             # One message for a whole run of runtime steps: the helper has nothing to do between them.
             out.append(encode_step(number, Step("sync", step.where)))

@@ -1,0 +1,54 @@
+"""SCMP_ACT_NOTIFY: the listener that seccomp(2) gave the container's process, sent to the agent that answers for it
+(runtime-spec config-linux.md "The Container Process State")."""
+
+import sys
+from _socket import AF_UNIX, CMSG_LEN, MSG_CMSG_CLOEXEC, SCM_RIGHTS, SOCK_STREAM, SOL_SOCKET, socket
+
+from pyrunc.container.state import VERSION
+from pyrunc.errors import StepError
+from pyrunc.spec.json_text import dumps
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+PLACE = "linux.seccomp.listenerPath"
+
+
+def receive(connection: "Any", size: int) -> "tuple[bytes, int]":
+    """(the next message of the helper, the descriptor that came with it or -1). The caller closes it."""
+    message, rights, _, _ = connection.recvmsg(size, CMSG_LEN(4), MSG_CMSG_CLOEXEC)
+    return message, descriptor(rights)
+
+
+def descriptor(rights: "Sequence[tuple[int, int, bytes]]") -> int:
+    """The one that recvmsg(2) gave, or -1."""
+    for level, kind, data in rights:
+        if level == SOL_SOCKET and kind == SCM_RIGHTS:
+            return int.from_bytes(data[:4], sys.byteorder)
+    return -1
+
+
+def send(path: str, metadata: str, listener: int, pid: int, state: str) -> None:
+    """Sends ``listener`` to the agent at ``path``, with the state of the process ``pid`` and of its container
+    (``state``, JSON).
+
+    Raises StepError when nobody takes it. ``listener`` stays the caller's to close.
+    """
+    told: dict[str, Any] = {"ociVersion": VERSION, "fds": ["seccompFd"], "pid": pid}
+    if metadata:
+        told["metadata"] = metadata
+    data = f'{dumps(told)[:-1]},"state":{state}}}'.encode()
+    rights = [(SOL_SOCKET, SCM_RIGHTS, listener.to_bytes(4, sys.byteorder))]
+    connection = socket(AF_UNIX, SOCK_STREAM)
+    try:
+        connection.connect(path)
+        # The descriptor goes with the first bytes; a state may be longer than one message.
+        sent = connection.sendmsg([data], rights)
+        if sent < len(data):
+            connection.sendall(data[sent:])
+    except OSError as error:
+        raise StepError(0, PLACE, f"{path}: {(error.strerror or str(error)).lower()}", error.errno or 0) from None
+    finally:
+        connection.close()
