@@ -66,6 +66,35 @@ def test_all_in_order_with_their_state(box: Box) -> None:
     assert order.index("program") in (4, 5)
 
 
+def test_run_has_them_all(box: Box) -> None:
+    change = recording(box)
+    done = box.run(
+        "echo program >> /record/order; while [ ! -e /record/go ]; do sleep 0.01; done", lambda c: gated(c, change)
+    )
+    assert done.returncode == 0, done.stderr
+    rows = log(box)
+    assert [row[0] for row in rows] == list(POINTS)
+    assert json.loads(rows[4][3])["status"] == "running"
+
+
+def gated(config: dict[str, Any], change: Any) -> None:
+    """The program ends when poststart has run."""
+    change(config)
+    config["hooks"]["poststart"].append(
+        {"path": "/bin/sh", "args": ["sh", "-c", "touch $R/go"], "env": [recorded(config)]}
+    )
+
+
+def recorded(config: dict[str, Any]) -> str:
+    return str(config["hooks"]["poststart"][0]["env"][1])
+
+
+def test_a_failing_poststart_ends_run(box: Box) -> None:
+    done = box.run("sleep 100", lambda c: c.update(hooks={"poststart": [{"path": "/bin/false"}]}))
+    assert done.returncode == 1 and done.stderr == "pyrunc: hooks.poststart[0]: hook /bin/false: exit status 1\n"
+    assert not box.leftovers()
+
+
 @pytest.mark.parametrize("point", ["prestart", "createRuntime", "createContainer"])
 def test_a_failing_hook_undoes_create(box: Box, point: str) -> None:
     hook = [{"path": "/bin/sh", "args": ["sh", "-c", "echo because >&2; exit 3"]}]

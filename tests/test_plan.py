@@ -1,6 +1,7 @@
 """Plans as data: the order of steps, without root."""
 
 import copy
+import sys
 from typing import Any
 
 import pytest
@@ -202,3 +203,52 @@ def test_bits() -> None:
 def test_what_cannot_be_compiled(change: Any, words: str) -> None:
     with pytest.raises(SpecError, match=words.replace("[", r"\[").replace("]", r"\]")):
         plan(change)
+
+
+def test_every_step_of_the_runtime_has_an_action() -> None:
+    """One without would stand in the plan, and never be done."""
+    from types import SimpleNamespace
+
+    from pyrunc.container.actions import actions
+    from pyrunc.container.execute import _actions as actions_of_exec
+    from pyrunc.plan.steps import KINDS, RUNTIME
+
+    ours = {kind for kind, (actor, _, _) in KINDS.items() if actor == RUNTIME}
+    hostile = {"preload-baseline", "preload-check"}  # added by hostile/launching.py, with the libraries
+    creation: Any = SimpleNamespace(settings=Settings())
+    assert set(actions(creation)) == ours - hostile
+    nobody: Any = None
+    assert set(actions_of_exec(None, nobody)) >= {
+        step.kind
+        for step in compile_exec(parse(dumps(everything()).encode()), process(), Settings())
+        if step.actor == RUNTIME
+    }
+
+
+def test_a_launch_refuses_a_step_that_nobody_does() -> None:
+    from pyrunc.container.launch import Launch
+
+    with pytest.raises(LookupError, match="no action for step record"):
+        Launch([Step("record", "")], {}).run({})
+
+
+def everything() -> dict[str, Any]:
+    """What gives exec steps of the runtime: a filter that notifies."""
+    made = copy.deepcopy(default_config())
+    rule = {"names": ["mkdir"], "action": "SCMP_ACT_NOTIFY"}
+    made["linux"]["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/l", "syscalls": [rule]}
+    return made
+
+
+def process() -> Any:
+    made = everything()
+    made["process"]["oomScoreAdj"] = 1
+    return parse(dumps(made).encode()).process
+
+
+def test_nothing_but_the_execve_stands_behind_the_filter_and_the_listener_behind_it() -> None:
+    for settings in ({}, {"create": False}):
+        steps = kinds(plan(lambda c: c.update(everything()), **settings))
+        assert steps[-3:] == ["seccomp-notify", "seccomp-listener", "execute"]
+    found = encode([Step("seccomp-notify", "", b"", 0), Step("seccomp-listener", "", "/l", ""), Step("execute", "")])
+    assert int.from_bytes(found[4:8], sys.byteorder) == 2  # the helper waits within the first: no sync between them

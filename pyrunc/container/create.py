@@ -106,10 +106,14 @@ class Creation:
             self._undo()
             raise reason from None
         except BaseException:
+            if self.net_devices is not None:
+                self.net_devices.undo()
             launch.kill()
             self._undo()
             raise
         finally:
+            if self.net_devices is not None:
+                self.net_devices.close()
             if self.options.trace:
                 from pyrunc.plan.explain import write_trace
 

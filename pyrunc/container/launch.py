@@ -90,6 +90,7 @@ class Launch:
             while message := self._receive():
                 self._take(message[:1], message[1:])
             self._check_end()
+            self._finish()
         except TimeoutError:
             self.kill()
             raise PyruncError(f"loading did not end within {self.timeout:g} s") from None
@@ -186,6 +187,12 @@ class Launch:
         if self.helper or (ours and self.reached < 0) or (self.reached < last - 1 and not waits):
             status = self._reap(self.helper or self.pid)
             raise HelperEnded(status)
+
+    def _finish(self) -> None:
+        """Our steps behind the last of the helper's; after `create` they are those of `start`."""
+        if any(step.kind == "await-start" for step in self.steps):
+            return
+        self._act(1 + max((at for at, step in enumerate(self.steps) if step.actor != RUNTIME), default=-1))
 
     def _reap(self, pid: int) -> int:
         try:

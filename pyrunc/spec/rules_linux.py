@@ -131,11 +131,11 @@ def _check_net_devices(linux: "Linux", spaces: "dict[str, str]") -> None:
 
 
 def _interface(where: str, name: str) -> None:
-    """dev_valid_name() in net/core/dev.c."""
+    """dev_valid_name() in net/core/dev.c; with a ``%`` the kernel would make a name up."""
     if (
         not 0 < len(name.encode()) <= INTERFACE_NAME
         or name in (".", "..")
-        or any(c in "/:" or c.isspace() for c in name)
+        or any(c in "/:%" or c.isspace() for c in name)
     ):
         raise SpecError(where, f"{name[:40]!r} is not the name of a network interface")
 
