@@ -59,7 +59,10 @@ class Box:
         """Gives ``config`` a writable root file system of its own."""
         self.count += 1
         path = self.directory / f"rootfs{self.count}"
-        shutil.copytree(ROOTFS, path, symlinks=True)
+        # Without what a container without a /dev of its own left there: a copy of /dev/full never ends.
+        shutil.copytree(
+            ROOTFS, path, symlinks=True, ignore=lambda parent, names: names if parent.endswith("/dev") else []
+        )
         config["root"] = {"path": str(path)}
         return path
 
