@@ -60,6 +60,7 @@ class Launch:
             from time import monotonic_ns
 
             self.clock = monotonic_ns
+        self.stdio: Sequence[int] = ()  # of the process; ours unless given
         self.channel: Any = None
         self.reached = -1
         self.meanwhile: Callable[[], object] | None = None
@@ -84,7 +85,9 @@ class Launch:
         ours.setsockopt(SOL_SOCKET, SO_RCVBUF, 1 << 18)
         self.channel = ours
         try:
-            self.helper = helper.spawn(theirs.fileno(), encode(self.steps), slots, preserve, self.environment)
+            self.helper = helper.spawn(
+                theirs.fileno(), encode(self.steps), slots, preserve, self.environment, self.stdio
+            )
             theirs.close()
             self.on_spawn(self.helper)
             while message := self._receive():
@@ -195,6 +198,8 @@ class Launch:
         self._act(1 + max((at for at, step in enumerate(self.steps) if step.actor != RUNTIME), default=-1))
 
     def _reap(self, pid: int) -> int:
+        if not pid:
+            return 0  # reaped already; to waitpid(2) it would mean any child of our process group
         try:
             return posix.waitpid(pid, 0)[1]
         except ChildProcessError:
@@ -214,7 +219,7 @@ class Launch:
         self.helper = self.pid = 0
 
 
-def _words(status: int) -> str:
+def words_of(status: int) -> str:
     if posix.WIFSIGNALED(status):
         import _signal
 
