@@ -75,6 +75,13 @@ def _read(path: str) -> str:
         return ""
 
 
+def test_run_of_an_id_that_is_taken_leaves_its_container_alone(box: Box) -> None:
+    name = box.start("sleep 100")
+    refused = box.call("run", "-b", str(box.bundle("true")), name)
+    assert refused.returncode == 1 and "already exists" in refused.stderr
+    assert box.state(name)["status"] == "running"
+
+
 def test_pid_file_is_digits_only(box: Box) -> None:
     file = box.directory / "pid"
     name = box.create("sleep 100", None, "--pid-file", str(file))

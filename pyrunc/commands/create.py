@@ -85,9 +85,13 @@ def run(options: "Any") -> int:
     """Creates the container; its init waits for `start`."""
     spec, chosen = prepare(options)
     connect_console(spec, chosen, options.console_socket)
-    pid = Creation(options.container_id, spec, chosen).make()
-    if options.pidfd_socket:
-        from pyrunc.container.terminal import send_pidfd
-
-        send_pidfd(options.pidfd_socket, pid)
+    send_pidfd(options, Creation(options.container_id, spec, chosen).make())
     return 0
+
+
+def send_pidfd(options: "Any", pid: int) -> None:
+    """--pidfd-socket."""
+    if options.pidfd_socket:
+        from pyrunc.container import terminal
+
+        terminal.send_pidfd(options.pidfd_socket, pid)

@@ -1,7 +1,7 @@
 """`pyrunc exec`."""
 
 from pyrunc.commands.create import preserved
-from pyrunc.commands.run import block_signals
+from pyrunc.container.attached import attached
 from pyrunc.container.container import Container
 from pyrunc.container.execute import ExecOptions, launch
 from pyrunc.errors import PyruncError
@@ -29,7 +29,7 @@ def run(options: "Any") -> int:
         preload.choose(chosen, options)
     if options.detach or options.console_socket:
         return _detached(container, process_, chosen, options)
-    return _foreground(container, process_, chosen)
+    return attached(chosen, bool(process_.terminal), lambda: launch(container, process_, chosen))
 
 
 def _cgroup(given: "Any") -> str:
@@ -58,26 +58,6 @@ def _detached(container: Container, process_: "Process", chosen: ExecOptions, op
     from pyrunc.container import foreground
 
     return foreground.wait(pid)
-
-
-def _foreground(container: Container, process_: "Process", chosen: ExecOptions) -> int:
-    terminal = None
-    if process_.terminal:
-        from pyrunc.container.terminal import Foreground
-
-        terminal = Foreground()
-        chosen.console = terminal.console
-    block_signals(chosen)
-    try:
-        pid = launch(container, process_, chosen)
-        if terminal is not None:
-            terminal.begin()
-        from pyrunc.container import foreground
-
-        return foreground.wait(pid, terminal)
-    finally:
-        if terminal is not None:
-            terminal.end()
 
 
 def chosen_process(container: Container, options: "Any") -> "Process":

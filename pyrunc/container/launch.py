@@ -30,7 +30,7 @@ class HelperEnded(PyruncError):
     """Somebody ended the process before it had come to the end of its plan; ``killed`` when by SIGKILL."""
 
     def __init__(self, status: int) -> None:
-        super().__init__(f"the process that starts the container was ended by {_words(status)}")
+        super().__init__(f"the process that starts the container was ended by {words_of(status)}")
         self.killed = posix.WIFSIGNALED(status) and posix.WTERMSIG(status) == SIGKILL
 
 

@@ -79,7 +79,9 @@ class Foreground:
             fcntl.ioctl(self.master, termios.TIOCSWINSZ, fcntl.ioctl(0, termios.TIOCGWINSZ, bytes(8)))
 
     def end(self) -> None:
-        """Puts everything back."""
+        """Puts everything back, also when nothing began."""
+        self.ours.close()
+        self.theirs.close()
         if self.saved is not None:
             import termios
 
