@@ -34,3 +34,21 @@ class NoSuchContainer(PyruncError):
 
     def __init__(self, container_id: str) -> None:
         super().__init__(f'container "{container_id}" does not exist')
+
+
+class ContainerExists(PyruncError):
+    """The id is taken."""
+
+    def __init__(self, container_id: str) -> None:
+        super().__init__(f"container with given ID already exists: {container_id}")
+
+
+class WrongStatus(PyruncError):
+    """The container is not in a state in which this can be done (``start`` of a running one)."""
+
+
+class NotRunning(WrongStatus):
+    """Its init has ended, or is about to. Engines match the words."""
+
+    def __init__(self, words: str = "container not running") -> None:
+        super().__init__(words)

@@ -199,7 +199,7 @@ class Cgroups:
     # -- freezing ----------------------------------------------------------------------------------------------
 
     @property
-    def _freezer(self) -> "tuple[str, bool]":
+    def freezer(self) -> "tuple[str, bool]":
         """(directory, is v2) of what freezes; ("", False) when nothing can."""
         for name, directory in self.dirs.items():
             if "freezer" in name.split(","):
@@ -209,7 +209,7 @@ class Cgroups:
     @property
     def frozen(self) -> bool:
         """Whether they are, or are about to be, frozen."""
-        directory, v2 = self._freezer
+        directory, v2 = self.freezer
         if not directory:
             return False
         try:
@@ -222,7 +222,7 @@ class Cgroups:
         """Returns when every process is frozen; PyruncError after FREEZE_TIMEOUT, thawed again."""
         import time
 
-        directory, v2 = self._freezer
+        directory, v2 = self.freezer
         if not directory:
             raise PyruncError("the host has no freezer for this container")
         end = time.monotonic() + FREEZE_TIMEOUT
@@ -238,11 +238,11 @@ class Cgroups:
 
     def thaw(self) -> None:
         """Lets them run again."""
-        if self._freezer[0]:
+        if self.freezer[0]:
             self._set_frozen(False)
 
     def _set_frozen(self, on: bool) -> None:
-        directory, v2 = self._freezer
+        directory, v2 = self.freezer
         try:
             if v2:
                 write(f"{directory}/cgroup.freeze", "1" if on else "0")

@@ -10,6 +10,7 @@ command = Command(
     option("--parent-path", metavar="DIR", help="The image before, of a pre-dump; relative to the image."),
     flag("--leave-running", help="The container goes on."),
     option("--page-server", metavar="ADDRESS:PORT", help="CRIU's page server."),
+    flag("--tcp-skip-in-flight", help="Leave TCP connections out that are not established yet."),
     flag("--pre-dump", help="Memory only, the container goes on."),
     option("--status-fd", type=int, metavar="FD", help="Told when lazy pages can be asked for."),
 )

@@ -168,6 +168,7 @@ COMMANDS = {
             "--parent-path": ("parent_path", "str", None),
             "--leave-running": ("leave_running", "flag", False),
             "--page-server": ("page_server", "str", None),
+            "--tcp-skip-in-flight": ("tcp_skip_in_flight", "flag", False),
             "--pre-dump": ("pre_dump", "flag", False),
             "--status-fd": ("status_fd", "int", None),
         },

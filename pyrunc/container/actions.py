@@ -31,19 +31,7 @@ def actions(creation: "Creation") -> "dict[str, Action]":
     settings = creation.settings
 
     def cgroup_create(launch: "Launch", step: "Step") -> None:
-        from pyrunc.cgroup.manager import Cgroups
-
-        if creation.options.cgroup_manager == "systemd":
-            from pyrunc.cgroup import systemd
-
-            path, resources = creation.spec.linux.cgroups_path, creation.spec.linux.resources
-            known = systemd.properties(resources, "" in settings.cgroups and len(settings.cgroups) == 1)
-            # systemd makes the unit's cgroup and puts the helper into it; the other hierarchies are ours.
-            systemd.start(path, creation.container_id, launch.helper, known)
-        creation.cgroups = Cgroups(settings.cgroups)
-        creation.cgroups.create()
-        # All limits at once: the manager words a refused one with its own place in config.json.
-        creation.cgroups.apply(settings.limits)
+        creation.make_cgroups(launch.helper)
 
     def net_device(launch: "Launch", step: "Step") -> None:
         from pyrunc.container.net_devices import NetDevices

@@ -234,6 +234,14 @@ class Container:
 
         return execute.execute(self, args, **options)
 
+    def checkpoint(self, image_path: str, **options: "Any") -> None:
+        """Writes it to the directory ``image_path`` with CRIU; it is gone then, unless ``leave_running`` or
+        ``pre_dump``. ``options`` as of CriuOptions. After a failure it runs on."""
+        from pyrunc.criu import checkpoint
+        from pyrunc.criu.options import CriuOptions
+
+        checkpoint.checkpoint(self, self._state, CriuOptions(image_path=absolute(image_path), **options))
+
     def wait(self, timeout: "float | None" = None) -> bool:
         """Waits until init has ended; False when ``timeout`` seconds passed first."""
         import select

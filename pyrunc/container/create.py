@@ -81,14 +81,13 @@ class Creation:
         """Executes the plan; returns the pid of init. On failure nothing is left."""
         check_bundle(self.options.bundle, self.spec)
         steps = self.steps()
-        states.make_root(self.options.root)
-        self.state = State(self.options.root, self.container_id)
-        self.state.make()
+        self.begin()
+        assert self.state is not None
         launch = Launch(steps, actions(self))
         launch.meanwhile = self.options.meanwhile
+        launch.stdio = self.options.stdio
         opened: dict[int, int] = {}
         try:
-            self._first_state()
             opened = self._inherited()
             if self.options.libraries:
                 from pyrunc.hostile.launching import run
@@ -103,13 +102,13 @@ class Creation:
         except HelperEnded as error:
             launch.kill()
             reason = out_of_memory(error, self.cgroups, self.spec)
-            self._undo()
+            self.undo()
             raise reason from None
         except BaseException:
             if self.net_devices is not None:
                 self.net_devices.undo()
             launch.kill()
-            self._undo()
+            self.undo()
             raise
         finally:
             if self.net_devices is not None:
@@ -123,8 +122,19 @@ class Creation:
                     posix.close(descriptor)
             self.state.release()
 
+    def begin(self) -> None:
+        """Takes the id and writes the first state, before the first cgroup is made: from here on `delete --force`
+        finds all that there may be. Whoever calls it calls ``undo`` after a failure and releases the state."""
+        states.make_root(self.options.root)
+        self.state = State(self.options.root, self.container_id)
+        self.state.make()
+        try:
+            self._first_state()
+        except BaseException:
+            self.undo()
+            raise
+
     def _first_state(self) -> None:
-        """Before the first cgroup is made: from here on `delete --force` finds all that there may be."""
         assert self.state is not None
         from pyrunc.spec.load import raw
 
@@ -165,6 +175,23 @@ class Creation:
             opened[slots.CONSOLE] = self.options.console
         return opened
 
+    def make_cgroups(self, pid: int) -> None:
+        """Makes them and sets the limits; systemd puts ``pid`` into the one that it makes itself."""
+        from pyrunc.cgroup.manager import Cgroups
+
+        settings = self.settings
+        if self.options.cgroup_manager == "systemd":
+            from pyrunc.cgroup import systemd
+
+            path, resources = self.spec.linux.cgroups_path, self.spec.linux.resources
+            known = systemd.properties(resources, "" in settings.cgroups and len(settings.cgroups) == 1)
+            # systemd makes the unit's cgroup and puts the helper into it; the other hierarchies are ours.
+            systemd.start(path, self.container_id, pid, known)
+        self.cgroups = Cgroups(settings.cgroups)
+        self.cgroups.create()
+        # All limits at once: the manager words a refused one with its own place in config.json.
+        self.cgroups.apply(settings.limits)
+
     def _place_early(self, launch: Launch, pid: int) -> None:
         """--placement legacy: the parent writes the pid as soon as there is one, and never looks again."""
         if not pid:
@@ -180,6 +207,7 @@ class Creation:
         self.state.data["pid"] = pid
         self.state.data["start_time"] = process.stat(pid)[1]
         self.state.data["mount_namespace"] = mount_namespace(self.spec, pid)
+        self.state.data["descriptors"] = [_link(f"/proc/{pid}/fd/{number}") for number in range(3)]
         if self.spec.linux.intel_rdt is not None:
             from pyrunc.container import intel_rdt
 
@@ -198,7 +226,7 @@ class Creation:
         except NoSuchContainer:
             pass
 
-    def _undo(self) -> None:
+    def undo(self) -> None:
         """After a failure: the processes are dead, so cgroups can go, and last of all the state."""
         assert self.state is not None
         if self.cgroups is not None:
@@ -258,6 +286,13 @@ def write_pid_file(path: str, pid: int) -> None:
         states.write_whole(directory or ".", name, str(pid).encode(), 0o644)
     except OSError as error:
         raise PyruncError(f"pid file {path}: {error.strerror}") from None
+
+
+def _link(path: str) -> str:
+    try:
+        return posix.readlink(path)
+    except OSError:
+        return ""
 
 
 def _unlink(path: str) -> None:

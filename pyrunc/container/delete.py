@@ -3,7 +3,7 @@
 from pyrunc import log
 from pyrunc.container import hooks, kill
 from pyrunc.container.create import state_text
-from pyrunc.errors import PyruncError
+from pyrunc.errors import PyruncError, WrongStatus
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def delete(container: "Container", state: "State", force: bool) -> None:
-    """Raises PyruncError when it still runs and ``force`` is not given."""
+    """Raises WrongStatus when it still runs and ``force`` is not given."""
     state.take_lock()
     try:
         state.reload()
@@ -21,7 +21,7 @@ def delete(container: "Container", state: "State", force: bool) -> None:
             # As runc: what never started needs no force, and there is nobody to be asked.
             _kill(container)
         elif status not in ("stopped", "creating"):
-            raise PyruncError(f"cannot delete container {container.id} that is not stopped: {status}")
+            raise WrongStatus(f"cannot delete container {container.id} that is not stopped: {status}")
         destroy(container, state)
     finally:
         state.release()

@@ -6,7 +6,7 @@ from pyrunc.cgroup.host import UNIFIED
 from pyrunc.cgroup.stats import Files
 from pyrunc.cgroup.stats import stats as of_cgroups
 from pyrunc.container import process
-from pyrunc.errors import PyruncError
+from pyrunc.errors import NotRunning
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def stats(container: "Container") -> "dict[str, Any]":
     """What ``events --stats`` has under ``data``."""
     if container.status == "stopped":
-        raise PyruncError(f"container {container.id} is not running")
+        raise NotRunning(f"container {container.id} is not running")
     data = of_cgroups(container._state.data["cgroups"])
     data["network_interfaces"] = interfaces(container.pid)
     rdt = container.config.linux.intel_rdt
@@ -93,7 +93,7 @@ def events(container: "Container", interval: float) -> "Iterator[dict[str, Any]]
     data = container._state.data
     init = process.pidfd(data["pid"], data["start_time"])
     if init < 0:
-        raise PyruncError(f"container {container.id} is not running")
+        raise NotRunning(f"container {container.id} is not running")
     notices = OutOfMemory(data["cgroups"])
     watched = [descriptor for descriptor in (init, notices.descriptor) if descriptor >= 0]
     due = monotonic() + interval

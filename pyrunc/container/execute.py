@@ -6,7 +6,7 @@ from pyrunc.container import process
 from pyrunc.container.actions import common_actions, send_listener, verify_placement
 from pyrunc.container.create import state_text, write_pid_file
 from pyrunc.container.launch import Launch
-from pyrunc.errors import PyruncError
+from pyrunc.errors import NotRunning, PyruncError, WrongStatus
 from pyrunc.plan import slots
 from pyrunc.plan.settings import Settings
 
@@ -75,13 +75,13 @@ def launch(container: "Container", process_: "Process", options: ExecOptions) ->
     """Executes ``process_``; returns its pid. Raises PyruncError or StepError; then no process is left."""
     status = container.status
     if status not in ("running", "created", "paused"):
-        raise PyruncError(f"cannot exec in a container that is not running: {container.id} is {status}")
+        raise WrongStatus(f"cannot exec in a container that is not running: {container.id} is {status}")
     if status == "paused" and not options.ignore_paused:
-        raise PyruncError("cannot exec in a paused container (use --ignore-paused to override)")
+        raise WrongStatus("cannot exec in a paused container (use --ignore-paused to override)")
     data = container._state.data
     target = process.pidfd(data["pid"], data["start_time"])
     if target < 0:
-        raise PyruncError("container not running")
+        raise NotRunning
     settings = _settings(container, options)
     from pyrunc.plan.compile import compile_exec
 

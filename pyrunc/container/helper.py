@@ -81,16 +81,24 @@ CHANNEL, PLAN, SLOTS = 0, 1, 2
 
 
 def spawn(
-    channel: int, plan: bytes, slots: "dict[int, int]", preserve: int, environment: "Sequence[str] | None" = None
+    channel: int,
+    plan: bytes,
+    slots: "dict[int, int]",
+    preserve: int,
+    environment: "Sequence[str] | None" = None,
+    stdio: "Sequence[int]" = (),
 ) -> int:
     """Starts the helper, returns its pid. ``slots`` {slot: descriptor}. Raises PyruncError.
 
+    ``stdio``: what become its standard descriptors, ours unless given.
     ``environment``: the dynamic build at once, with these variables (--placement legacy); None otherwise.
     """
     program = sealed("pyrunc-helper", path=STATIC if environment is None else DYNAMIC)
     plan_descriptor = sealed("pyrunc-plan", plan)
     descriptors = Descriptors(preserve)
     try:
+        for number, descriptor in enumerate(stdio):
+            descriptors.actions.append((posix.POSIX_SPAWN_DUP2, descriptors.move(descriptor), number))
         descriptors.add(CHANNEL, channel)
         descriptors.add(PLAN, plan_descriptor)
         for slot, descriptor in slots.items():

@@ -4,7 +4,7 @@ import posix
 
 from pyrunc.container import process
 from pyrunc.container.members import members
-from pyrunc.errors import PyruncError
+from pyrunc.errors import NotRunning, PyruncError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,13 +15,13 @@ ROUNDS = 100
 
 
 def kill(container: "Container", number: int, everyone: bool) -> None:
-    """Raises PyruncError ``container not running``, the words engines look for, when init has ended."""
+    """Raises NotRunning, ``container not running``, the words engines look for, when init has ended."""
     data = container._state.data
     if everyone:
         kill_everyone(container, number)
         return
     if container.status == "stopped":
-        raise PyruncError("container not running")
+        raise NotRunning
     process.send(data["pid"], data["start_time"], number)
     if number == SIGKILL and data["cgroups"]:
         cgroups = container.cgroups

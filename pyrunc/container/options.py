@@ -2,14 +2,15 @@
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Any
 
 
 class CreateOptions:
     """Plain values; ``console``: a connected socket that takes the terminal's master, or -1.
 
-    ``bundle`` is absolute. ``libraries``: descriptors of checked libraries to be loaded into the init path.
+    ``bundle`` is absolute. ``stdio``: the process's three standard descriptors, ours unless given.
+    ``libraries``: descriptors of checked libraries to be loaded into the init path.
     """
 
     def __init__(self, **given: "Any") -> None:
@@ -22,6 +23,7 @@ class CreateOptions:
         self.preserve_fds = 0
         self.trace = ""
         self.extra_env: list[str] = []
+        self.stdio: Sequence[int] = ()
         self.cgroup_manager = "cgroupfs"
         self.libraries: list[int] = []
         self.library_names: list[str] = []

@@ -1,6 +1,6 @@
 """`pause` and `resume` through the freezer (v1) or cgroup.freeze (v2)."""
 
-from pyrunc.errors import PyruncError
+from pyrunc.errors import PyruncError, WrongStatus
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -8,19 +8,19 @@ if TYPE_CHECKING:
 
 
 def pause(container: "Container") -> None:
-    """Raises PyruncError unless it is running or created."""
+    """Raises WrongStatus unless it is running or created."""
     status = container.status
     if status not in ("running", "created"):
-        raise PyruncError(f"cannot pause a container that is {status}: {container.id}")
+        raise WrongStatus(f"cannot pause a container that is {status}: {container.id}")
     _require(container)
     container.cgroups.freeze()
 
 
 def resume(container: "Container") -> None:
-    """Raises PyruncError unless it is paused."""
+    """Raises WrongStatus unless it is paused."""
     status = container.status
     if status != "paused":
-        raise PyruncError(f"cannot resume a container that is {status}, not paused: {container.id}")
+        raise WrongStatus(f"cannot resume a container that is {status}, not paused: {container.id}")
     container.cgroups.thaw()
 
 

@@ -2,7 +2,7 @@
 
 import posix
 
-from pyrunc.errors import PyruncError
+from pyrunc.errors import NotRunning
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -70,16 +70,16 @@ def pidfd(pid: int, start_time: int) -> int:
 
 
 def send(pid: int, start_time: int, signal: int) -> None:
-    """Sends ``signal``; PyruncError in the words that engines match when the process has gone."""
+    """Sends ``signal``; NotRunning, in the words that engines match when the process has gone."""
     from _signal import pidfd_send_signal
 
     descriptor = pidfd(pid, start_time)
     if descriptor < 0:
-        raise PyruncError("container not running")
+        raise NotRunning
     try:
         pidfd_send_signal(descriptor, signal)
     except ProcessLookupError:
-        raise PyruncError("container not running") from None
+        raise NotRunning from None
     finally:
         posix.close(descriptor)
 

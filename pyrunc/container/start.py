@@ -8,7 +8,7 @@ from pyrunc.container.actions import verify_placement
 from pyrunc.container.create import state_text
 from pyrunc.container.launch import MESSAGE_SIZE
 from pyrunc.container.state import SOCKET
-from pyrunc.errors import PyruncError, StepError
+from pyrunc.errors import PyruncError, StepError, WrongStatus
 
 RIGHTS = CMSG_LEN(4)
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 
 def start(container: "Container", state: "State") -> None:
-    """Raises PyruncError when it is not ``created``, StepError when the program can't be executed."""
+    """Raises WrongStatus when it is not ``created``, StepError when the program can't be executed."""
     state.take_lock()
     try:
         state.reload()
         status = container.status
         if status != "created":
-            raise PyruncError(f"cannot start a container that is {status}: {container.id}")
+            raise WrongStatus(f"cannot start a container that is {status}: {container.id}")
         _verify(container, state)
         _say_go(container, state)
         posix.unlink(state.socket)

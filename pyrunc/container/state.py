@@ -10,7 +10,7 @@ import posix
 
 from pyrunc import interrupts
 from pyrunc.container import process
-from pyrunc.errors import NoSuchContainer, PyruncError
+from pyrunc.errors import ContainerExists, NoSuchContainer, PyruncError
 from pyrunc.spec.json_text import dumps, loads
 
 TYPE_CHECKING = False
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 VERSION = "1.3.0"
 SOCKET = "start.sock"
+CRIU_ROOT = "criu-root"
+"""A mount of the rootfs, while `restore` is at work."""
 LOCK_TIMEOUT = 10.0
 """Seconds that a command waits for another one on the same container."""
 ID_LIMIT = 255  # NAME_MAX of every filesystem that /run may be
@@ -100,7 +102,7 @@ class State:
         try:
             posix.mkdir(self.directory, 0o700)
         except FileExistsError:
-            raise PyruncError(f"container with given ID already exists: {self.container_id}") from None
+            raise ContainerExists(self.container_id) from None
         except OSError as error:
             raise PyruncError(f"mkdir {self.directory}: {error.strerror}") from None
         self.take_lock()
@@ -154,6 +156,11 @@ class State:
             names = posix.listdir(self.directory)
         except FileNotFoundError:
             return
+        if CRIU_ROOT in names:
+            from pyrunc.criu.root import Root
+
+            Root(self.directory).remove()
+            names.remove(CRIU_ROOT)
         for name in sorted(names, key=lambda name: name == "state.json"):
             posix.unlink(f"{self.directory}/{name}")
         posix.rmdir(self.directory)

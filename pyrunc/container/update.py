@@ -3,7 +3,7 @@
 from pyrunc.cgroup.devices import rules
 from pyrunc.cgroup.host import UNIFIED, discover
 from pyrunc.cgroup.limits import limits
-from pyrunc.errors import PyruncError, SpecError
+from pyrunc.errors import NotRunning, PyruncError, SpecError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def update(container: "Container", state: "State", changes: "dict[str, Any]") ->
     try:
         state.reload()
         if container.status == "stopped":
-            raise PyruncError(f"container not running: {container.id}")
+            raise NotRunning(f"container not running: {container.id}")
         if not state.data["cgroups"]:
             raise PyruncError("the container has no cgroups to update")
         cgroups = container.cgroups

@@ -1,4 +1,5 @@
-"""System calls that Python has not: bpf(2) for device rules on cgroup v2. cffi in API mode."""
+"""System calls that Python has not: bpf(2) for device rules on cgroup v2, openat2(2), and mounts for CRIU's sake.
+cffi in API mode. Every function gives -errno when the kernel refuses."""
 
 from cffi import FFI
 
@@ -7,15 +8,21 @@ ffibuilder.cdef(
     """
     int pyrunc_load_device_program(const char *code, int instructions);
     int pyrunc_attach_device_program(int cgroup, int program);
+    int pyrunc_open_in_root(int root, const char *path);
+    int pyrunc_bind(const char *source, const char *target);
+    int pyrunc_detach(const char *target);
     """
 )
 ffibuilder.set_source(
     "pyrunc.ffi._sys",
     """
     #include <errno.h>
+    #include <fcntl.h>
     #include <linux/bpf.h>
+    #include <linux/openat2.h>
     #include <stdint.h>
     #include <string.h>
+    #include <sys/mount.h>
     #include <sys/syscall.h>
     #include <unistd.h>
 
@@ -65,6 +72,21 @@ ffibuilder.set_source(
             close(old);
         }
         return result;
+    }
+
+    /* O_PATH, with the kernel itself keeping every link and `..` below `root`. */
+    static int pyrunc_open_in_root(int root, const char *path) {
+        struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
+        long result = syscall(SYS_openat2, root, path, &how, sizeof how);
+        return result < 0 ? -errno : (int)result;
+    }
+
+    static int pyrunc_bind(const char *source, const char *target) {
+        return mount(source, target, NULL, MS_BIND | MS_REC, NULL) == 0 ? 0 : -errno;
+    }
+
+    static int pyrunc_detach(const char *target) {
+        return umount2(target, MNT_DETACH | UMOUNT_NOFOLLOW) == 0 ? 0 : -errno;
     }
     """,
 )

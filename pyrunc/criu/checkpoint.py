@@ -1,0 +1,174 @@
+"""`checkpoint`: a container is written to disk, and is gone unless it is to go on."""
+
+import fcntl
+import os
+from typing import TYPE_CHECKING, Any
+
+from pyrunc import log
+from pyrunc.container import delete
+from pyrunc.container.state import write_whole
+from pyrunc.criu import external
+from pyrunc.criu.directories import Directories
+from pyrunc.criu.messages import DUMP, PRE_DUMP
+from pyrunc.criu.options import CriuOptions
+from pyrunc.criu.swrk import Criu, errors, require, version
+from pyrunc.errors import PyruncError, WrongStatus
+from pyrunc.plan.settings import Settings
+from pyrunc.spec.json_text import dumps
+
+if TYPE_CHECKING:
+    from pyrunc.container.container import Container
+    from pyrunc.container.state import State
+
+LOG = "dump.log"
+OLDEST = 30000
+"""CRIU 3.0 can be asked for its version."""
+UNIFIED_FREEZER, READY_TOLD = 31400, 31500
+"""CRIU knows cgroup.freeze, and tells by a notification that lazy pages can be asked for."""
+CONFIG_ANNOTATION, CONFIG_FILE = "org.criu.config", "/etc/criu/runc.conf"
+"""Where an administrator of runc overrides what CRIU is told."""
+
+
+def checkpoint(container: "Container", state: "State", options: CriuOptions) -> None:
+    """Raises PyruncError when it does not run, or CRIU can't; it then runs on as before."""
+    state.take_lock()
+    try:
+        state.reload()
+        status = container.status
+        if status not in ("running", "paused"):
+            raise WrongStatus(f"cannot checkpoint a container that is {status}: {container.id}")
+        _Dump(container, options).make(status == "paused")
+        if not (options.leave_running or options.pre_dump):
+            delete.destroy(container, state)
+    finally:
+        state.release()
+
+
+class _Dump:
+    def __init__(self, container: "Container", options: CriuOptions) -> None:
+        self.container = container
+        self.options = options
+        self.version = version()
+        if self.version < OLDEST:
+            raise PyruncError(f"criu is too old: version {self.version} must be {OLDEST} or higher")
+        self.config = container.config
+
+    def make(self, was_paused: bool) -> None:
+        """Has CRIU write the image."""
+        directories = Directories(self.options, make=True)
+        try:
+            request = self._request(directories)
+            if not self.options.pre_dump:
+                names = self.container._state.data.get("descriptors", [])
+                write_whole(self.options.image_path, external.DESCRIPTORS, dumps(names).encode())
+            self._ask(request, directories.log, was_paused)
+        finally:
+            directories.close()
+
+    def _ask(self, request: dict[str, Any], directory: str, was_paused: bool) -> None:
+        forget(directory, LOG)
+        try:
+            Criu().ask(request, self._notified)
+        except PyruncError as error:
+            self._go_on(was_paused)
+            raise explained(error, directory, LOG) from None
+
+    def _go_on(self, was_paused: bool) -> None:
+        """After a failure: CRIU thaws what it froze, unless it was killed."""
+        cgroups = self.container.cgroups
+        if not was_paused and self.container._state.data["cgroups"] and cgroups.frozen:
+            cgroups.thaw()
+
+    def _request(self, directories: Directories) -> dict[str, Any]:
+        options, container = self.options, self.container
+        asked = {
+            **directories.options(),
+            **options.shared(),
+            **config_file(container.annotations),
+            "log_file": LOG,
+            "pid": container.pid,
+            "root": container.rootfs,
+            "leave_running": options.leave_running,
+            "tcp_skip_in_flight": options.tcp_skip_in_flight,
+            "link_remap": options.link_remap,
+            "freeze_cgroup": self._freezer(),
+            "ps": options.page_server_address(),
+            "external": external.dumped_namespaces(self.config, container.pid, self.version),
+        }
+        if options.parent_path:
+            asked.update(parent_img=options.parent_path, track_mem=True)
+        if options.lazy_pages:
+            require("lazy_pages", "--lazy-pages")
+            asked["status_fd"] = self._status_descriptor()
+        if options.pre_dump:
+            require("mem_track", "--pre-dump")
+            return {"type": PRE_DUMP, "opts": asked}
+        asked["ext_mnt"] = self._mounts()
+        return {"type": DUMP, "opts": asked}
+
+    def _freezer(self) -> str | None:
+        """Frozen, the processes can't fork while CRIU walks the tree; without, it stops them one by one."""
+        directory, unified = self.container.cgroups.freezer
+        return directory if directory and (not unified or self.version >= UNIFIED_FREEZER) else None
+
+    def _mounts(self) -> list[dict[str, str]]:
+        container = self.container
+        settings = Settings(container.id, container.bundle)
+        settings.cgroups = dict(container._state.data["cgroups"])
+        if settings.cgroups:
+            from pyrunc.cgroup.host import discover
+
+            settings.host = discover()
+        root = os.open(f"/proc/{container.pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            return external.dumped_mounts(self.config, external.plan(self.config, settings), root)
+        finally:
+            os.close(root)
+
+    def _status_descriptor(self) -> int | None:
+        descriptor = self.options.status_fd
+        if descriptor < 0:
+            return None
+        try:
+            mode = fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE
+        except OSError as error:
+            raise PyruncError(f"invalid --status-fd {descriptor}: {(error.strerror or '').lower()}") from None
+        if mode == os.O_RDONLY:
+            raise PyruncError(f"invalid --status-fd {descriptor}: not writable")
+        return None if self.version >= READY_TOLD else descriptor
+
+    def _notified(self, script: str, pid: int, descriptor: int) -> None:
+        if script == "status-ready" and self.options.status_fd >= 0:
+            try:
+                os.write(self.options.status_fd, b"\0")
+            except OSError as error:
+                log.warning(f"--status-fd {self.options.status_fd}: {error.strerror}")
+            # Whoever reads waits for the end, too.
+            os.close(self.options.status_fd)
+            self.options.status_fd = -1
+
+
+def config_file(annotations: dict[str, str]) -> dict[str, str]:
+    """CRIU's own configuration, whose settings win; an empty annotation means none at all."""
+    chosen = annotations.get(CONFIG_ANNOTATION, CONFIG_FILE)
+    return {"config_file": chosen} if chosen else {}
+
+
+def explained(error: PyruncError, directory: str, name: str) -> PyruncError:
+    """With what CRIU's log of this run says, for its answer is a number at best."""
+    if not str(error).startswith("criu "):
+        return error  # a hook's, or the terminal's
+    try:
+        with open(f"{directory}/{name}", errors="replace") as file:
+            reason = errors(file.read())
+    except OSError:
+        return error
+    return PyruncError(f"{error}: {reason} (see {directory}/{name})") if reason else error
+
+
+def forget(directory: str, name: str) -> None:
+    """The log of an earlier run would explain the wrong failure."""
+    try:
+        os.unlink(f"{directory}/{name}")
+    except OSError:
+        pass

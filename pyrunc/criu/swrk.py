@@ -1,0 +1,147 @@
+"""The conversation with `criu swrk`: one request, its notifications, its answer (criu.org/RPC).
+
+RPC and not the command line: only here CRIU hands over the terminal of a restored container, tells the pid of its init
+before it runs, and leaves init as our child. libcriu speaks the same messages, and would be one more library to load.
+"""
+
+import os
+import shutil
+import socket
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pyrunc.container.launch import words_of
+from pyrunc.criu.messages import FEATURE_CHECK, NAMES, NOTIFY, PRE_DUMP, VERSION, decode, encode
+from pyrunc.errors import PyruncError
+
+CHANNEL = 3
+"""The descriptor that `criu swrk` is told to talk through."""
+FIRST_EXTRA = CHANNEL + 1
+ERRORS_TOLD = 3
+LARGEST = 64 << 10
+"""Bytes of an answer."""
+
+Notified = Callable[[str, int, int], None]
+"""(script, pid or 0, a received descriptor or -1; who keeps it dups it). Raising ends the conversation."""
+
+
+def _ignore(script: str, pid: int, descriptor: int) -> None:
+    pass
+
+
+class Criu:
+    """One process of CRIU, for one request."""
+
+    def __init__(self, stdio: Sequence[int] = (), extra: Sequence[int] = ()) -> None:
+        """``stdio``: its three standard descriptors, which a restored process inherits; /dev/null unless given.
+        ``extra``: descriptors that it has from FIRST_EXTRA on."""
+        program = shutil.which("criu")
+        if program is None:
+            raise PyruncError("criu: executable file not found in $PATH (Debian's package is criu)")
+        self.channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        null = -1
+        try:
+            if not stdio:
+                null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+                stdio = (null, null, null)
+            self.pid = _spawn(program, theirs.fileno(), stdio, extra)
+        except OSError as error:
+            self.channel.close()
+            raise PyruncError(f"execute {program}: {(error.strerror or '').lower()}") from None
+        finally:
+            theirs.close()
+            if null >= 0:
+                os.close(null)
+
+    def ask(self, request: dict[str, Any], notified: Notified = _ignore) -> dict[str, Any]:
+        """Its answer to ``request`` when that is success; PyruncError with its own words otherwise.
+
+        In any case it is gone and reaped when this returns.
+        """
+        try:
+            self.channel.send(encode("request", request))
+            answer = self._answer(request["type"], notified)
+        except OSError as error:
+            raise PyruncError(f"criu: {(error.strerror or '').lower()}") from None
+        finally:
+            self.channel.close()  # CRIU ends at this, also in the middle
+            status = os.waitpid(self.pid, 0)[1]
+            self.pid = 0
+        # After a pre-dump it waits for the next one, and calls it a failure that there is none.
+        if status and request["type"] in NAMES and request["type"] not in (PRE_DUMP, VERSION, FEATURE_CHECK):
+            raise PyruncError(f"criu {NAMES[request['type']]}: ended by {words_of(status)}")
+        return answer
+
+    def _answer(self, kind: int, notified: Notified) -> dict[str, Any]:
+        while True:
+            data, descriptors, _, _ = socket.recv_fds(self.channel, LARGEST, 1, socket.MSG_CMSG_CLOEXEC)
+            try:
+                if not data:
+                    raise PyruncError(f"criu {NAMES[kind]}: it ended without an answer")
+                answer = decode("response", data)
+                if not answer.get("success"):
+                    raise PyruncError(_refusal(kind, answer))
+                if answer.get("type") != NOTIFY:
+                    return answer
+                event = answer.get("notify", {})
+                notified(event.get("script", ""), event.get("pid", 0), descriptors[0] if descriptors else -1)
+                self.channel.send(encode("request", {"type": NOTIFY, "notify_success": True}))
+            finally:
+                for descriptor in descriptors:
+                    os.close(descriptor)
+
+    def kill(self) -> None:
+        """For who can't go on to ``ask``."""
+        self.channel.close()
+        if self.pid:
+            os.kill(self.pid, 9)
+            os.waitpid(self.pid, 0)
+            self.pid = 0
+
+
+def _spawn(program: str, channel: int, stdio: Sequence[int], extra: Sequence[int]) -> int:
+    from pyrunc.container.helper import Descriptors
+
+    places = Descriptors(0)
+    try:
+        for number, descriptor in enumerate(stdio):
+            places.actions.append((os.POSIX_SPAWN_DUP2, places.move(descriptor), number))
+        for place, descriptor in enumerate((channel, *extra)):
+            places.add(place, descriptor)
+        return os.posix_spawn(
+            program, [program, "swrk", str(CHANNEL)], os.environ, file_actions=places.actions, setsigmask=()
+        )
+    finally:
+        places.close()
+
+
+def _refusal(kind: int, answer: dict[str, Any]) -> str:
+    number = answer.get("cr_errno") or 0
+    reason = answer.get("cr_errmsg") or (os.strerror(number).lower() if number else "")
+    if kind == FEATURE_CHECK and not reason:
+        reason = "`criu check` says what this kernel lacks"
+    return f"criu {NAMES[kind]} failed{f': {reason}' if reason else ''}"
+
+
+def version() -> int:
+    """Of the installed CRIU, as runc counts: 31701 is 3.17.1. PyruncError when there is none."""
+    found = Criu().ask({"type": VERSION}).get("version", {})
+    if found.get("gitid"):
+        # Built between two releases: what the next one has may be there already.
+        return int(found.get("major_number", 0)) * 10000 + (int(found.get("minor_number", 0)) + 1) * 100
+    numbers = (found.get(name, 0) for name in ("major_number", "minor_number", "sublevel"))
+    major, minor, sublevel = numbers
+    return int(major * 10000 + minor * 100 + sublevel)
+
+
+def require(feature: str, option: str) -> None:
+    """PyruncError unless kernel and CRIU have ``feature`` (``mem_track``, ``lazy_pages``), which ``option`` takes."""
+    have = Criu().ask({"type": FEATURE_CHECK, "features": {feature: True}}).get("features", {})
+    if not have.get(feature):
+        raise PyruncError(f"{option}: this kernel or this criu has no {feature.replace('_', ' ')}")
+
+
+def errors(text: str) -> str:
+    """The words of the last errors in CRIU's log, whose lines are ``(00.012345) Error (criu/x.c:1): words``."""
+    lines = (line.partition("Error (")[2] for line in text.splitlines() if "Error (" in line)
+    return "; ".join([line.partition("): ")[2].strip() for line in lines][-ERRORS_TOLD:])
