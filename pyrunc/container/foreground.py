@@ -58,6 +58,7 @@ def _forward(pidfd: int, number: int) -> None:
 
 def _wait_plain(pid: int, pidfd: int) -> int:
     wanted = signals()
+    block()  # again: a wait before, for a hook, may have allowed them (interrupts.py), and a SIGCHLD would be lost
     while True:
         status = _reap(pid)
         if status is not None:
