@@ -62,7 +62,7 @@ def test_create_leaves_no_process_but_the_container(box: Box) -> None:
         for pid in filter(str.isdigit, os.listdir("/proc"))
         # A zombie of an earlier test waits for the machine's own init, which may be slow to reap.
         if ") Z " not in _read(f"/proc/{pid}/stat")
-        and ("pyrunc" in _read(f"/proc/{pid}/comm") or f"/{name}" in _read(f"/proc/{pid}/cgroup"))
+        and (str(box.root) in _read(f"/proc/{pid}/cmdline") or f"/{name}" in _read(f"/proc/{pid}/cgroup"))
     ]
     assert mine == [str(box.state(name)["pid"])]
 
