@@ -1,10 +1,29 @@
 """A containerd of our own and its client `ctr`."""
 
+import json
+import signal
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ground import IMAGE, RUNTIMES, Ground
+from ground import IMAGE, RUNTIMES, Ground, wait_for
+from terminal import Terminal
+
+NETWORK = {
+    "cniVersion": "0.4.0",
+    "name": "engines",
+    "plugins": [
+        {
+            "type": "bridge",
+            "bridge": "cni-engines",
+            "isGateway": True,
+            "ipMasq": False,
+            "ipam": {"type": "host-local", "ranges": [[{"subnet": "10.88.7.0/24"}]]},
+        }
+    ],
+}
 
 CONFIG = """
 version = 2
@@ -30,6 +49,8 @@ class Ctr:
     def prepare(ground: Ground, archive: Path, config: str = CONFIG) -> None:
         """Starts containerd in ``ground`` and loads the image."""
         (ground.directory / "config.toml").write_text(config.format(directory=ground.directory))
+        network = ground.path("/etc/cni/net.d/10-engines.conflist")
+        network.write_text(json.dumps(NETWORK))
         words = Ctr(ground, "")
         ground.daemon(
             "/usr/bin/containerd",
@@ -58,6 +79,91 @@ class Ctr:
     ) -> "subprocess.CompletedProcess[str]":
         """`ctr run --rm` in the foreground."""
         return self.call("run", "--rm", *self.flags(), *options, IMAGE, name, *args, **settings)
+
+    def out(self, args: list[str], *options: str, code: int = 0, **settings: Any) -> str:
+        """What a container printed that must have exited with ``code``."""
+        done = self.run(args, *options, **settings)
+        assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
+        return done.stdout
+
+    def start(self, name: str = "c", *options: str, args: list[str] | None = None) -> None:
+        """`ctr run --detach`, by default of a sleep."""
+        self.ok("run", "--detach", *self.flags(), *options, IMAGE, name, *(args or ["sleep", "1000"]))
+
+    def exec(self, *args: str, name: str = "c", options: list[str] | None = None, **settings: Any) -> Any:
+        return self.call("tasks", "exec", "--exec-id", "e", *(options or []), name, *args, **settings)
+
+    def terminal(self, *args: str, rows: int = 24, columns: int = 80) -> Terminal:
+        return Terminal(self.ground, self.words(args), rows, columns)
+
+    def task(self, name: str = "c") -> list[str]:
+        """Name, pid and status of a task as listed; empty when there is none."""
+        lines = [line.split() for line in self.ok("tasks", "ls").splitlines()]
+        return next((words for words in lines if words[0] == name), ["", "", ""])
+
+    def status(self, name: str = "c") -> str:
+        return self.task(name)[2]
+
+    def await_status(self, status: str, name: str = "c") -> None:
+        wait_for(lambda: self.status(name) == status, f"{name} to be {status}")
+
+    def pid(self, name: str = "c") -> int:
+        """The pid of the container's init as containerd sees it."""
+        return int(self.task(name)[1])
+
+    def pids(self, name: str = "c") -> list[int]:
+        """What `ctr tasks ps` lists."""
+        return [int(line.split()[0]) for line in self.ok("tasks", "ps", name).splitlines()[1:]]
+
+    def cmdline(self, pid: int) -> list[str]:
+        return self.ground.path(f"/proc/{pid}/cmdline").read_text().split("\0")[:-1]
+
+    def inside(self, pid: int, *args: str) -> list[str]:
+        """Lines of a host's command, run in the pid, ipc and network namespaces of a process."""
+        return self.ground.ok("nsenter", f"--target={pid}", "--pid", "--ipc", "--net", *args).splitlines()
+
+    def await_trap(self, name: str = "c") -> None:
+        """Waits until the container's shell sleeps, which its scripts do after setting their traps."""
+        wait_for(lambda: len(self.pids(name)) > 1, "the script to run")
+
+    def source(self, name: str) -> Path:
+        """A new directory to bind."""
+        made = self.ground.directory / f"{name}-{self.runtime}"
+        made.mkdir()
+        return made
+
+    def profile(self, content: dict[str, Any]) -> str:
+        """A seccomp profile in a file."""
+        file = self.ground.directory / "seccomp.json"
+        file.write_text(json.dumps(content))
+        return str(file)
+
+    @contextmanager
+    def events(self) -> Iterator[Terminal]:
+        """`ctr events`, running."""
+        terminal = self.terminal("events")
+        wait_for(lambda: any("events" in words for words in self.ground.others().values()), "the client")
+        # Its subscription has no sign of its own: an event of ours is awaited.
+        while "/containers/create" not in terminal.text:
+            self.call("containers", "create", IMAGE, "sign")
+            self.call("containers", "delete", "sign")
+            terminal.read(0)
+        yield terminal
+        terminal.process.kill()
+        for pid, words in self.ground.others().items():
+            if words.endswith(" events"):
+                self.ground.call("kill", "-9", str(pid))
+        terminal.wait()
+
+    def kill_shim(self) -> None:
+        pid = next(pid for pid, words in self.ground.others().items() if "containerd-shim" in words)
+        self.ground.ok("kill", "-9", str(pid))
+
+    def restart(self, number: int = signal.SIGTERM) -> None:
+        """Ends containerd and starts it again."""
+        daemon = self.ground.daemons[0]
+        daemon.stop(number)
+        daemon.start(lambda: self.call("version").returncode == 0)
 
     def remove_all(self) -> None:
         """Ends and removes what the test made."""

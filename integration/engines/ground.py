@@ -77,7 +77,7 @@ class Ground:
 
     def call(self, *args: str, **settings: Any) -> "subprocess.CompletedProcess[str]":
         """Runs a command inside; its output is captured."""
-        options = {"capture_output": True, "text": True, "timeout": 90, "env": self.environment, "cwd": self.directory}
+        options = {"capture_output": True, "text": True, "timeout": 40, "env": self.environment, "cwd": self.directory}
         return subprocess.run(self.words(args), **{**options, **settings})
 
     def ok(self, *args: str, **settings: Any) -> str:
@@ -126,11 +126,18 @@ class Ground:
         end = time.monotonic() + seconds
         while (left := [*self.others().values(), *self.cgroups()]) and time.monotonic() < end:
             time.sleep(0.02)
+        for pid in self.others() if left else ():
+            self.call("kill", "-9", str(pid))  # Told once, not by every later case again.
         assert not left, "left behind:\n" + "\n".join(left)
 
     def cgroups(self) -> list[str]:
         """Cgroups below this ground's own that are still there."""
         return [path for top in cgroup_tops() for path in glob.glob(f"{top}{self.cgroup}/**/*/", recursive=True)]
+
+    def limit(self, controller: str, container: str, file: str) -> str:
+        """A file of a container's cgroup, without its newline: of the v1 controller, or of v2 where that has it."""
+        found = glob.glob(f"/sys/fs/cgroup/{controller}{self.cgroup}/{container}/{file}")
+        return Path(found[0]).read_text().strip() if found else ""
 
     def mounts(self) -> list[str]:
         """Mount points below this ground's directory and below /run."""
@@ -196,6 +203,8 @@ class Daemon:
             self.process.wait(20)
 
     def tail(self, lines: int = 40) -> str:
+        if not self.log.exists():
+            return "(gone with the ground)"
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
 
