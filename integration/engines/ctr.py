@@ -90,6 +90,12 @@ class Ctr:
         """`ctr run --detach`, by default of a sleep."""
         self.ok("run", "--detach", *self.flags(), *options, IMAGE, name, *(args or ["sleep", "1000"]))
 
+    def foreground(self, args: list[str]) -> "subprocess.Popen[str]":
+        """`ctr run` that stays; its exit code is the container's."""
+        client = self.ground.popen(*self.words(("run", "--rm", *self.flags(), IMAGE, "c", *args)))
+        self.await_status("RUNNING")
+        return client
+
     def exec(self, *args: str, name: str = "c", options: list[str] | None = None, **settings: Any) -> Any:
         return self.call("tasks", "exec", "--exec-id", "e", *(options or []), name, *args, **settings)
 
@@ -117,10 +123,6 @@ class Ctr:
 
     def cmdline(self, pid: int) -> list[str]:
         return self.ground.path(f"/proc/{pid}/cmdline").read_text().split("\0")[:-1]
-
-    def inside(self, pid: int, *args: str) -> list[str]:
-        """Lines of a host's command, run in the pid, ipc and network namespaces of a process."""
-        return self.ground.ok("nsenter", f"--target={pid}", "--pid", "--ipc", "--net", *args).splitlines()
 
     def await_trap(self, name: str = "c") -> None:
         """Waits until the container's shell sleeps, which its scripts do after setting their traps."""

@@ -112,6 +112,10 @@ class Ground:
                 found[int(entry.name)] = words or f"zombie {status.split()[1]}" if zombie else words
         return found
 
+    def namespace(self, pid: int, kind: str) -> str:
+        """What a process's namespace is called, as ``/proc/PID/ns`` tells in here."""
+        return os.readlink(self.path(f"/proc/{pid}/ns/{kind}"))
+
     def others(self) -> dict[int, str]:
         """Processes that are neither the holder's nor daemons'."""
         known = {"sleep infinity", *(" ".join(one.args) for one in self.daemons)}
@@ -245,7 +249,7 @@ def layer() -> bytes:
     with tarfile.open(fileobj=made, mode="w") as tar:
         for name, mode in [("bin", 0o755), ("etc", 0o755), ("root", 0o700), ("tmp", 0o1777), ("home", 0o755)]:
             add(tar, name, kind=tarfile.DIRTYPE, mode=mode)
-        for name in ("proc", "sys", "dev", "data", "home/guest"):
+        for name in ("proc", "sys", "dev", "mnt", "data", "home/guest"):
             add(tar, name, kind=tarfile.DIRTYPE, mode=0o755)
         add(tar, "bin/busybox", Path(busybox).read_bytes(), mode=0o755)
         for applet in subprocess.run([busybox, "--list"], capture_output=True, text=True, check=True).stdout.split():

@@ -143,7 +143,7 @@ class Cgroups:
 
                 attach(self.dirs[UNIFIED], rules)
         except OSError as error:
-            raise SpecError("linux.resources.devices", f"{error.strerror}") from None
+            raise SpecError("linux.resources.devices", f"{(error.strerror or '').lower()}") from None
 
     def place(self, pid: int, fallback: int = 0) -> None:
         """Moves ``pid`` into every cgroup. ``fallback`` (exec): when v2 answers EBUSY, for the container has handed
@@ -251,7 +251,7 @@ class Cgroups:
         except FileNotFoundError:
             return
         except OSError as error:
-            raise PyruncError(f"{directory}: freeze: {error.strerror}") from None
+            raise PyruncError(f"{directory}: freeze: {(error.strerror or '').lower()}") from None
 
     def _settled(self, directory: str, v2: bool) -> bool:
         if v2:
@@ -294,7 +294,7 @@ class Cgroups:
                     break
                 except OSError as error:
                     if error.errno != errno.EBUSY or time.monotonic() > end:
-                        raise PyruncError(f"remove cgroup {directory}: {error.strerror}") from None
+                        raise PyruncError(f"remove cgroup {directory}: {(error.strerror or '').lower()}") from None
                 time.sleep(0.002)
 
 

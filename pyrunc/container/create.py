@@ -285,7 +285,7 @@ def write_pid_file(path: str, pid: int) -> None:
     try:
         states.write_whole(directory or ".", name, str(pid).encode(), 0o644)
     except OSError as error:
-        raise PyruncError(f"pid file {path}: {error.strerror}") from None
+        raise PyruncError(f"pid file {path}: {(error.strerror or '').lower()}") from None
 
 
 def _link(path: str) -> str:

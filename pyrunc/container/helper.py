@@ -42,7 +42,9 @@ def _copy(path: str, to: int) -> None:
     try:
         source = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
     except OSError as error:
-        raise PyruncError(f"{path}: {error.strerror}: pyrunc's helper is not built (make build)") from None
+        raise PyruncError(
+            f"{path}: {(error.strerror or '').lower()}: pyrunc's helper is not built (make build)"
+        ) from None
     while posix.sendfile(to, source, None, 1 << 30):
         pass
     posix.close(source)
@@ -114,7 +116,7 @@ def spawn(
             setsigmask=(),
         )
     except OSError as error:
-        raise PyruncError(f"execute the helper: {error.strerror}") from None
+        raise PyruncError(f"execute the helper: {(error.strerror or '').lower()}") from None
     finally:
         descriptors.close()
         posix.close(program)

@@ -179,7 +179,9 @@ class Launch:
             try:
                 self.actions[step.kind](self, step)
             except OSError as error:
-                raise StepError(at, step.where, f"{step.kind}: {error.strerror}", error.errno or 0) from None
+                raise StepError(
+                    at, step.where, f"{step.kind}: {(error.strerror or '').lower()}", error.errno or 0
+                ) from None
             self.times[at] = self.clock() - begun
 
     def _check_end(self) -> None:

@@ -64,7 +64,7 @@ def _say_go(container: "Container", state: "State") -> None:
             connection.send(b"G")
             answer = connection.recv(MESSAGE_SIZE)
     except OSError as error:
-        raise PyruncError(f"container {container.id}: init does not answer: {error.strerror}") from None
+        raise PyruncError(f"container {container.id}: init does not answer: {(error.strerror or '').lower()}") from None
     finally:
         connection.close()
     if answer[:1] == b"E":

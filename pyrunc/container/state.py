@@ -62,7 +62,7 @@ def make_root(root: str) -> None:
         except FileExistsError:
             continue
         except OSError as error:
-            raise PyruncError(f"state directory {root}: mkdir {path}: {error.strerror}") from None
+            raise PyruncError(f"state directory {root}: mkdir {path}: {(error.strerror or '').lower()}") from None
 
 
 class State:
@@ -91,7 +91,7 @@ class State:
         except OSError as error:
             if error.errno in (errno.ENOENT, errno.ENOTDIR):
                 raise NoSuchContainer(self.container_id) from None
-            raise PyruncError(f"{self.directory}/state.json: {error.strerror}") from None
+            raise PyruncError(f"{self.directory}/state.json: {(error.strerror or '').lower()}") from None
         try:
             self.data = loads(text)
         except ValueError as error:
@@ -104,7 +104,7 @@ class State:
         except FileExistsError:
             raise ContainerExists(self.container_id) from None
         except OSError as error:
-            raise PyruncError(f"mkdir {self.directory}: {error.strerror}") from None
+            raise PyruncError(f"mkdir {self.directory}: {(error.strerror or '').lower()}") from None
         self.take_lock()
 
     def take_lock(self) -> None:
@@ -148,7 +148,7 @@ class State:
         try:
             write_whole(self.directory, "state.json", dumps(self.data).encode())
         except OSError as error:
-            raise PyruncError(f"{self.directory}/state.json: {error.strerror}") from None
+            raise PyruncError(f"{self.directory}/state.json: {(error.strerror or '').lower()}") from None
 
     def remove(self) -> None:
         """Removes the directory, state.json last: until then `delete` can be repeated."""

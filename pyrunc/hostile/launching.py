@@ -155,7 +155,9 @@ class Loading:
                 posix.rmdir(path)
                 removed.append(path)
             except OSError as error:
-                log.warning(f"--preload-lib {self.names} made cgroup {path}, which stays: {error.strerror}")
+                log.warning(
+                    f"--preload-lib {self.names} made cgroup {path}, which stays: {(error.strerror or '').lower()}"
+                )
         return removed[::-1]
 
 

@@ -109,7 +109,9 @@ def _spawn(places: dict[int, int]) -> int:
         actions = [(os.POSIX_SPAWN_DUP2, descriptor, place) for place, descriptor in lifted.items()]
         return os.posix_spawn(PROGRAM, ["pyrunc-probe"], os.environ, file_actions=actions)
     except OSError as error:
-        raise PyruncError(f"{PROGRAM}: {error.strerror}: pyrunc's probe is not built (make build)") from None
+        raise PyruncError(
+            f"{PROGRAM}: {(error.strerror or '').lower()}: pyrunc's probe is not built (make build)"
+        ) from None
     finally:
         for descriptor in lifted.values():
             os.close(descriptor)

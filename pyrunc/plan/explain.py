@@ -74,4 +74,4 @@ def write_trace(path: str, steps: "Sequence[Step]", times: "dict[int, int]") -> 
         with open(path, "w", encoding="utf-8") as file:
             file.write(dumps(rows, 2) + "\n")
     except OSError as error:
-        raise PyruncError(f"--trace {path}: {error.strerror}") from None
+        raise PyruncError(f"--trace {path}: {(error.strerror or '').lower()}") from None
