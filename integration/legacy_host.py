@@ -6,7 +6,7 @@ To be used in a mount namespace of one's own (`unshare --mount`); the hierarchie
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 TOP = Path("/sys/fs/cgroup")
@@ -19,25 +19,32 @@ def missing() -> list[str]:
 
 
 @contextmanager
-def legacy_host() -> Iterator[None]:
-    """Mounts what is missing, and puts the host back as it was."""
-    controllers = missing() if (TOP / "unified").is_dir() else []
-    try:
-        for controller in controllers:
-            (TOP / controller).mkdir()
-            subprocess.run(["mount", "-t", "cgroup", "-o", controller, "cgroup", TOP / controller], check=True)
-        yield
-    finally:
-        for controller in controllers:
-            _unmount(controller)
+def legacy_host() -> Iterator[str]:
+    """Mounts what is missing, and puts the host back as it was. Yields why it can't, or ""."""
+    with ExitStack() as mounted:
+        reason = ""
+        for controller in missing() if (TOP / "unified").is_dir() else []:
+            (TOP / controller).mkdir(exist_ok=True)
+            mounted.callback((TOP / controller).rmdir)
+            done = mount(controller)
+            if done.returncode:
+                reason = f"{controller} is in use on v2: {done.stderr.splitlines()[0]}"
+                break
+            mounted.callback(unmount, controller)
+        yield reason
 
 
-def _unmount(controller: str) -> None:
+def mount(controller: str) -> "subprocess.CompletedProcess[str]":
+    """Mounts the hierarchy of one controller."""
+    command = ["mount", "-t", "cgroup", "-o", controller, "cgroup", TOP / controller]
+    return subprocess.run(command, check=False, capture_output=True, text=True)
+
+
+def unmount(controller: str) -> None:
     """A hierarchy outlives its last mount for as long as a cgroup in it is still being torn down: then once more."""
     for _ in range(100):
-        subprocess.run(["umount", TOP / controller], check=False, stderr=subprocess.DEVNULL)
+        subprocess.run(["umount", TOP / controller], check=True)
         if controller in missing():
             break
         time.sleep(0.05)
-        subprocess.run(["mount", "-t", "cgroup", "-o", controller, "cgroup", TOP / controller], check=True)
-    (TOP / controller).rmdir()
+        mount(controller)
