@@ -4,10 +4,12 @@ import json
 import os
 import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from harness import PYRUNC, Box, cgroups_of, wait_for
+from pyrunc.container.process import descendants
 
 
 def test_run_prints_and_returns_the_status(box: Box) -> None:
@@ -56,23 +58,15 @@ def test_state_is_what_the_spec_says(box: Box) -> None:
 
 
 def test_create_leaves_no_process_but_the_container(box: Box) -> None:
-    name = box.create("sleep 100")
-    mine = [
-        pid
-        for pid in filter(str.isdigit, os.listdir("/proc"))
-        # A zombie of an earlier test waits for the machine's own init, which may be slow to reap.
-        if ") Z " not in _read(f"/proc/{pid}/stat")
-        and (str(box.root) in _read(f"/proc/{pid}/cmdline") or f"/{name}" in _read(f"/proc/{pid}/cgroup"))
-    ]
-    assert mine == [str(box.state(name)["pid"])]
+    import prctl
 
-
-def _read(path: str) -> str:
+    before = descendants(os.getpid())
+    prctl.set_child_subreaper(True)  # what is left comes to us
     try:
-        with open(path) as file:
-            return file.read()
-    except OSError:
-        return ""
+        name = box.create("sleep 100")
+        assert descendants(os.getpid()) - before == {box.state(name)["pid"]}
+    finally:
+        prctl.set_child_subreaper(False)
 
 
 def test_run_of_an_id_that_is_taken_leaves_its_container_alone(box: Box) -> None:
@@ -200,10 +194,10 @@ def test_pause_and_resume(box: Box) -> None:
     box.ok("pause", name)
     assert box.state(name)["status"] == "paused"
     pid = box.state(name)["pid"]
-    before = _read(f"/proc/{pid}/stat").split()[13]
+    before = Path(f"/proc/{pid}/stat").read_text().split()[13]
     refused = box.call("exec", name, "true")
     assert refused.returncode == 255 and "paused" in refused.stderr
-    assert _read(f"/proc/{pid}/stat").split()[13] == before
+    assert Path(f"/proc/{pid}/stat").read_text().split()[13] == before
     box.ok("resume", name)
     assert box.state(name)["status"] == "running"
     box.ok("pause", name)

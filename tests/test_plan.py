@@ -9,6 +9,7 @@ import pytest
 from pyrunc.errors import SpecError
 from pyrunc.plan import explain
 from pyrunc.plan.compile import compile_create, compile_exec
+from pyrunc.plan.namespaces import FLAGS
 from pyrunc.plan.options import RDONLY, Options, names, split
 from pyrunc.plan.scheduling import bits
 from pyrunc.plan.settings import Settings
@@ -46,9 +47,16 @@ def user(config: dict[str, Any]) -> None:
         config["linux"][kind] = [{"containerID": 0, "hostID": 1000, "size": 10}]
 
 
-def test_placement_comes_before_everything_the_helper_does() -> None:
+def test_placement_comes_before_everything_that_init_does() -> None:
     steps = plan(cgroups={"memory": "/x"})
     assert index(steps, "cgroup-create") == 0
+    assert steps[index(steps, "clone") + 1].kind == "cgroup-place"
+    assert not steps[index(steps, "clone")].args[0] & FLAGS["cgroup"]
+    assert steps[index(steps, "cgroup-place") + 1] == Step("unshare", "linux.namespaces", FLAGS["cgroup"])
+
+
+def test_with_a_library_placement_comes_before_everything_the_helper_does() -> None:
+    steps = plan(cgroups={"memory": "/x"}, libraries=1)
     assert index(steps, "cgroup-place") < min(i for i, step in enumerate(steps) if step.actor == HELPER)
 
 
@@ -211,11 +219,12 @@ def test_every_step_of_the_runtime_has_an_action() -> None:
 
     from pyrunc.container.actions import actions
     from pyrunc.container.execute import _actions as actions_of_exec
+    from pyrunc.container.options import CreateOptions
     from pyrunc.plan.steps import KINDS, RUNTIME
 
     ours = {kind for kind, (actor, _, _) in KINDS.items() if actor == RUNTIME}
     hostile = {"preload-baseline", "preload-check"}  # added by hostile/launching.py, with the libraries
-    creation: Any = SimpleNamespace(settings=Settings())
+    creation: Any = SimpleNamespace(settings=Settings(), options=CreateOptions())
     assert set(actions(creation)) == ours - hostile
     nobody: Any = None
     assert set(actions_of_exec(None, nobody)) >= {

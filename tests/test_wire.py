@@ -22,8 +22,8 @@ def headers(data: bytes) -> list[tuple[int, int, int]]:
 
 def test_a_run_of_runtime_steps_becomes_one_sync() -> None:
     plan = [
-        Step("cgroup-create", "linux.cgroupsPath"),
         Step("cgroup-place", "linux.cgroupsPath"),
+        Step("oom-score-adj", "process.oomScoreAdj", 1),
         Step("session", "process"),
         Step("record", ""),
         Step("await-start", ""),
@@ -35,6 +35,12 @@ def test_a_run_of_runtime_steps_becomes_one_sync() -> None:
         ("sync", 3),
         ("await-start", 4),
     ]
+
+
+def test_nothing_waits_for_what_is_done_ahead() -> None:
+    plan = [Step("cgroup-create", ""), Step("cgroup-devices", "", []), Step("trace", ""), Step("cgroup-place", "")]
+    names = {number: kind for kind, number in OPCODES.items()}
+    assert [(names[op], number) for op, number, _ in headers(encode(plan))] == [("trace", 2), ("sync", 3)]
 
 
 @pytest.mark.parametrize("length", [0, 1, 6, 7, 8, 9, 4096])

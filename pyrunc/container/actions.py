@@ -29,9 +29,11 @@ def write(path: str, text: str) -> None:
 def actions(creation: "Creation") -> "dict[str, Action]":
     """The runtime's steps of creating a container."""
     settings = creation.settings
+    systemd = creation.options.cgroup_manager == "systemd"
 
     def cgroup_create(launch: "Launch", step: "Step") -> None:
-        creation.make_cgroups(launch.helper)
+        if not systemd:
+            creation.make_cgroups(0)
 
     def net_device(launch: "Launch", step: "Step") -> None:
         from pyrunc.container.net_devices import NetDevices
@@ -40,12 +42,18 @@ def actions(creation: "Creation") -> "dict[str, Action]":
             creation.net_devices = NetDevices(launch.pid)
         creation.net_devices.move(str(step.args[0]), str(step.args[1]), step.where)
 
-    def cgroup_devices(_: "Launch", step: "Step") -> None:
-        creation.cgroups.apply_devices(settings.devices)
+    def cgroup_devices(launch: "Launch", step: "Step") -> None:
+        if not systemd:
+            creation.cgroups.apply_devices(settings.devices)
 
     def cgroup_place(launch: "Launch", _: "Step") -> None:
+        if systemd and settings.cgroups:
+            # systemd makes a unit's cgroup around a process that is there.
+            creation.make_cgroups(launch.process)
+            if settings.devices is not None:
+                creation.cgroups.apply_devices(settings.devices)
         if creation.cgroups is not None:
-            creation.cgroups.place(launch.helper)
+            creation.cgroups.place(launch.process)
 
     def runtime_hooks(launch: "Launch", step: "Step") -> None:
         point = str(step.args[0])
@@ -57,7 +65,7 @@ def actions(creation: "Creation") -> "dict[str, Action]":
 
     def verify(launch: "Launch", step: "Step") -> None:
         if creation.cgroups is not None:
-            verify_placement(creation.cgroups, launch.pid or launch.helper)
+            verify_placement(creation.cgroups, launch.process)
 
     def seccomp_listener(launch: "Launch", step: "Step") -> None:
         # Here as with create and start: all is done but the execve.
@@ -97,7 +105,7 @@ def common_actions() -> "dict[str, Action]":
     """Steps that exec has as well."""
 
     def oom_score_adj(launch: "Launch", step: "Step") -> None:
-        write(f"/proc/{launch.helper}/oom_score_adj", str(step.args[0]))
+        write(f"/proc/{launch.process}/oom_score_adj", str(step.args[0]))
 
     return {"oom-score-adj": oom_score_adj, "map-users": map_users, "map-groups": map_groups}
 

@@ -185,7 +185,7 @@ class Creation:
 
             path, resources = self.spec.linux.cgroups_path, self.spec.linux.resources
             known = systemd.properties(resources, "" in settings.cgroups and len(settings.cgroups) == 1)
-            # systemd makes the unit's cgroup and puts the helper into it; the other hierarchies are ours.
+            # systemd makes the unit's cgroup; the other hierarchies, and what it knows nothing of, are ours.
             systemd.start(path, self.container_id, pid, known)
         self.cgroups = Cgroups(settings.cgroups)
         self.cgroups.create()

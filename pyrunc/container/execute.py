@@ -160,11 +160,11 @@ def _cgroups(container: "Container", below: str) -> "Cgroups | None":
 def _actions(cgroups: "Cgroups | None", container: "Container") -> "dict[str, Action]":
     def place(run: Launch, _: "Step") -> None:
         if cgroups is not None:
-            cgroups.place(run.helper, fallback=container._init)
+            cgroups.place(run.process, fallback=container._init)
 
     def verify(run: Launch, _: "Step") -> None:
         if cgroups is not None and not cgroups.fell_back:
-            verify_placement(cgroups, run.pid or run.helper)
+            verify_placement(cgroups, run.process)
 
     def seccomp_listener(run: Launch, step: "Step") -> None:
         send_listener(run, step, state_text(container, container.status, container.pid))

@@ -7,7 +7,7 @@ from _socket import AF_UNIX, SO_RCVBUF, SOCK_SEQPACKET, SOL_SOCKET, socketpair
 from pyrunc import interrupts
 from pyrunc.container import helper
 from pyrunc.errors import PyruncError, StepError
-from pyrunc.plan.steps import RUNTIME
+from pyrunc.plan.steps import RUNTIME, ahead
 from pyrunc.plan.wire import encode
 
 TYPE_CHECKING = False
@@ -90,6 +90,7 @@ class Launch:
             )
             theirs.close()
             self.on_spawn(self.helper)
+            self._act(0, ahead(self.steps))
             while message := self._receive():
                 self._take(message[:1], message[1:])
             self._check_end()
@@ -103,6 +104,11 @@ class Launch:
         finally:
             theirs.close()
             ours.close()
+
+    @property
+    def process(self) -> int:
+        """The process that executes the helper's steps now: what becomes init, once that is cloned."""
+        return self.pid or self.helper
 
     def limit(self, seconds: "float | None") -> None:
         """From now on the helper must answer within ``seconds``; None: take the time that it needs."""
@@ -169,9 +175,9 @@ class Launch:
             if message[:1] == b"P":
                 self._cloned(_integer(message[1:]))
 
-    def _act(self, number: int) -> None:
-        """Our steps from ``number`` on, until the helper's next."""
-        for at in range(number, len(self.steps)):
+    def _act(self, number: int, end: "int | None" = None) -> None:
+        """Our steps from ``number`` on, until the helper's next (or ``end``)."""
+        for at in range(number, len(self.steps) if end is None else end):
             step = self.steps[at]
             if step.actor != RUNTIME:
                 break

@@ -79,8 +79,8 @@ def _legacy(launch: "Launch", options: "Any", loading: "Loading", place: "Callab
         launch.on_pid = late
     else:
         launch.on_spawn = late
-    for kind in ("cgroup-create", "cgroup-devices", "cgroup-verify"):
-        launch.actions.pop(kind, None)
+    for kind in ("cgroup-create", "cgroup-limit", "cgroup-devices", "cgroup-verify"):
+        launch.actions[kind] = lambda *_: None  # done already, or never
     # Whichever comes first behind the load: the runtime's steps from the first sync on, or the one made for it.
     launch.actions["cgroup-place"] = launch.actions["preload-check"] = loading.end
 
@@ -121,14 +121,14 @@ class Loading:
                 raise PyruncError(self.said())
             if verify is not None:
                 verify(launch, step)
-            self._compare(launch.pid or launch.helper)
+            self._compare(launch.process)
 
         return {"preload-baseline": self.begin, "preload-check": check}
 
     def begin(self, launch: "Launch", _: "Step") -> None:
         """From the answer to this step on, libraries are loaded."""
         self.cgroups = _below(self.directories)
-        self.baseline = Baseline(launch.pid or launch.helper, self.options.preserve_fds)
+        self.baseline = Baseline(launch.process, self.options.preserve_fds)
         launch.limit(self.options.preload_timeout)
 
     def end(self, launch: "Launch", _: "Step") -> None:

@@ -61,9 +61,9 @@ def _legacy(
 
 
 def _bind(mounts: "Mounts", directory: str, target: str, options: "flags.Options", where: str) -> None:
-    """The container's directory is made by the runtime before the helper goes on, so the helper can open it."""
+    """Opened by init, which was placed in it: the helper before it does not wait until the directory is made."""
     if not directory:
         raise SpecError(where, "cgroups are disabled")
-    slot = mounts.tree(directory, False, where)
+    slot = mounts.tree(directory, False, where, mounts.inside)
     always = flags.NOSUID | flags.NODEV | flags.NOEXEC
     mounts.inside.append(Step("attach", where, slot, target, options.set | always, options.clear & ~always, 0, 0))

@@ -28,12 +28,15 @@ def compile_create(spec: "Config", settings: "Settings") -> "list[Step]":
     mounts = Mounts(spec, settings, spaces, slots)
     opening, joins = namespaces.joining(spaces, settings, slots)
     filesystem = _filesystem(spec, settings, spaces, mounts)
-    steps = [Step("trace", "--trace")] if settings.trace else []
-    steps += _cgroups(spec, settings)
+    steps = _cgroups(settings)
+    steps += [Step("trace", "--trace")] if settings.trace else []
+    placement = _placement(spec)
     if settings.libraries:
         from pyrunc.plan import preload
 
-        steps += preload.at_exec(settings)
+        # Whatever a library does is to be done inside of the cgroups.
+        steps += [*placement, *preload.at_exec(settings)]
+        placement = []
     if "user" in spaces:
         steps += process.raised_limits(spec.process)
     # All of the host is opened before anything is joined: a joined mount namespace has other paths.
@@ -42,7 +45,7 @@ def compile_create(spec: "Config", settings: "Settings") -> "list[Step]":
     # namespace must still be able to write its maps in /proc, which is root's for who is not dumpable (proc(5)).
     late = "user" in spaces.new and not settings.privileged
     steps += [] if late else [Step("undumpable", "linux.namespaces")]
-    steps += [*joins, *namespaces.creating(spaces, spec, settings)]
+    steps += [*joins, *namespaces.creating(spaces, spec, settings, placement)]
     steps += [Step("undumpable", "linux.namespaces")] if late else []
     steps += _session(spec, settings, spaces)
     steps += filesystem
@@ -53,8 +56,8 @@ def compile_create(spec: "Config", settings: "Settings") -> "list[Step]":
     return steps + _ending(spec, settings)
 
 
-def _cgroups(spec: "Config", settings: "Settings") -> "list[Step]":
-    """First of all: whatever the helper allocates from here on is charged to the container."""
+def _cgroups(settings: "Settings") -> "list[Step]":
+    """Made, and limited, before there is anybody in them."""
     steps = []
     if settings.cgroups:
         steps.append(Step("cgroup-create", "linux.cgroupsPath"))
@@ -63,11 +66,15 @@ def _cgroups(spec: "Config", settings: "Settings") -> "list[Step]":
             from pyrunc.cgroup.devices import describe
 
             steps.append(Step("cgroup-devices", "linux.resources.devices", describe(settings.devices)))
-        steps.append(Step("cgroup-place", "linux.cgroupsPath"))
+    return steps
+
+
+def _placement(spec: "Config") -> "list[Step]":
+    """Of the process that becomes init, while it waits: nothing that it does or allocates is outside of its cgroups."""
+    steps = [Step("cgroup-place", "linux.cgroupsPath")]
     if spec.process is not None and spec.process.oom_score_adj is not None:
         steps.append(Step("oom-score-adj", "process.oomScoreAdj", spec.process.oom_score_adj))
-    # The helper waits here in any case, so that its clone is never outside of its cgroups.
-    return steps or [Step("cgroup-place", "linux.cgroupsPath")]
+    return steps
 
 
 def _session(spec: "Config", settings: "Settings", spaces: Namespaces) -> "list[Step]":

@@ -40,13 +40,14 @@ class Mounts:
         """Where sources are opened. Without root's privileges the helper may clone no tree before its clone."""
         return self.before if self.settings.privileged else self.inside
 
-    def tree(self, source: str, recursive: bool, where: str) -> int:
+    def tree(self, source: str, recursive: bool, where: str, opening: "list[Step] | None" = None) -> int:
         """Opens ``source`` of the host as a detached tree; returns its slot."""
         slot = self.slots.new(where)
-        self.opening.append(Step("open-tree", where, source, int(recursive), slot))
+        opening = self.opening if opening is None else opening
+        opening.append(Step("open-tree", where, source, int(recursive), slot))
         if not self.shared:
             # Still in the host's peer group: what is mounted below it inside would appear on the host.
-            self.opening.append(Step("tree-propagation", where, slot, flags.MS_SLAVE))
+            opening.append(Step("tree-propagation", where, slot, flags.MS_SLAVE))
         return slot
 
     def root(self, path: str) -> None:

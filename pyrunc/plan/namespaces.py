@@ -21,7 +21,7 @@ FLAGS: "dict[str, int]" = {
     "network": 0x40000000,
     "time": 0x00000080,
 }
-USER, TIME, MOUNT = FLAGS["user"], FLAGS["time"], FLAGS["mount"]
+USER, TIME, MOUNT, CGROUP = FLAGS["user"], FLAGS["time"], FLAGS["mount"], FLAGS["cgroup"]
 
 PROC_NAMES: "dict[str, str]" = {name: {"mount": "mnt", "network": "net"}.get(name, name) for name in FLAGS}
 """runtime-spec name: its name below /proc/PID/ns."""
@@ -74,13 +74,20 @@ def joining_process(flags: int, settings: "Settings") -> "list[Step]":
     return steps if settings.privileged else steps[::-1]
 
 
-def creating(namespaces: Namespaces, spec: "Config", settings: "Settings") -> "list[Step]":
-    """The clone (two for an unprivileged time namespace), the id maps, and becoming root in the user namespace."""
+def creating(namespaces: Namespaces, spec: "Config", settings: "Settings", placement: "list[Step]") -> "list[Step]":
+    """The clone (two for an unprivileged time namespace), the id maps, ``placement`` in the cgroups, and becoming root
+    in the user namespace.
+
+    The placement comes behind the first clone, so that what the kernel makes for the new namespaces, some 200 KiB, is
+    not charged to the container: it would forbid smaller memory limits, and a pids limit of 1. It comes before the
+    cgroup namespace, whose root is the cgroup that its maker is in (cgroup_namespaces(7)).
+    """
     new = sum(FLAGS[name] for name in namespaces.new)
     offsets = _time(spec) if "time" in namespaces.new else []
     place = "linux.namespaces"
     steps: list[Step] = []
-    new &= ~TIME  # not a flag of clone(2): it takes effect for the children of whoever unshares it
+    # Time is no flag of clone(2): it takes effect for the children of whoever unshares it.
+    new &= ~(TIME | CGROUP)
     if offsets and (settings.privileged or "user" not in namespaces.new):
         steps += [*offsets, Step("clone", place, new)]
         offsets = []
@@ -91,12 +98,15 @@ def creating(namespaces: Namespaces, spec: "Config", settings: "Settings") -> "l
         steps.append(Step("clone", place, new))
     if "user" in namespaces.new:
         steps += mapping(spec)
+    steps += placement
     if "user" in namespaces:
         steps.append(
             Step("become-root", "linux.uidMappings" if "user" in namespaces.new else namespaces.places["user"])
         )
     if offsets:
         steps += [*offsets, Step("clone", place, new & ~USER)]
+    if "cgroup" in namespaces.new:
+        steps.append(Step("unshare", place, CGROUP))
     return steps
 
 

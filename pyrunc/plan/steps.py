@@ -107,9 +107,17 @@ KINDS: "dict[str, tuple[str, str, tuple[str, ...]]]" = {
 WAITING: "Final" = ("sync", "seccomp-notify")
 """Kinds of the helper that wait by themselves for the runtime's steps behind them."""
 
+AHEAD: "Final" = ("cgroup-create", "cgroup-limit", "cgroup-devices")
+"""At the head of a plan the runtime takes these while the helper is still being started; nothing waits for them."""
+
 OPCODES: "dict[str, int]" = {
     kind: number for number, kind in enumerate(k for k, (actor, _, _) in KINDS.items() if actor == HELPER)
 }
+
+
+def ahead(steps: "Sequence[Step]") -> int:
+    """How many of ``steps`` are taken without the helper."""
+    return next((at for at, step in enumerate(steps) if step.kind not in AHEAD), len(steps))
 
 
 class Step:

@@ -46,11 +46,14 @@ def encode_step(number: int, step: "Step") -> bytes:
 
 def encode(steps: "Sequence[Step]") -> bytes:
     """The helper's part of ``steps``; where the runtime acts in between, a ``sync`` makes the helper wait."""
-    from pyrunc.plan.steps import Step
+    from pyrunc.plan.steps import Step, ahead
 
     out: list[bytes] = []
     waiting = False
+    first = ahead(steps)
     for number, step in enumerate(steps):
+        if number < first:
+            continue
         if step.actor == HELPER:
             out.append(encode_step(number, step))
             waiting = step.kind in WAITING
