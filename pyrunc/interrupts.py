@@ -17,6 +17,11 @@ def hold() -> None:
     _Held.signals = True
 
 
+def take() -> None:
+    """Said by who blocks signals to hand them on to a container's process: they are no longer ours to allow."""
+    _Held.signals = False
+
+
 def allow() -> None:
     """From here on an interrupt is a KeyboardInterrupt, and the other signals do what they do."""
     if _Held.signals:

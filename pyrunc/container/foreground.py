@@ -4,6 +4,7 @@ import _signal
 import posix
 from _signal import pidfd_send_signal
 
+from pyrunc import interrupts
 from pyrunc.container.execute import exit_status
 
 TYPE_CHECKING = False
@@ -21,6 +22,7 @@ def signals() -> "set[int]":
 
 def block() -> "set[int]":
     """Blocks them before the launch, so that none is lost; returns the old mask."""
+    interrupts.take()
     return set(_signal.pthread_sigmask(_signal.SIG_BLOCK, signals()))
 
 
@@ -58,7 +60,6 @@ def _forward(pidfd: int, number: int) -> None:
 
 def _wait_plain(pid: int, pidfd: int) -> int:
     wanted = signals()
-    block()  # again: a wait before, for a hook, may have allowed them (interrupts.py), and a SIGCHLD would be lost
     while True:
         status = _reap(pid)
         if status is not None:
