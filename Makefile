@@ -9,7 +9,7 @@ ROOTFS := bundles/busybox/rootfs/.made bundles/plain/rootfs/.made
 
 .PHONY: setup build run test unit integration lint cross fuzz bench hostile test-engines engines-table bench-engines clean
 
-setup: $(VENV)/.ready $(VENV)/.built
+setup: $(VENV)/.ready $(VENV)/.built $(VENV)/.hot
 
 $(VENV)/.ready: pyproject.toml setup.py
 	@sh .ci/packages $(PACKAGES)
@@ -20,6 +20,11 @@ $(VENV)/.ready: pyproject.toml setup.py
 # After the first set-up only what changed in C is compiled again.
 $(VENV)/.built: $(SOURCES) $(VENV)/.ready
 	$(VENV)/bin/python setup.py --quiet build_programs
+	@touch $@
+
+# And the archives of hot modules, which a changed source makes useless.
+$(VENV)/.hot: $(shell find pyrunc -name '*.py') $(VENV)/.built
+	@$(VENV)/bin/python -c "from pyrunc.hot import build; build('pyrunc/_bin/hot', True)"
 	@touch $@
 
 build: setup
