@@ -31,14 +31,14 @@ ORDINARY: "dict[str, tuple[str, ...]]" = {
         *("pyrunc.cgroup.paths", "pyrunc.plan.compile", "pyrunc.plan.capabilities", "pyrunc.plan.cgroup_mounts"),
         "resource",
     ),
-    "start": ("pyrunc.cgroup.manager",),
+    "start": ("pyrunc.container.start", "pyrunc.cgroup.manager"),
     "exec": (
         *("pyrunc.spec.load", "pyrunc.cgroup.manager", "pyrunc.plan.compile", "pyrunc.plan.capabilities"),
         "resource",
     ),
-    "kill": ("pyrunc.container.kill", "pyrunc.cgroup.manager"),
+    "kill": ("pyrunc.container.kill", "pyrunc.cgroup.freezer"),
     "delete": ("pyrunc.container.delete", "pyrunc.cgroup.manager"),
-    "state": ("pyrunc.cgroup.manager", "pwd"),
+    "state": ("pyrunc.cgroup.freezer", "pwd"),
 }
 ORDINARY["run"] = (*ORDINARY["create"], *ORDINARY["delete"], "_prctl")
 COMMANDS = tuple(ORDINARY)

@@ -3,6 +3,7 @@
 import errno
 import posix
 
+from pyrunc.cgroup.freezer import Freezer
 from pyrunc.cgroup.host import UNIFIED, discover, paths_of
 from pyrunc.container.process import read
 from pyrunc.errors import PyruncError, SpecError
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from pyrunc.cgroup.limits import Write
 
 REMOVE_TIMEOUT = 5.0
-FREEZE_TIMEOUT = 10.0
 """Seconds. The kernel gives EBUSY for as long as the last process of a cgroup is on its way out."""
 
 
@@ -196,68 +196,6 @@ class Cgroups:
         found.discard(0)  # processes of a pid namespace that we can't see
         return found
 
-    # -- freezing ----------------------------------------------------------------------------------------------
-
-    @property
-    def freezer(self) -> "tuple[str, bool]":
-        """(directory, is v2) of what freezes; ("", False) when nothing can."""
-        for name, directory in self.dirs.items():
-            if "freezer" in name.split(","):
-                return directory, False
-        return (self.dirs[UNIFIED], True) if UNIFIED in self.dirs else ("", False)
-
-    @property
-    def frozen(self) -> bool:
-        """Whether they are, or are about to be, frozen."""
-        directory, v2 = self.freezer
-        if not directory:
-            return False
-        try:
-            text = read(f"{directory}/{'cgroup.freeze' if v2 else 'freezer.state'}").strip()
-        except OSError:
-            return False
-        return text in (b"1", b"FROZEN", b"FREEZING")
-
-    def freeze(self) -> None:
-        """Returns when every process is frozen; PyruncError after FREEZE_TIMEOUT, thawed again."""
-        import time
-
-        directory, v2 = self.freezer
-        if not directory:
-            raise PyruncError("the host has no freezer for this container")
-        end = time.monotonic() + FREEZE_TIMEOUT
-        self._set_frozen(True)
-        while not self._settled(directory, v2):
-            if time.monotonic() > end:
-                self._set_frozen(False)
-                raise PyruncError("the container does not freeze (a process is in the kernel and can't be stopped)")
-            if not v2:
-                # A child forked meanwhile is only caught by writing the state again.
-                self._set_frozen(True)
-            time.sleep(0.001)
-
-    def thaw(self) -> None:
-        """Lets them run again."""
-        if self.freezer[0]:
-            self._set_frozen(False)
-
-    def _set_frozen(self, on: bool) -> None:
-        directory, v2 = self.freezer
-        try:
-            if v2:
-                write(f"{directory}/cgroup.freeze", "1" if on else "0")
-            else:
-                write(f"{directory}/freezer.state", "FROZEN" if on else "THAWED")
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            raise PyruncError(f"{directory}: freeze: {(error.strerror or '').lower()}") from None
-
-    def _settled(self, directory: str, v2: bool) -> bool:
-        if v2:
-            return b"frozen 1" in read(f"{directory}/cgroup.events")
-        return read(f"{directory}/freezer.state").strip() == b"FROZEN"
-
     # -- the end -----------------------------------------------------------------------------------------------
 
     def kill_all(self, number: int) -> None:
@@ -266,6 +204,7 @@ class Cgroups:
 
         from pyrunc.container.kill import send_to
 
+        freezer = Freezer(self.dirs)
         if number == 9 and UNIFIED in self.dirs:
             try:
                 write(f"{self.dirs[UNIFIED]}/cgroup.kill", "1")  # Linux 5.14: forks can't outrun it
@@ -277,8 +216,8 @@ class Cgroups:
                 send_to(pid, number)
             if number != 9 or time.monotonic() > end:
                 return
-            if self.frozen:
-                self.thaw()
+            if freezer.frozen:
+                freezer.thaw()
             time.sleep(0.001)
 
     def remove(self) -> None:

@@ -1,7 +1,6 @@
 """`pyrunc create`, and what `run` shares with it."""
 
-import posix
-
+from pyrunc.commands.preserve import preserved
 from pyrunc.container.container import absolute
 from pyrunc.container.create import Creation
 from pyrunc.container.options import CreateOptions
@@ -43,29 +42,6 @@ def prepare(options: "Any") -> "tuple[Config, CreateOptions]":
     elif options.placement == "legacy":
         raise PyruncError("--placement legacy is for --preload-lib only")
     return spec, chosen
-
-
-def preserved(count: "int | None") -> "tuple[int, list[str]]":
-    """(descriptors from 3 on that the process gets, variables with them): --preserve-fds, sd_listen_fds(3)."""
-    total = count or 0
-    listening = posix.environ.get(b"LISTEN_FDS", b"")
-    if (
-        listening.isdigit()
-        and int(listening)
-        and posix.environ.get(b"LISTEN_PID") in (None, str(posix.getpid()).encode())
-    ):
-        total += int(listening)
-        return _checked(total), [f"LISTEN_FDS={int(listening)}", "LISTEN_PID=1"]
-    return _checked(total), []
-
-
-def _checked(total: int) -> int:
-    for descriptor in range(3, 3 + total):
-        try:
-            posix.fstat(descriptor)
-        except OSError:
-            raise PyruncError(f"--preserve-fds {total}: descriptor {descriptor} is not open") from None
-    return total
 
 
 def connect_console(spec: "Config", chosen: CreateOptions, path: "str | None") -> None:

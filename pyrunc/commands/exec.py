@@ -1,6 +1,6 @@
 """`pyrunc exec`."""
 
-from pyrunc.commands.create import preserved
+from pyrunc.commands.preserve import preserved
 from pyrunc.container.attached import attached
 from pyrunc.container.container import Container
 from pyrunc.container.execute import ExecOptions, launch

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any
 
+    from pyrunc.cgroup.freezer import Freezer
     from pyrunc.cgroup.manager import Cgroups
     from pyrunc.spec.types import Config
 
@@ -124,6 +125,13 @@ class Container:
         return Cgroups(self._state.data["cgroups"])
 
     @property
+    def freezer(self) -> "Freezer":
+        """What pauses it."""
+        from pyrunc.cgroup.freezer import Freezer
+
+        return Freezer(self._state.data["cgroups"])
+
+    @property
     def status(self) -> str:
         """``creating``, ``created``, ``running``, ``paused`` or ``stopped``."""
         if not self._init:
@@ -136,7 +144,7 @@ class Container:
             return "created"
         except FileNotFoundError:
             pass
-        return "paused" if self._state.data["cgroups"] and self.cgroups.frozen else "running"
+        return "paused" if self._state.data["cgroups"] and self.freezer.frozen else "running"
 
     def state(self) -> "dict[str, Any]":
         """The spec's state (runtime.md "State") and the properties that runc adds."""

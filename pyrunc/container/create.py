@@ -4,11 +4,13 @@ import posix
 
 from pyrunc.container import process
 from pyrunc.container import state as states
-from pyrunc.container.actions import actions, out_of_memory, verify_placement
+from pyrunc.container.actions import actions, out_of_memory
 from pyrunc.container.launch import HelperEnded, Launch
 from pyrunc.container.members import mount_namespace
+from pyrunc.container.placement import verify_placement
 from pyrunc.container.state import State
-from pyrunc.errors import PyruncError, SpecError
+from pyrunc.container.state_text import state_parts
+from pyrunc.errors import SpecError
 from pyrunc.plan import slots
 from pyrunc.plan.settings import Settings
 
@@ -16,7 +18,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from pyrunc.container.container import Container
     from pyrunc.container.options import CreateOptions
     from pyrunc.plan.steps import Step
     from pyrunc.spec.types import Config
@@ -214,7 +215,7 @@ class Creation:
             self.state.data["intel_rdt"] = intel_rdt.create(self.container_id, self.spec.linux.intel_rdt, pid)
         self.state.save()
         if self.options.pid_file:
-            write_pid_file(self.options.pid_file, pid)
+            states.write_pid_file(self.options.pid_file, pid)
 
     def remove(self) -> None:
         """The end of a foreground `run`: cgroups, poststop hooks, state."""
@@ -235,23 +236,6 @@ class Creation:
         self.state.remove()
         if self.options.pid_file:
             _unlink(self.options.pid_file)
-
-
-def state_parts(container_id: str, bundle: str, annotations: "dict[str, str]") -> "tuple[str, str]":
-    """The state (runtime-spec runtime.md "State") as text before and behind the pid; STATUS stands for the status."""
-    from pyrunc.spec.json_text import dumps
-
-    head = dumps({"status": "STATUS", "ociVersion": states.VERSION, "id": container_id})[:-1] + ',"pid":'
-    tail: dict[str, Any] = {"bundle": bundle}
-    if annotations:
-        tail["annotations"] = dict(annotations)
-    return head, "," + dumps(tail)[1:]
-
-
-def state_text(container: "Container", status: str, pid: int) -> str:
-    """The state of an existing container, as hooks and listeners are given it."""
-    head, tail = state_parts(container.id, container.bundle, container.annotations)
-    return f"{head.replace('STATUS', status, 1)}{pid}{tail}"
 
 
 def check_bundle(bundle: str, spec: "Config") -> None:
@@ -277,15 +261,6 @@ def listen(state: State) -> int:
     waiting.bind(f"/proc/self/fd/{state.lock}/{states.SOCKET}")
     waiting.listen(8)
     return int(waiting.detach())
-
-
-def write_pid_file(path: str, pid: int) -> None:
-    """Digits only, whole or not at all."""
-    directory, _, name = path.rpartition("/")
-    try:
-        states.write_whole(directory or ".", name, str(pid).encode(), 0o644)
-    except OSError as error:
-        raise PyruncError(f"pid file {path}: {(error.strerror or '').lower()}") from None
 
 
 def _link(path: str) -> str:

@@ -1,14 +1,14 @@
 """`delete`: the end of a container; repeatable after a crash at any moment, for the state goes last."""
 
 from pyrunc import log
-from pyrunc.container import hooks, kill
-from pyrunc.container.create import state_text
 from pyrunc.errors import PyruncError, WrongStatus
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyrunc.container.container import Container
     from pyrunc.container.state import State
+
+SIGKILL = 9
 
 
 def delete(container: "Container", state: "State", force: bool) -> None:
@@ -28,11 +28,16 @@ def delete(container: "Container", state: "State", force: bool) -> None:
 
 
 def _kill(container: "Container") -> None:
-    if container._state.data["cgroups"]:
-        cgroups = container.cgroups
-        if cgroups.frozen:
-            cgroups.thaw()
-    kill.kill_everyone(container, kill.SIGKILL)
+    freezer = container.freezer
+    if freezer.frozen:
+        freezer.thaw()
+    _kill_everyone(container)
+
+
+def _kill_everyone(container: "Container") -> None:
+    from pyrunc.container import kill
+
+    kill.kill_everyone(container, SIGKILL)
 
 
 def destroy(container: "Container", state: "State") -> None:
@@ -40,9 +45,9 @@ def destroy(container: "Container", state: "State") -> None:
     data = state.data
     # A container without a pid namespace leaves its children behind when init ends.
     if data.get("mount_namespace"):
-        kill.kill_everyone(container, kill.SIGKILL)
+        _kill_everyone(container)
     if data["cgroups"]:
-        container.cgroups.kill_all(kill.SIGKILL)
+        container.cgroups.kill_all(SIGKILL)
         if data["systemd_unit"]:
             from pyrunc.cgroup.systemd import stop
 
@@ -55,6 +60,9 @@ def destroy(container: "Container", state: "State") -> None:
     if "hooks" in data["config"] and data["pid"]:
         config = container.config
         if config.hooks is not None and config.hooks.poststop:
+            from pyrunc.container import hooks
+            from pyrunc.container.state_text import state_text
+
             text = state_text(container, "stopped", 0)
             for index, hook in enumerate(config.hooks.poststop):
                 try:

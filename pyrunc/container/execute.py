@@ -3,9 +3,10 @@
 import posix
 
 from pyrunc.container import process
-from pyrunc.container.actions import common_actions, send_listener, verify_placement
-from pyrunc.container.create import state_text, write_pid_file
+from pyrunc.container.actions import common_actions, send_listener
 from pyrunc.container.launch import Launch
+from pyrunc.container.placement import verify_placement
+from pyrunc.container.state import write_pid_file
 from pyrunc.errors import NotRunning, PyruncError, WrongStatus
 from pyrunc.plan import slots
 from pyrunc.plan.settings import Settings
@@ -167,6 +168,8 @@ def _actions(cgroups: "Cgroups | None", container: "Container") -> "dict[str, Ac
             verify_placement(cgroups, run.process)
 
     def seccomp_listener(run: Launch, step: "Step") -> None:
+        from pyrunc.container.state_text import state_text
+
         send_listener(run, step, state_text(container, container.status, container.pid))
 
     return {

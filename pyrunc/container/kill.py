@@ -24,9 +24,9 @@ def kill(container: "Container", number: int, everyone: bool) -> None:
         raise NotRunning
     process.send(data["pid"], data["start_time"], number)
     if number == SIGKILL and data["cgroups"]:
-        cgroups = container.cgroups
-        if cgroups.frozen:
-            cgroups.thaw()  # a v1 freezer holds even SIGKILL back (freezer-subsystem.txt)
+        freezer = container.freezer
+        if freezer.frozen:
+            freezer.thaw()  # a v1 freezer holds even SIGKILL back (freezer-subsystem.txt)
 
 
 def kill_everyone(container: "Container", number: int) -> None:

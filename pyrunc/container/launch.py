@@ -6,6 +6,7 @@ from _socket import AF_UNIX, SO_RCVBUF, SOCK_SEQPACKET, SOL_SOCKET, socketpair
 
 from pyrunc import interrupts
 from pyrunc.container import helper
+from pyrunc.container.state import MESSAGE_SIZE
 from pyrunc.errors import PyruncError, StepError
 from pyrunc.plan.steps import RUNTIME, ahead
 from pyrunc.plan.wire import encode
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 SIGKILL = 9
 PATIENCE = 0.2
 """Seconds that a container's start takes at most, if nobody is to be waited for."""
-MESSAGE_SIZE = 8192
-"""More than the longest message (``sizeof failure`` in nsenter/helper.h)."""
 
 
 class HelperEnded(PyruncError):

@@ -13,7 +13,7 @@ def pause(container: "Container") -> None:
     if status not in ("running", "created"):
         raise WrongStatus(f"cannot pause a container that is {status}: {container.id}")
     _require(container)
-    container.cgroups.freeze()
+    container.freezer.freeze()
 
 
 def resume(container: "Container") -> None:
@@ -21,7 +21,7 @@ def resume(container: "Container") -> None:
     status = container.status
     if status != "paused":
         raise WrongStatus(f"cannot resume a container that is {status}, not paused: {container.id}")
-    container.cgroups.thaw()
+    container.freezer.thaw()
 
 
 def _require(container: "Container") -> None:

@@ -3,11 +3,9 @@
 import posix
 from _socket import AF_UNIX, CMSG_LEN, MSG_CMSG_CLOEXEC, SOCK_SEQPACKET, socket
 
-from pyrunc.container import hooks, process
-from pyrunc.container.actions import verify_placement
-from pyrunc.container.create import state_text
-from pyrunc.container.launch import MESSAGE_SIZE
-from pyrunc.container.state import SOCKET
+from pyrunc.container import process
+from pyrunc.container.placement import verify_placement
+from pyrunc.container.state import MESSAGE_SIZE, SOCKET
 from pyrunc.errors import PyruncError, StepError, WrongStatus
 
 RIGHTS = CMSG_LEN(4)
@@ -76,6 +74,7 @@ def _say_go(container: "Container", state: "State") -> None:
 
 def _hand_over(container: "Container", rights: "Any") -> None:
     from pyrunc.container import seccomp_listener
+    from pyrunc.container.state_text import state_text
 
     seccomp = container.config.linux.seccomp
     assert seccomp is not None
@@ -94,6 +93,9 @@ def _poststart(container: "Container", state: "State") -> None:
     config = container.config
     if config.hooks is None or not config.hooks.poststart:
         return
+    from pyrunc.container import hooks
+    from pyrunc.container.state_text import state_text
+
     text = state_text(container, "running", state.data["pid"])
     try:
         hooks.run("poststart", config.hooks.poststart, text.encode())

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 VERSION = "1.3.0"
 SOCKET = "start.sock"
+MESSAGE_SIZE = 8192
+"""More than the longest message of the helper (``sizeof failure`` in nsenter/helper.h)."""
 CRIU_ROOT = "criu-root"
 """A mount of the rootfs, while `restore` is at work."""
 LOCK_TIMEOUT = 10.0
@@ -50,6 +52,15 @@ def write_whole(directory: str, name: str, data: bytes, mode: int = 0o600) -> No
     finally:
         posix.close(descriptor)
     posix.rename(temporary, f"{directory}/{name}")
+
+
+def write_pid_file(path: str, pid: int) -> None:
+    """Digits only, whole or not at all."""
+    directory, _, name = path.rpartition("/")
+    try:
+        write_whole(directory or ".", name, str(pid).encode(), 0o644)
+    except OSError as error:
+        raise PyruncError(f"pid file {path}: {(error.strerror or '').lower()}") from None
 
 
 def make_root(root: str) -> None:

@@ -75,9 +75,9 @@ class _Dump:
 
     def _go_on(self, was_paused: bool) -> None:
         """After a failure: CRIU thaws what it froze, unless it was killed."""
-        cgroups = self.container.cgroups
-        if not was_paused and self.container._state.data["cgroups"] and cgroups.frozen:
-            cgroups.thaw()
+        freezer = self.container.freezer
+        if not was_paused and freezer.frozen:
+            freezer.thaw()
 
     def _request(self, directories: Directories) -> dict[str, Any]:
         options, container = self.options, self.container
@@ -108,8 +108,9 @@ class _Dump:
 
     def _freezer(self) -> str | None:
         """Frozen, the processes can't fork while CRIU walks the tree; without, it stops them one by one."""
-        directory, unified = self.container.cgroups.freezer
-        return directory if directory and (not unified or self.version >= UNIFIED_FREEZER) else None
+        freezer = self.container.freezer
+        usable = not freezer.v2 or self.version >= UNIFIED_FREEZER
+        return freezer.directory or None if usable else None
 
     def _mounts(self) -> list[dict[str, str]]:
         container = self.container

@@ -1,0 +1,70 @@
+"""Freezing a container: the v1 freezer (cgroup-v1/freezer-subsystem.rst) or v2's cgroup.freeze (cgroup-v2.rst)."""
+
+import posix
+
+from pyrunc.container.process import read
+from pyrunc.errors import PyruncError
+
+FREEZE_TIMEOUT = 10.0
+"""Seconds."""
+
+
+class Freezer:
+    """Of a container's cgroups ``dirs`` {hierarchy: directory}. ``directory``: the one that freezes, "" when none can;
+    ``v2``: how it is told to."""
+
+    __slots__ = ("directory", "v2")
+
+    def __init__(self, dirs: "dict[str, str]") -> None:
+        legacy = next((directory for name, directory in dirs.items() if "freezer" in name.split(",")), "")
+        self.directory = legacy or dirs.get("", "")
+        self.v2 = not legacy
+
+    @property
+    def frozen(self) -> bool:
+        """Whether everybody is, or is about to be, frozen."""
+        try:
+            text = read(f"{self.directory}/{'cgroup.freeze' if self.v2 else 'freezer.state'}").strip()
+        except OSError:
+            return False
+        return bool(self.directory) and text in (b"1", b"FROZEN", b"FREEZING")
+
+    def freeze(self) -> None:
+        """Returns when every process is frozen; PyruncError after FREEZE_TIMEOUT, thawed again."""
+        import time
+
+        if not self.directory:
+            raise PyruncError("the host has no freezer for this container")
+        end = time.monotonic() + FREEZE_TIMEOUT
+        self._set(True)
+        while not self._settled():
+            if time.monotonic() > end:
+                self._set(False)
+                raise PyruncError("the container does not freeze (a process is in the kernel and can't be stopped)")
+            if not self.v2:
+                # A child forked meanwhile is only caught by writing the state again.
+                self._set(True)
+            time.sleep(0.001)
+
+    def thaw(self) -> None:
+        """Lets them run again."""
+        if self.directory:
+            self._set(False)
+
+    def _set(self, on: bool) -> None:
+        file, value = ("cgroup.freeze", str(int(on))) if self.v2 else ("freezer.state", "FROZEN" if on else "THAWED")
+        try:
+            descriptor = posix.open(f"{self.directory}/{file}", posix.O_WRONLY | posix.O_CLOEXEC)
+            try:
+                posix.write(descriptor, value.encode())
+            finally:
+                posix.close(descriptor)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise PyruncError(f"{self.directory}: freeze: {(error.strerror or '').lower()}") from None
+
+    def _settled(self) -> bool:
+        if self.v2:
+            return b"frozen 1" in read(f"{self.directory}/cgroup.events")
+        return read(f"{self.directory}/freezer.state").strip() == b"FROZEN"
