@@ -67,6 +67,12 @@ class Ground:
         self.holder = int(children.read_text().split()[0])
         self.baseline = len(self.processes())
 
+    def __enter__(self) -> "Ground":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def path(self, inside: str) -> Path:
         """The name out here of a path in the mount namespace."""
         return Path(f"/proc/{self.holder}/root{inside}")
@@ -142,6 +148,11 @@ class Ground:
         """A file of a container's cgroup, without its newline: of the v1 controller, or of v2 where that has it."""
         found = glob.glob(f"/sys/fs/cgroup/{controller}{self.cgroup}/{container}/{file}")
         return Path(found[0]).read_text().strip() if found else ""
+
+    def drop(self, name: str) -> None:
+        """Removes an empty parent cgroup that an engine was told to use: engines leave those."""
+        for top in cgroup_tops():
+            remove_cgroups(f"{top}{self.cgroup}/{name}")
 
     def mounts(self) -> list[str]:
         """Mount points below this ground's directory and below /run."""

@@ -16,10 +16,9 @@ pytestmark = pytest.mark.usefixtures("clean")
 
 @pytest.fixture(scope="module")
 def ground(archive: Path) -> Iterator[Ground]:
-    made = Ground("ctr", private=["/etc/cni/net.d", "/var/lib/cni"])
-    Ctr.prepare(made, archive)
-    yield made
-    made.close()
+    with Ground("ctr", private=["/etc/cni/net.d", "/var/lib/cni"]) as made:
+        Ctr.prepare(made, archive)
+        yield made
 
 
 @pytest.fixture
