@@ -1,5 +1,6 @@
 """cgroups as data: which values go into which files, and what device rules come to."""
 
+import errno
 import json
 from typing import Any
 
@@ -8,8 +9,10 @@ import pytest
 from pyrunc.cgroup.devices import Rules, legacy, lines, rules
 from pyrunc.cgroup.ebpf import program
 from pyrunc.cgroup.host import Hierarchy, Host
-from pyrunc.cgroup.limits import limits, shares_to_weight
+from pyrunc.cgroup.limits import Write, limits, shares_to_weight
+from pyrunc.cgroup.manager import Cgroups
 from pyrunc.cgroup.paths import clean, resolve
+from pyrunc.cgroup.previous import previous
 from pyrunc.errors import SpecError
 from pyrunc.spec.load import shaped_resources
 
@@ -52,6 +55,29 @@ def test_cpu() -> None:
     assert writes(V2, cpu=asked) == {"cpu.weight": "100", "cpu.max": "5 10", "cpu.max.burst": "2"}
     assert writes(V2, cpu={"quota": -1}) == {"cpu.max": "max 100000"}
     assert [shares_to_weight(shares) for shares in (2, 1024, 262144)] == [1, 100, 10000]
+
+
+def test_what_v2_has_not_is_told() -> None:
+    for name, memory in (
+        ("kernelTCP", {"kernelTCP": 5}),
+        ("swappiness", {"swappiness": 5}),
+        ("disableOOMKiller", {"disableOOMKiller": True}),
+    ):
+        assert writes(V1, memory=memory)
+        with pytest.raises(SpecError, match=rf"^linux\.resources\.memory\.{name}: .* cgroup v2 has nothing for it"):
+            writes(V2, memory=memory)
+    with pytest.raises(SpecError, match=r"^linux\.resources\.cpu\.realtimePeriod: "):
+        writes(V2, cpu={"realtimePeriod": 5})
+    with pytest.raises(SpecError, match=r"^linux\.resources\.memory\.swap: needs memory\.limit"):
+        writes(V2, memory={"swap": 100})
+
+
+def test_zero_is_a_value_of_idle_and_burst_only() -> None:
+    assert writes(V1, cpu={"idle": 0, "burst": 0, "quota": 0, "period": 0, "shares": 0}) == {
+        "cpu.idle": "0",
+        "cpu.cfs_burst_us": "0",
+    }
+    assert writes(V2, cpu={"idle": 0, "burst": 0}) == {"cpu.idle": "0", "cpu.max.burst": "0"}
 
 
 def test_pids_and_block_io() -> None:
@@ -164,3 +190,46 @@ def test_a_hole_in_a_wider_rule_is_refused() -> None:
     ]
     with pytest.raises(SpecError, match=r"linux\.resources\.devices\[1\]"):
         rules(shaped_resources({"devices": devices}))
+
+
+class Files(Cgroups):
+    """Files that take a value only while ``fits`` says so, as memory's two limits do."""
+
+    def __init__(self, values: dict[str, int], fits: Any) -> None:
+        super().__init__({"x": "/x"})
+        self.values, self.fits = values, fits
+
+    def _write(self, item: Write) -> None:
+        if not self.fits({**self.values, item.file: int(item.value)}):
+            raise OSError(errno.EINVAL, "invalid argument")
+        self.values[item.file] = int(item.value)
+
+
+@pytest.mark.parametrize("order", [("a", "b", "c"), ("c", "b", "a"), ("b", "c", "a")])
+@pytest.mark.parametrize("wanted", [{"a": 1, "b": 2, "c": 3}, {"a": 30, "b": 40, "c": 50}])
+def test_limits_that_must_fit_each_other(order: tuple[str, ...], wanted: dict[str, int]) -> None:
+    files = Files({"a": 10, "b": 10, "c": 10}, lambda v: v["a"] <= v["b"] <= v["c"])
+    files.apply([Write("x", name, wanted[name], name) for name in order])
+    assert files.values == wanted
+    with pytest.raises(SpecError, match=r"^linux\.resources\.a: write '99' to a: invalid argument"):
+        files.apply([Write("x", "a", 99, "a")])
+
+
+def test_what_undoes_a_write(tmp_path: Any) -> None:
+    for name, text in {
+        "pids.max": "max\n",
+        "io.max": "8:0 rbps=5 wbps=max\n",
+        "memory.oom_control": "oom_kill_disable 0\nunder_oom 0\n",
+        "net_prio.ifpriomap": "lo 0\neth0 7\n",
+    }.items():
+        (tmp_path / name).write_text(text)
+    given = [("pids.max", "5"), ("io.max", "8:0 rbps=1"), ("io.max", "9:0 rbps=1"), ("memory.oom_control", "1")]
+    given += [("net_prio.ifpriomap", "eth0 1"), ("absent", "1")]
+    undo = previous(Cgroups({"": str(tmp_path)}), [Write("", file, value, "x") for file, value in given])
+    assert [(write.file, write.value) for write in undo] == [
+        ("net_prio.ifpriomap", "eth0 7"),
+        ("memory.oom_control", "0"),
+        ("io.max", "9:0 rbps=max wbps=max riops=max wiops=max"),
+        ("io.max", "8:0 rbps=5 wbps=max"),
+        ("pids.max", "max"),
+    ]

@@ -24,15 +24,18 @@ class Hierarchy:
         self.own = own
         self.controllers: list[str] = [] if name.startswith("name=") else name.split(",")
 
-    def has(self, file: str, directory: str = "") -> bool:
-        """Whether cgroups of this hierarchy have ``file``."""
+    def knows(self, file: str) -> bool:
+        """Whether cgroups of this hierarchy have ``file``; the top one itself has not all that those below have."""
         import posix
 
-        try:
-            posix.stat(f"{self.mountpoint}{directory}/{file}")
-            return True
-        except OSError:
-            return False
+        below = (entry.name for entry in posix.scandir(self.mountpoint) if entry.is_dir(follow_symlinks=False))
+        for directory in ("", next(below, "")):
+            try:
+                posix.stat(f"{self.mountpoint}/{directory}/{file}")
+                return True
+            except OSError:
+                continue
+        return False
 
 
 class Host:

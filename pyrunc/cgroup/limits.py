@@ -15,15 +15,19 @@ PLACE = "linux.resources"
 
 
 class Write:
-    """``value`` into ``file`` of the container's directory in ``hierarchy``, for the property at ``where``."""
+    """``value`` into ``file`` of the container's directory in ``hierarchy``, for the property at ``where``.
 
-    __slots__ = ("file", "hierarchy", "value", "where")
+    ``optional``: a kernel without the file has no such limit either.
+    """
 
-    def __init__(self, hierarchy: str, file: str, value: "int | str", where: str) -> None:
+    __slots__ = ("file", "hierarchy", "optional", "value", "where")
+
+    def __init__(self, hierarchy: str, file: str, value: "int | str", where: str, optional: bool = False) -> None:
         self.hierarchy = hierarchy
         self.file = file
         self.value = str(value)
         self.where = f"{PLACE}.{where}"
+        self.optional = optional
 
     def __repr__(self) -> str:
         return f"Write({self.hierarchy!r}, {self.file!r}, {self.value!r}, {self.where!r})"
@@ -88,28 +92,31 @@ class Writer:
     def add(
         self, controller: str, where: str, v1: str, value1: "int | str", v2: str = "", value2: "int | str" = ""
     ) -> None:
-        """One property; an empty file name means that this version has nothing for it."""
+        """One property; SpecError when the version of cgroups that has ``controller`` has no file for it."""
         hierarchy = self.need(controller, where)
         file, value = (v1, value1) if hierarchy.version == 1 else (v2, value2 if value2 != "" else value1)
-        if file:
-            self.writes.append(Write(hierarchy.name, file, value, where))
+        if not file:
+            raise SpecError(f"{PLACE}.{where}", f"the controller {controller} of cgroup v2 has nothing for it")
+        self.writes.append(Write(hierarchy.name, file, value, where))
 
     def memory(self, resources: "Resources") -> None:
         memory = resources.memory
         if memory is None:
             return
         limit, swap = memory.limit or 0, memory.swap or 0
-        if limit:
-            self.add("memory", "memory.limit", "memory.limit_in_bytes", limit, "memory.max", unlimited(limit))
         if swap:
             if 0 < swap < limit:
                 raise SpecError(f"{PLACE}.memory.swap", f"{swap} is memory and swap together, and below limit, {limit}")
-            self.add(
-                "memory", "memory.swap", "memory.memsw.limit_in_bytes", swap, "memory.swap.max", _swap(limit, swap)
-            )
+            value = _swap(limit, swap) if self.need("memory", "memory.swap").version == 2 else swap
+            self.add("memory", "memory.swap", "memory.memsw.limit_in_bytes", swap, "memory.swap.max", value)
+            # Without swap accounting there is nothing to be lifted, and nothing to be used.
+            self.writes[-1].optional = value in ("max", 0, -1)
         elif limit == -1:
             # As runc: a lifted limit lifts swap too, or the kernel would refuse a limit above memsw.
             self.add("memory", "memory.limit", "memory.memsw.limit_in_bytes", -1, "memory.swap.max", "max")
+            self.writes[-1].optional = True
+        if limit:
+            self.add("memory", "memory.limit", "memory.limit_in_bytes", limit, "memory.max", unlimited(limit))
         if memory.reservation:
             value = memory.reservation
             self.add(
@@ -138,14 +145,14 @@ class Writer:
             self.add("cpu", "cpu.realtimePeriod", "cpu.rt_period_us", cpu.realtime_period)
         if cpu.realtime_runtime:
             self.add("cpu", "cpu.realtimeRuntime", "cpu.rt_runtime_us", cpu.realtime_runtime)
-        if not (cpu.period or cpu.quota or cpu.burst):
+        if not (cpu.period or cpu.quota or cpu.burst is not None):
             return
         place = "cpu.quota" if cpu.quota else "cpu.period" if cpu.period else "cpu.burst"
         if self.need("cpu", place).version == 2:
             if cpu.quota or cpu.period:
                 quota = "max" if not cpu.quota or cpu.quota < 0 else cpu.quota
                 self.add("cpu", place, "", "", "cpu.max", f"{quota} {cpu.period or 100000}")
-            if cpu.burst:
+            if cpu.burst is not None:
                 self.add("cpu", "cpu.burst", "", "", "cpu.max.burst", cpu.burst)
             return
         for value, where, file in (
@@ -153,7 +160,7 @@ class Writer:
             (cpu.quota, "cpu.quota", "cpu.cfs_quota_us"),
             (cpu.burst, "cpu.burst", "cpu.cfs_burst_us"),
         ):
-            if value:
+            if value or (file == "cpu.cfs_burst_us" and value is not None):
                 self.add("cpu", where, file, value)
 
     def cpuset(self, resources: "Resources") -> None:
@@ -204,7 +211,7 @@ class Writer:
             self.add(controller, where, "", "", "io.weight", f"{device or 'default '}{1 + (weight - 10) * 9999 // 990}")
             return
         for file in (f"blkio.weight{suffix}", f"blkio.bfq.weight{suffix}"):
-            if hierarchy.has(file):
+            if hierarchy.knows(file):
                 self.add(controller, where, file, f"{device}{weight}")
                 return
         raise SpecError(f"{PLACE}.{where}", "the host's kernel has no blkio.weight (neither CFQ nor BFQ)")
@@ -217,7 +224,7 @@ class Writer:
             self.add("hugetlb", where, v1, limit.limit, v2)
             # Also reserved pages, or an mmap that is not yet touched would go past the limit (Linux 5.7).
             reserved1, reserved2 = f"hugetlb.{size}.rsvd.limit_in_bytes", f"hugetlb.{size}.rsvd.max"
-            if hierarchy.version == 2 or hierarchy.has(reserved1):
+            if hierarchy.version == 2 or hierarchy.knows(reserved1):
                 self.add("hugetlb", where, reserved1, limit.limit, reserved2)
 
     def network(self, resources: "Resources") -> None:
@@ -261,6 +268,6 @@ def _swap(limit: int, swap: int) -> "int | str":
     """v2's swap alone, of the spec's memory and swap together."""
     if swap == -1:
         return "max"
-    if limit == -1:
-        return swap
-    return swap - limit if limit else swap
+    if limit <= 0:
+        raise SpecError(f"{PLACE}.memory.swap", "needs memory.limit: cgroup v2 limits swap alone")
+    return swap - limit

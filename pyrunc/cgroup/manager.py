@@ -81,21 +81,23 @@ class Cgroups:
 
     def apply(self, writes: "Sequence[Write]") -> None:
         """Writes the limits. SpecError names the property, the file and the kernel's answer."""
-        pending: list[Write] = []
-        for item in writes:
-            try:
-                self._write(item)
-            except OSError as error:
-                # A v1 memory limit above memsw's (or below) waits for the other to be written first.
-                if error.errno == errno.EINVAL and item.file in ("memory.limit_in_bytes", "cpu.cfs_period_us"):
-                    pending.append(item)
-                    continue
-                raise self._refused(item, error) from None
-        for item in pending:
-            try:
-                self._write(item)
-            except OSError as error:
-                raise self._refused(item, error) from None
+        left = list(writes)
+        while left:
+            refused: list[tuple[Write, OSError]] = []
+            for item in left:
+                try:
+                    self._write(item)
+                except OSError as error:
+                    if error.errno == errno.ENOENT and item.optional:
+                        continue
+                    if error.errno != errno.EINVAL:
+                        raise self._refused(item, error) from None
+                    # Limits that must fit each other (memory and memory with swap, period and quota, quota and burst,
+                    # shares and idle): which one must go first depends on what they were.
+                    refused.append((item, error))
+            if len(refused) == len(left):
+                raise self._refused(*refused[0])
+            left = [item for item, _ in refused]
 
     def _write(self, item: "Write") -> None:
         write(f"{self.dirs[item.hierarchy]}/{item.file}", item.value)

@@ -50,12 +50,14 @@ class Files:
 
 def stats(dirs: "dict[str, str]") -> "dict[str, Any]":
     """The ``data`` of a ``stats`` event."""
-    found: dict[str, Any] = {"cpu": {}, "memory": {}, "pids": {}, "blkio": {}, "hugetlb": {}}
+    found: dict[str, Any] = {"cpu": {}, "cpuset": {}, "memory": {}, "pids": {}, "blkio": {}, "hugetlb": {}}
     by_controller = {controller: directory for name, directory in dirs.items() for controller in name.split(",")}
     if "memory" in by_controller:
         found["memory"] = _memory_v1(Files(by_controller["memory"]))
     if "cpuacct" in by_controller:
         found["cpu"]["usage"] = _cpu_v1(Files(by_controller["cpuacct"]))
+    if "cpuset" in by_controller:
+        found["cpuset"] = _cpuset(Files(by_controller["cpuset"]))
     if "cpu" in by_controller:
         found["cpu"]["throttling"] = _throttling(Files(by_controller["cpu"]).table("cpu.stat"), "throttled_time", 1)
     if "pids" in by_controller:
@@ -92,12 +94,33 @@ def _memory_v1(files: Files) -> "dict[str, Any]":
 
 def _cpu_v1(files: Files) -> "dict[str, Any]":
     ticks = files.table("cpuacct.stat")
+    each = [line.split() for line in files.text("cpuacct.usage_all").splitlines()[1:]]  # cpu user system
     return {
         "total": files.number("cpuacct.usage"),
         "percpu": [int(value) for value in files.text("cpuacct.usage_percpu").split()],
+        "percpu_kernel": [int(row[2]) for row in each],
+        "percpu_user": [int(row[1]) for row in each],
         "kernel": ticks.get("system", 0) * TICK,
         "user": ticks.get("user", 0) * TICK,
     }
+
+
+def _cpuset(files: Files) -> "dict[str, Any]":
+    """cpuset(7); lists of CPUs and of memory nodes are written out."""
+    names = ("cpu_exclusive", "mem_hardwall", "mem_exclusive", "memory_migrate", "memory_spread_page")
+    more = ("memory_spread_slab", "memory_pressure", "sched_load_balance", "sched_relax_domain_level")
+    found: dict[str, Any] = {name: _numbers(files.text(f"cpuset.{name}")) for name in ("cpus", "mems")}
+    found.update({name: files.number(f"cpuset.{name}") for name in (*names, *more)})
+    return found
+
+
+def _numbers(ranges: str) -> "list[int]":
+    """``0-2,5`` as 0, 1, 2, 5."""
+    numbers: list[int] = []
+    for part in filter(None, ranges.strip().split(",")):
+        first, _, last = part.partition("-")
+        numbers += range(int(first), int(last or first) + 1)
+    return numbers
 
 
 def _throttling(table: "dict[str, int]", key: str, unit: int) -> "dict[str, int]":

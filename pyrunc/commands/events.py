@@ -8,16 +8,30 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def seconds(text: str) -> float:
-    """Of a Go duration with one unit: ``5s``, ``500ms``, ``1m``."""
-    for unit in ("ms", "s", "m", "h"):
-        number = text.removesuffix(unit)
-        if number != text and number.replace(".", "", 1).isdigit() and float(number) > 0:
-            return float(number) * UNITS[unit]
-    raise PyruncError(f"--interval {text!r}: is not a duration such as 5s")
+    """Of a Go duration (time.ParseDuration): ``5s``, ``1m30s``, ``1.5h``. PyruncError unless it is one, above 0."""
+    number = unit = ""
+    total = 0.0
+    for character in f"{text} ":
+        if character.isascii() and (character.isdigit() or character == "."):
+            if unit:
+                total, number, unit = total + _part(text, number, unit), "", ""
+            number += character
+        else:
+            unit += character
+    total += _part(text, number, unit[:-1])
+    if total <= 0:
+        raise PyruncError(f"--interval {text!r}: must be greater than 0")
+    return total
+
+
+def _part(text: str, number: str, unit: str) -> float:
+    if unit not in UNITS or not number.replace(".", "", 1).isdigit():
+        raise PyruncError(f"--interval {text!r}: is not a duration such as 5s or 1m30s")
+    return float(number) * UNITS[unit]
 
 
 def run(options: "Any") -> int:

@@ -29,36 +29,47 @@ PROPERTIES = {
     "kernel_memory_tcp": ("memory", "kernelTCP"),
     "pids_limit": ("pids", "limit"),
 }
-UNITS = {"b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
 
 
 def size(text: str, option: str) -> int:
-    """Bytes of ``64m``, ``1GiB``, ``-1``."""
+    """Bytes of ``64m``, ``1.5GiB``, ``-1``."""
     if text == "-1":
         return -1
-    number = text.lower().removesuffix("ib").removesuffix("b")
+    number = text.lower().removesuffix("b").removesuffix("i").rstrip()
     unit = 1
     if number[-1:] in UNITS:
-        number, unit = number[:-1], UNITS[number[-1]]
-    if not number.isascii() or not number.isdigit():
+        number, unit = number[:-1].rstrip(), UNITS[number[-1]]
+    if not number.isascii() or not number.replace(".", "", 1).isdigit():
         raise PyruncError(f"--{option.replace('_', '-')} {text!r}: is not a size such as 64m")
-    return int(number) * unit
+    return int(float(number) * unit) if "." in number else int(number) * unit
 
 
 def resources(options: "Any") -> "dict[str, Any]":
-    """A resources object of --resources, or of the single options."""
-    if options.resources:
-        from pyrunc.spec.load import read
+    """A resources object of --resources, or of the single options; that of Intel RDT may stand beside either."""
+    found = _of_file(options.resources) if options.resources else _of_options(options)
+    schema = {"l3CacheSchema": options.l3_cache_schema, "memBwSchema": options.mem_bw_schema}
+    if any(schema.values()):
+        found["intelRdt"] = {key: value for key, value in schema.items() if value}
+    return found
 
-        data = sys.stdin.buffer.read() if options.resources == "-" else read(options.resources)
-        try:
-            found = loads(data)
-        except ValueError as error:
-            raise PyruncError(f"--resources {options.resources}: {error}") from None
-        if not isinstance(found, dict):
-            raise PyruncError(f"--resources {options.resources}: must be an object")
-        return found
-    found = {}
+
+def _of_file(path: str) -> "dict[str, Any]":
+    from pyrunc.spec.load import read
+
+    data = sys.stdin.buffer.read() if path == "-" else read(path)
+    try:
+        found = loads(data)
+    except ValueError as error:
+        raise PyruncError(f"--resources {path}: {error}") from None
+    if not isinstance(found, dict):
+        raise PyruncError(f"--resources {path}: must be an object")
+    found.pop("intelRdt", None)  # no part of linux.resources
+    return found
+
+
+def _of_options(options: "Any") -> "dict[str, Any]":
+    found: dict[str, Any] = {}
     for option, (section, name) in PROPERTIES.items():
         value = getattr(options, option)
         if value is not None and section == "memory":
@@ -67,9 +78,6 @@ def resources(options: "Any") -> "dict[str, Any]":
             found.setdefault(section, {})[name] = value
     if options.memory_check_before_update:
         found.setdefault("memory", {})["checkBeforeUpdate"] = True
-    schema = {"l3CacheSchema": options.l3_cache_schema, "memBwSchema": options.mem_bw_schema}
-    if any(schema.values()):
-        found["intelRdt"] = {key: value for key, value in schema.items() if value}
     return found
 
 

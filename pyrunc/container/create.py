@@ -81,6 +81,10 @@ class Creation:
     def make(self) -> int:
         """Executes the plan; returns the pid of init. On failure nothing is left."""
         check_bundle(self.options.bundle, self.spec)
+        if self.spec.linux.intel_rdt is not None:
+            from pyrunc.container import intel_rdt
+
+            intel_rdt.check(self.options.resctrl, self.container_id, self.spec.linux.intel_rdt)
         steps = self.steps()
         self.begin()
         assert self.state is not None
@@ -155,8 +159,19 @@ class Creation:
             "placement": self.options.placement,
             "mount_namespace": "",
             "config": raw(self.spec),
+            "resctrl": self.options.resctrl,
+            "intel_rdt": self._intel_rdt(),
         }
         self.state.save()
+
+    def _intel_rdt(self) -> "list[str]":
+        """Directories of resctrl to be removed with the container."""
+        rdt = self.spec.linux.intel_rdt
+        if rdt is None:
+            return []
+        from pyrunc.container import intel_rdt
+
+        return intel_rdt.owned(self.options.resctrl, self.container_id, rdt)
 
     def _unit(self) -> str:
         """The scope's name, to be stopped with the container; "" when the cgroups are our own to remove."""
@@ -209,10 +224,11 @@ class Creation:
         self.state.data["start_time"] = process.stat(pid)[1]
         self.state.data["mount_namespace"] = mount_namespace(self.spec, pid)
         self.state.data["descriptors"] = [_link(f"/proc/{pid}/fd/{number}") for number in range(3)]
-        if self.spec.linux.intel_rdt is not None:
+        rdt = self.spec.linux.intel_rdt
+        if rdt is not None:
             from pyrunc.container import intel_rdt
 
-            self.state.data["intel_rdt"] = intel_rdt.create(self.container_id, self.spec.linux.intel_rdt, pid)
+            intel_rdt.create(self.options.resctrl, self.container_id, rdt, pid)
         self.state.save()
         if self.options.pid_file:
             states.write_pid_file(self.options.pid_file, pid)
@@ -233,6 +249,10 @@ class Creation:
         if self.cgroups is not None:
             self.cgroups.kill_all(9)
             self.cgroups.remove()
+        if self.state.data.get("intel_rdt"):
+            from pyrunc.container import intel_rdt
+
+            intel_rdt.remove(self.state.data["intel_rdt"])
         self.state.remove()
         if self.options.pid_file:
             _unlink(self.options.pid_file)

@@ -53,10 +53,10 @@ def destroy(container: "Container", state: "State") -> None:
 
             stop(data["systemd_unit"])
         container.cgroups.remove()
-        if data.get("intel_rdt"):
-            from pyrunc.container import intel_rdt
+    if data.get("intel_rdt"):
+        from pyrunc.container import intel_rdt
 
-            intel_rdt.remove(data["intel_rdt"])
+        intel_rdt.remove(data["intel_rdt"])
     if "hooks" in data["config"] and data["pid"]:
         config = container.config
         if config.hooks is not None and config.hooks.poststop:

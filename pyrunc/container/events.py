@@ -1,9 +1,9 @@
 """Statistics and out-of-memory notices of a running container."""
 
 import posix
+import select
 
 from pyrunc.cgroup.host import UNIFIED
-from pyrunc.cgroup.stats import Files
 from pyrunc.cgroup.stats import stats as of_cgroups
 from pyrunc.container import process
 from pyrunc.errors import NotRunning
@@ -22,25 +22,26 @@ def stats(container: "Container") -> "dict[str, Any]":
         raise NotRunning(f"container {container.id} is not running")
     data = of_cgroups(container._state.data["cgroups"])
     data["network_interfaces"] = interfaces(container.pid)
+    data["intel_rdt"] = {}
     rdt = container.config.linux.intel_rdt
     if rdt is not None:
         from pyrunc.container import intel_rdt
 
-        data["intel_rdt"] = intel_rdt.stats(container.id, rdt)
+        data["intel_rdt"] = intel_rdt.stats(container._state.data["resctrl"], container.id, rdt)
     return data
 
 
 def interfaces(pid: int) -> "list[dict[str, Any]]":
-    """Counters of the network interfaces that ``pid`` sees, but for loopback (proc(5), net/dev)."""
-    names = ("rx_bytes", "rx_packets", "rx_errors", "rx_dropped")
+    """Counters of the network interfaces that ``pid`` sees, but for loopback (proc(5), net/dev); keys are runc's."""
+    names = ("Bytes", "Packets", "Errors", "Dropped")
     found = []
     for line in process.read(f"/proc/{pid}/net/dev").decode().splitlines()[2:]:
         name, _, counters = line.partition(":")
-        values = counters.split()
+        values = list(map(int, counters.split()))
         if name.strip() != "lo":
-            entry: dict[str, Any] = {"name": name.strip()}
-            entry.update({key: int(value) for key, value in zip(names, values[:4], strict=True)})
-            entry.update({key.replace("r", "t", 1): int(value) for key, value in zip(names, values[8:12], strict=True)})
+            entry: dict[str, Any] = {"Name": name.strip()}
+            entry.update({f"Rx{key}": value for key, value in zip(names, values[:4], strict=True)})
+            entry.update({f"Tx{key}": value for key, value in zip(names, values[8:12], strict=True)})
             found.append(entry)
     return found
 
@@ -49,45 +50,68 @@ class OutOfMemory:
     """Out-of-memory notices: a descriptor to be polled, and ``count``, how many there were since it was last asked."""
 
     def __init__(self, dirs: "dict[str, str]") -> None:
-        self.control = -1
-        self.descriptor = -1
-        self.file = ""
+        self.opened: list[int] = []
+        self.eventfd = self.file = -1
+        self.key = "oom_kill"
+        self.seen = 0
         memory = next((d for name, d in dirs.items() if "memory" in name.split(",")), "")
         if memory:
             self._legacy(memory)
         elif UNIFIED in dirs:
-            self.file = dirs[UNIFIED]
-        self.seen = self._killed()
+            self.watch(f"{dirs[UNIFIED]}/memory.events", self.key)
 
     def _legacy(self, directory: str) -> None:
         """v1: an eventfd, told through cgroup.event_control (cgroup-v1/memory.rst)."""
-        self.descriptor = posix.eventfd(0, posix.EFD_CLOEXEC | posix.EFD_NONBLOCK)
-        self.control = posix.open(f"{directory}/memory.oom_control", posix.O_RDONLY | posix.O_CLOEXEC)
+        self.eventfd = posix.eventfd(0, posix.EFD_CLOEXEC | posix.EFD_NONBLOCK)
+        control = posix.open(f"{directory}/memory.oom_control", posix.O_RDONLY | posix.O_CLOEXEC)
+        self.opened = [self.eventfd, control]
         with open(f"{directory}/cgroup.event_control", "w") as file:
-            file.write(f"{self.descriptor} {self.control}")
+            file.write(f"{self.eventfd} {control}")
 
-    def _killed(self) -> int:
-        return Files(self.file).table("memory.events").get("oom_kill", 0) if self.file else 0
+    def watch(self, path: str, key: str) -> None:
+        """v2: the file at ``path`` has POLLPRI when a number in it has changed since it was read (cgroup-v2.rst)."""
+        try:
+            self.file = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
+        except FileNotFoundError:  # no memory controller in this cgroup: nothing is killed for its limit
+            return
+        self.opened.append(self.file)
+        self.key = key
+        self.seen = self._number()
+
+    def _number(self) -> int:
+        words = posix.pread(self.file, 4096, 0).decode().split()
+        return int(dict(zip(words[::2], words[1::2], strict=True)).get(self.key, 0))
+
+    def register(self, poll: "select.poll") -> None:
+        """With ``poll``, whose answer is then a reason to call ``count``."""
+        if self.eventfd >= 0:
+            poll.register(self.eventfd, select.POLLIN)
+        if self.file >= 0:
+            poll.register(self.file, select.POLLPRI)
 
     def count(self) -> int:
         """Notices since the last call."""
-        if self.descriptor >= 0:
+        if self.eventfd >= 0:
             try:
-                return posix.eventfd_read(self.descriptor)
+                return posix.eventfd_read(self.eventfd)
             except BlockingIOError:
                 return 0
-        before, self.seen = self.seen, self._killed()
+        if self.file < 0:
+            return 0
+        try:
+            before, self.seen = self.seen, self._number()
+        except OSError:  # ENODEV: the cgroup has gone, with the container
+            return 0
         return self.seen - before
 
     def close(self) -> None:
-        for descriptor in (self.descriptor, self.control):
-            if descriptor >= 0:
-                posix.close(descriptor)
+        for descriptor in self.opened:
+            posix.close(descriptor)
+        self.opened.clear()
 
 
 def events(container: "Container", interval: float) -> "Iterator[dict[str, Any]]":
-    """Ends with the container. v2 has no descriptor for its notices here: they are looked for four times a second."""
-    import select
+    """Ends with the container. ``interval``: seconds between two statistics."""
     from time import monotonic
 
     data = container._state.data
@@ -95,15 +119,16 @@ def events(container: "Container", interval: float) -> "Iterator[dict[str, Any]]
     if init < 0:
         raise NotRunning(f"container {container.id} is not running")
     notices = OutOfMemory(data["cgroups"])
-    watched = [descriptor for descriptor in (init, notices.descriptor) if descriptor >= 0]
+    poll = select.poll()
+    poll.register(init, select.POLLIN)
+    notices.register(poll)
     due = monotonic() + interval
     try:
         while True:
-            wait = max(0.0, due - monotonic())
-            ready = select.select(watched, [], [], wait if notices.descriptor >= 0 else min(wait, 0.25))[0]
+            ready = poll.poll(max(0.0, due - monotonic()) * 1000)
             for _ in range(notices.count()):
                 yield {"type": "oom", "id": container.id}
-            if init in ready:
+            if any(descriptor == init for descriptor, _ in ready):
                 return
             if monotonic() >= due:
                 due = monotonic() + interval

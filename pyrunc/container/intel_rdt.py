@@ -1,9 +1,12 @@
-"""Intel RDT: cache allocation and memory bandwidth through resctrl (Linux 4.10, filesystems/resctrl.rst)."""
+"""Intel RDT: cache allocation and memory bandwidth through resctrl (Linux 4.10, filesystems/resctrl.rst).
+
+``root`` is where resctrl is mounted: CreateOptions.resctrl, kept in the container's state.
+"""
 
 import posix
 
 from pyrunc.container.process import read
-from pyrunc.errors import SpecError
+from pyrunc.errors import PyruncError, SpecError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -11,50 +14,63 @@ if TYPE_CHECKING:
 
     from pyrunc.spec.types import IntelRdt
 
-ROOT = "/sys/fs/resctrl"
 PLACE = "linux.intelRdt"
 
 
-def group(container_id: str, rdt: "IntelRdt") -> str:
+def check(root: str, container_id: str, rdt: "IntelRdt") -> None:
+    """SpecError when the host can't do what the config asks for."""
+    if not _exists(f"{root}/info"):
+        raise SpecError(PLACE, f"the host has no {root} (no Intel RDT, or resctrl is not mounted)")
+    directory, lines = group(root, container_id, rdt), _lines(rdt)
+    if not rdt.clos_id or directory == root:
+        return
+    if not _exists(directory):
+        if not lines:
+            raise SpecError(f"{PLACE}.closID", f"{directory}: no such class, and no schemata to make it from")
+    elif not rdt.schemata:
+        _check_same(directory, lines)
+
+
+def group(root: str, container_id: str, rdt: "IntelRdt") -> str:
     """The container's directory: its CLOS, the default one for ``/``, or one of its own."""
     name = rdt.clos_id or container_id
     if name in (".", "..") or ("/" in name and name != "/"):
         raise SpecError(f"{PLACE}.closID", f"{name!r} is not the name of a directory")
-    return ROOT if name == "/" else f"{ROOT}/{name}"
+    return root if name == "/" else f"{root}/{name}"
 
 
-def create(container_id: str, rdt: "IntelRdt", pid: int) -> "list[str]":
-    """Makes the group, writes the schemata, puts ``pid`` in; returns what was made, to be removed at the end."""
-    if not _exists(f"{ROOT}/info"):
-        raise SpecError(PLACE, f"the host has no {ROOT} (no Intel RDT, or resctrl is not mounted)")
-    directory = group(container_id, rdt)
-    schemata = _schemata(rdt)
-    made = []
-    if not _exists(directory):
-        posix.mkdir(directory, 0o755)
-        made.append(directory)
-    elif rdt.clos_id and schemata and not rdt.schemata:
-        _check_same(directory, schemata)
-    write_schemata(container_id, rdt)
-    _write(f"{directory}/tasks", str(pid), PLACE)
+def owned(root: str, container_id: str, rdt: "IntelRdt") -> "list[str]":
+    """What goes with the container, in this order: its monitoring group, and a CLOS that it has for itself. One that
+    closID names is others', too, and stays (as with runc)."""
+    directory = group(root, container_id, rdt)
+    paths = [f"{directory}/mon_groups/{container_id}"] if rdt.enable_monitoring else []
+    return paths if rdt.clos_id else [*paths, directory]
+
+
+def create(root: str, container_id: str, rdt: "IntelRdt", pid: int) -> None:
+    """Makes what is missing, writes the schemata, puts ``pid`` in."""
+    directory = group(root, container_id, rdt)
+    _make(directory, f"{PLACE}.closID")
+    write_schemata(root, container_id, rdt)
+    _write(root, f"{directory}/tasks", str(pid), PLACE)
     if rdt.enable_monitoring:
-        monitor = f"{directory}/mon_groups/{container_id}"
-        posix.mkdir(monitor, 0o755)
-        made.insert(0, monitor)
-        _write(f"{monitor}/tasks", str(pid), f"{PLACE}.enableMonitoring")
-    return made
+        place, monitor = f"{PLACE}.enableMonitoring", f"{directory}/mon_groups/{container_id}"
+        _make(monitor, place)
+        _write(root, f"{monitor}/tasks", str(pid), place)
 
 
-def write_schemata(container_id: str, rdt: "IntelRdt | None") -> None:
-    """Writes what the config asks for, line by line, as the kernel takes it."""
-    if rdt is None:
-        return
-    directory = group(container_id, rdt)
-    for where, line in _schemata(rdt):
-        _write(f"{directory}/schemata", line + "\n", where)
+def write_schemata(root: str, container_id: str, rdt: "IntelRdt") -> None:
+    """All lines in one write, in the order that config-linux.md gives: l3CacheSchema, memBwSchema, schemata."""
+    lines = _lines(rdt)
+    if lines:
+        places = {where.partition("[")[0] for where, _ in lines}
+        where = places.pop() if len(places) == 1 else PLACE
+        text = "".join(f"{line}\n" for _, line in lines)
+        _write(root, f"{group(root, container_id, rdt)}/schemata", text, where)
 
 
-def _schemata(rdt: "IntelRdt") -> "list[tuple[str, str]]":
+def _lines(rdt: "IntelRdt") -> "list[tuple[str, str]]":
+    """[(place in config.json, line)]. MB lines in l3CacheSchema are left out: memBwSchema has them (as with runc)."""
     lines = [
         (f"{PLACE}.l3CacheSchema", line) for line in rdt.l3_cache_schema.splitlines() if not line.startswith("MB:")
     ]
@@ -62,15 +78,32 @@ def _schemata(rdt: "IntelRdt") -> "list[tuple[str, str]]":
     return lines + [(f"{PLACE}.schemata[{index}]", line) for index, line in enumerate(rdt.schemata)]
 
 
-def _check_same(directory: str, schemata: "list[tuple[str, str]]") -> None:
+def _check_same(directory: str, lines: "list[tuple[str, str]]") -> None:
     """A CLOS that exists already must be what the config says (config-linux.md "IntelRdt")."""
-    have = {line.strip() for line in read(f"{directory}/schemata").decode().splitlines()}
-    for where, line in schemata:
-        if line.strip() not in have:
+    have = {_plain(line) for line in read(f"{directory}/schemata").decode().splitlines()}
+    for where, line in lines:
+        if _plain(line) not in have:
             raise SpecError(where, f"differs from the schemata of the existing CLOS {directory.rpartition('/')[2]}")
 
 
-def _write(path: str, text: str, where: str) -> None:
+def _plain(line: str) -> str:
+    """Without the kernel's padding of values and blanks around."""
+    kind, _, domains = line.partition(":")
+    pairs = (pair.partition("=") for pair in domains.split(";"))
+    return kind.strip() + ":" + ";".join(f"{i.strip()}={value.strip().lstrip('0') or '0'}" for i, _, value in pairs)
+
+
+def _make(path: str, where: str) -> None:
+    try:
+        posix.mkdir(path, 0o755)
+    except FileExistsError:
+        return
+    except OSError as error:
+        raise SpecError(where, f"mkdir {path}: {(error.strerror or '').lower()}") from None
+
+
+def _write(root: str, path: str, text: str, where: str) -> None:
+    """The kernel's words about a refusal are in info/last_cmd_status."""
     try:
         descriptor = posix.open(path, posix.O_WRONLY | posix.O_CLOEXEC)
         try:
@@ -78,7 +111,9 @@ def _write(path: str, text: str, where: str) -> None:
         finally:
             posix.close(descriptor)
     except OSError as error:
-        raise SpecError(where, f"write {text.strip()!r} to {path}: {(error.strerror or '').lower()}") from None
+        said = " ".join(_text(f"{root}/info/last_cmd_status").split())
+        more = f" ({said})" if said not in ("", "ok") else ""
+        raise SpecError(where, f"write {text.strip()!r} to {path}: {(error.strerror or '').lower()}{more}") from None
 
 
 def _exists(path: str) -> bool:
@@ -89,22 +124,67 @@ def _exists(path: str) -> bool:
         return False
 
 
-def remove(made: "list[str]") -> None:
-    """Removes what ``create`` made."""
-    for path in made:
+def _text(path: str) -> str:
+    try:
+        return read(path).decode()
+    except OSError:
+        return ""
+
+
+def remove(paths: "list[str]") -> None:
+    """Removes what ``owned`` said; its processes go back to the group above."""
+    for path in paths:
         try:
             posix.rmdir(path)
         except FileNotFoundError:
             continue
+        except OSError as error:
+            raise PyruncError(f"remove {path}: {error.strerror}") from None
 
 
-def stats(container_id: str, rdt: "IntelRdt") -> "dict[str, Any]":
-    """Schemata of the root and of the group."""
-    directory = group(container_id, rdt)
-    try:
-        return {
-            "schema_root": read(f"{ROOT}/schemata").decode(),
-            "schema": read(f"{directory}/schemata").decode(),
-        }
-    except OSError:
+def stats(root: str, container_id: str, rdt: "IntelRdt") -> "dict[str, Any]":
+    """What the hardware can, what is allotted, and with enableMonitoring what is used: runc's keys."""
+    directory = group(root, container_id, rdt)
+    found: dict[str, Any] = {}
+    for kind, key, info in (("L3", "l3_cache", _cache_info(root)), ("MB", "mem_bw", _bandwidth_info(root))):
+        if not info:
+            continue
+        found[f"{key}_info"] = info
+        found[f"{key}_schema_root"] = _schema(f"{root}/schemata", kind)
+        found[f"{key}_schema"] = _schema(f"{directory}/schemata", kind)
+    if rdt.enable_monitoring:
+        _monitored(f"{directory}/mon_groups/{container_id}/mon_data", found)
+    return found
+
+
+def _schema(path: str, kind: str) -> str:
+    return next((line.strip() for line in _text(path).splitlines() if line.strip().startswith(f"{kind}:")), "")
+
+
+def _cache_info(root: str) -> "dict[str, Any]":
+    if not _exists(f"{root}/info/L3"):
         return {}
+    info: dict[str, Any] = {"cbm_mask": _text(f"{root}/info/L3/cbm_mask").strip()}
+    return {**info, **_numbers(f"{root}/info/L3", "min_cbm_bits", "num_closids")}
+
+
+def _bandwidth_info(root: str) -> "dict[str, Any]":
+    if not _exists(f"{root}/info/MB"):
+        return {}
+    return _numbers(f"{root}/info/MB", "bandwidth_gran", "delay_linear", "min_bandwidth", "num_closids")
+
+
+def _numbers(directory: str, *names: str) -> "dict[str, int]":
+    texts = {name: _text(f"{directory}/{name}").strip() for name in names}
+    return {name: int(text) for name, text in texts.items() if text.isdigit()}
+
+
+def _monitored(directory: str, found: "dict[str, Any]") -> None:
+    """One entry a cache, in the order of their numbers."""
+    names = sorted(name for name in posix.listdir(directory) if name.startswith("mon_L3_"))
+    bandwidth = [_numbers(f"{directory}/{name}", "mbm_total_bytes", "mbm_local_bytes") for name in names]
+    occupied = [_numbers(f"{directory}/{name}", "llc_occupancy") for name in names]
+    if any(bandwidth):
+        found["mbm_stats"] = bandwidth
+    if any(occupied):
+        found["cmt_stats"] = occupied

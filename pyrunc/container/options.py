@@ -9,7 +9,8 @@ if TYPE_CHECKING:
 class CreateOptions:
     """Plain values; ``console``: a connected socket that takes the terminal's master, or -1.
 
-    ``bundle`` is absolute. ``stdio``: the process's three standard descriptors, ours unless given.
+    ``bundle`` is absolute. ``resctrl``: where that file system is mounted.
+    ``stdio``: the process's three standard descriptors, ours unless given.
     ``libraries``: descriptors of checked libraries to be loaded into the init path.
     """
 
@@ -25,6 +26,7 @@ class CreateOptions:
         self.extra_env: list[str] = []
         self.stdio: Sequence[int] = ()
         self.cgroup_manager = "cgroupfs"
+        self.resctrl = "/sys/fs/resctrl"
         self.libraries: list[int] = []
         self.library_names: list[str] = []
         self.preload_at = "exec"
