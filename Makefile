@@ -2,7 +2,7 @@
 PYTHON ?= $(shell for p in python3 /usr/bin/python3; do $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 VENV := .venv
 PACKAGES := gcc libc6-dev linux-libc-dev make python3-dev python3-venv libseccomp-dev libcap-dev busybox-static
-TEST_PACKAGES := $(PACKAGES) runc crun clang uidmap strace jq iproute2 procps gcc-aarch64-linux-gnu libc6-dev-arm64-cross liblxc1 criu
+TEST_PACKAGES := $(PACKAGES) runc crun clang libclang-rt-14-dev uidmap strace jq iproute2 procps gcc-aarch64-linux-gnu libc6-dev-arm64-cross liblxc1 criu
 BENCH_PACKAGES := $(PACKAGES) runc crun hyperfine
 SOURCES := $(wildcard nsenter/*.c nsenter/*.h nsenter/generate.py pyrunc/ffi/*_build.py) pyrunc/plan/steps.py
 ROOTFS := bundles/busybox/rootfs/.made bundles/plain/rootfs/.made
@@ -60,7 +60,7 @@ cross:
 
 fuzz: setup
 	@sh .ci/packages clang libclang-rt-14-dev
-	$(VENV)/bin/python nsenter/fuzz/run.py $(SECONDS)
+	$(VENV)/bin/python nsenter/fuzz/run.py $(FUZZ_SECONDS)
 
 bench: setup $(ROOTFS)
 	@sh .ci/packages $(BENCH_PACKAGES)

@@ -42,7 +42,7 @@ static int execute(void *with, enum step_kind kind, uint32_t number, const union
     uint64_t begun = context->tracing ? now() : 0;
     if (handlers[kind].execute(context, arguments) != 0)
         return -1;
-    if (context->tracing && context->answer == context->channel)
+    if (begun != 0 && context->answer == context->channel)
         send_time(context, now() - begun);
     return 0;
 }

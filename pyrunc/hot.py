@@ -38,7 +38,7 @@ ORDINARY: "dict[str, tuple[str, ...]]" = {
     ),
     "kill": ("pyrunc.container.kill", "pyrunc.cgroup.freezer"),
     "delete": ("pyrunc.container.delete", "pyrunc.cgroup.manager"),
-    "state": ("pyrunc.cgroup.freezer", "pwd"),
+    "state": ("pyrunc.cgroup.freezer",),
 }
 ORDINARY["run"] = (*ORDINARY["create"], *ORDINARY["delete"], "_prctl")
 COMMANDS = tuple(ORDINARY)

@@ -222,6 +222,16 @@ class Cgroups:
                 freezer.thaw()
             time.sleep(0.001)
 
+    def remove_empty(self) -> bool:
+        """Removes those that have neither processes nor cgroups below, as is usual at the end; whether all are gone."""
+        gone = True
+        for directory in self.dirs.values():
+            try:
+                _rmdir(directory)
+            except OSError:
+                gone = False
+        return gone
+
     def remove(self) -> None:
         """Removes them and what was made below; PyruncError when one stays busy. What is gone already is fine."""
         import time

@@ -40,6 +40,19 @@ def _kill_everyone(container: "Container") -> None:
     kill.kill_everyone(container, SIGKILL)
 
 
+def _remove_cgroups(container: "Container") -> None:
+    """Mostly nobody is in them any more, and nothing has to be looked for."""
+    cgroups, unit = container.cgroups, container._state.data["systemd_unit"]
+    if not unit and cgroups.remove_empty():
+        return
+    cgroups.kill_all(SIGKILL)
+    if unit:
+        from pyrunc.cgroup.systemd import stop
+
+        stop(unit)
+    cgroups.remove()
+
+
 def destroy(container: "Container", state: "State") -> None:
     """Cgroups, then poststop hooks, then the state. The lock is held."""
     data = state.data
@@ -47,12 +60,7 @@ def destroy(container: "Container", state: "State") -> None:
     if data.get("mount_namespace"):
         _kill_everyone(container)
     if data["cgroups"]:
-        container.cgroups.kill_all(SIGKILL)
-        if data["systemd_unit"]:
-            from pyrunc.cgroup.systemd import stop
-
-            stop(data["systemd_unit"])
-        container.cgroups.remove()
+        _remove_cgroups(container)
     if data.get("intel_rdt"):
         from pyrunc.container import intel_rdt
 
