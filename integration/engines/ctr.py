@@ -41,9 +41,11 @@ level = "debug"
 class Ctr:
     """`ctr` of one test: containers are named and removed here."""
 
-    def __init__(self, ground: Ground, runtime: str) -> None:
+    def __init__(self, ground: Ground, runtime: str, namespace: str = "") -> None:
         self.ground = ground
         self.runtime = runtime
+        # The cgroup's name too: ctr puts containers at /NAMESPACE/ID.
+        self.namespace = namespace or ground.name
 
     @staticmethod
     def prepare(ground: Ground, archive: Path, config: str = CONFIG) -> None:
@@ -61,8 +63,7 @@ class Ctr:
         words.ok("images", "import", str(archive))
 
     def words(self, args: tuple[str, ...]) -> list[str]:
-        # The namespace is the cgroup's name too: ctr puts containers at /NAMESPACE/ID.
-        return ["ctr", "--address", f"{self.ground.directory}/containerd.sock", "--namespace", self.ground.name, *args]
+        return ["ctr", "--address", f"{self.ground.directory}/containerd.sock", "--namespace", self.namespace, *args]
 
     def call(self, *args: str, **settings: Any) -> "subprocess.CompletedProcess[str]":
         return self.ground.call(*self.words(args), **settings)

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("clean")
 
 @pytest.fixture(scope="module")
 def ground(archive: Path) -> Iterator[Ground]:
-    with Ground("ctr", private=["/etc/cni/net.d", "/var/lib/cni"]) as made:
+    with Ground("ctr", private=["/etc/cni/net.d", "/var/lib/cni", "/var/lib/containerd"]) as made:
         Ctr.prepare(made, archive)
         yield made
 
