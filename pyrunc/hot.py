@@ -31,13 +31,13 @@ ORDINARY: "dict[str, tuple[str, ...]]" = {
         *("pyrunc.cgroup.paths", "pyrunc.plan.compile", "pyrunc.plan.capabilities", "pyrunc.plan.cgroup_mounts"),
         "resource",
     ),
-    "start": ("pyrunc.container.start", "pyrunc.cgroup.manager"),
+    "start": ("pyrunc.container.start",),
     "exec": (
         *("pyrunc.spec.load", "pyrunc.cgroup.manager", "pyrunc.plan.compile", "pyrunc.plan.capabilities"),
         "resource",
     ),
     "kill": ("pyrunc.container.kill", "pyrunc.cgroup.freezer"),
-    "delete": ("pyrunc.container.delete", "pyrunc.cgroup.manager"),
+    "delete": ("pyrunc.container.delete",),
     "state": ("pyrunc.cgroup.freezer",),
 }
 ORDINARY["run"] = (*ORDINARY["create"], *ORDINARY["delete"], "_prctl")

@@ -1,6 +1,7 @@
 """`delete`: the end of a container; repeatable after a crash at any moment, for the state goes last."""
 
 from pyrunc import log
+from pyrunc.cgroup.existing import Existing
 from pyrunc.errors import PyruncError, WrongStatus
 
 TYPE_CHECKING = False
@@ -42,7 +43,7 @@ def _kill_everyone(container: "Container") -> None:
 
 def _remove_cgroups(container: "Container") -> None:
     """Mostly nobody is in them any more, and nothing has to be looked for."""
-    cgroups, unit = container.cgroups, container._state.data["systemd_unit"]
+    cgroups, unit = Existing(container._state.data["cgroups"]), container._state.data["systemd_unit"]
     if not unit and cgroups.remove_empty():
         return
     cgroups.kill_all(SIGKILL)

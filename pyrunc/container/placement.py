@@ -6,10 +6,10 @@ from pyrunc.errors import PyruncError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyrunc.cgroup.manager import Cgroups
+    from pyrunc.cgroup.existing import Existing
 
 
-def verify_placement(cgroups: "Cgroups", pid: int) -> None:
+def verify_placement(cgroups: "Existing", pid: int) -> None:
     """Reads back where ``pid`` is in every hierarchy; what was moved away is put back once, and read again.
 
     A library's constructor or a daemon may move a process that was placed well (docs/hostile-libraries.md). What it has
@@ -34,7 +34,7 @@ def _where(moved: "dict[str, tuple[str, str]]") -> str:
     return "; ".join(f"{', '.join(names)} (found {f}, expected {e})" for (f, e), names in by_place.items())
 
 
-def _put_back(cgroups: "Cgroups", pid: int) -> "dict[str, tuple[str, str]]":
+def _put_back(cgroups: "Existing", pid: int) -> "dict[str, tuple[str, str]]":
     """Places ``pid`` again; what of it did not last, as of read_back. One that exits meanwhile is nowhere."""
     moved = cgroups.read_back(pid)
     try:

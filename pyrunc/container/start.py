@@ -3,6 +3,7 @@
 import posix
 from _socket import AF_UNIX, CMSG_LEN, MSG_CMSG_CLOEXEC, SOCK_SEQPACKET, socket
 
+from pyrunc.cgroup.existing import Existing
 from pyrunc.container import process
 from pyrunc.container.placement import verify_placement
 from pyrunc.container.state import MESSAGE_SIZE, SOCKET
@@ -41,7 +42,7 @@ def _verify(container: "Container", state: "State") -> None:
     if not state.data["cgroups"] or state.data.get("placement") == "legacy":
         return
     try:
-        verify_placement(container.cgroups, state.data["pid"])
+        verify_placement(Existing(state.data["cgroups"]), state.data["pid"])
     except PyruncError:
         from pyrunc.container import delete, kill
 

@@ -163,6 +163,6 @@ class Loading:
 
 def _below(directories: "dict[str, str]") -> "set[str]":
     """Every cgroup below ``directories``."""
-    from pyrunc.cgroup.manager import tree
+    from pyrunc.cgroup.existing import tree
 
     return {path for top in directories.values() for path in tree(top) if path != top}

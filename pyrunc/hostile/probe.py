@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pyrunc.cgroup import host, paths
-from pyrunc.cgroup.manager import Cgroups, tree
+from pyrunc.cgroup.existing import tree
+from pyrunc.cgroup.manager import Cgroups
 from pyrunc.container.helper import BINARIES
 from pyrunc.container.process import descendants, read, stat
 from pyrunc.errors import PyruncError
