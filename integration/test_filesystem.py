@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from harness import ROOTFS, Box, user_namespace
+from harness import ROOTFS, Box, namespace, user_namespace
 
 
 def mounts(text: str) -> dict[str, dict[str, str]]:
@@ -288,6 +288,53 @@ def test_id_mapped_mount(box: Box) -> None:
         if "map the ids of the mount" in str(error) and "invalid argument" in str(error):
             pytest.skip("the file system of this machine's temporary directory can't be id-mapped")
         raise
+
+
+@pytest.mark.parametrize("joined", [False, True])
+@pytest.mark.parametrize("option", ["idmap", "ridmap"])
+def test_id_mapped_mount_follows_the_user_namespace(box: Box, joined: bool, option: str) -> None:
+    """Without mappings of its own: what is 7's on the disk is 7's in the container, whose 7 the host calls 100007."""
+    source = box.directory / "data"
+    source.mkdir()
+    os.chown(source, 7, 7)
+    first = box.state(box.start("sleep 100", user_namespace))["pid"] if joined else 0
+
+    def change(config: dict[str, Any]) -> None:
+        if joined:
+            namespace(config, "user", f"/proc/{first}/ns/user")
+        else:
+            user_namespace(config)
+        add(config, "/tmp", "bind", str(source), "rbind", option)
+
+    done = box.run("stat -c %u:%g /tmp", change)
+    if "map the ids of the mount" in done.stderr and "invalid argument" in done.stderr:
+        pytest.skip("the file system of this machine's temporary directory can't be id-mapped")
+    assert done.stdout == "7:7\n", done.stderr
+
+
+def test_an_id_mapped_mount_without_mappings(box: Box) -> None:
+    done = box.run("true", lambda c: add(c, "/tmp", "bind", "/tmp", "bind", "idmap"))
+    assert done.returncode == 1
+    assert (
+        done.stderr == "pyrunc: mounts[7].uidMappings: an id-mapped mount needs mappings, its own or those of linux\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("place", "module", "path"),
+    [
+        ("linux.mountLabel", "SELinux", "/sys/fs/selinux/enforce"),
+        ("process.selinuxLabel", "SELinux", "/sys/fs/selinux/enforce"),
+        ("process.apparmorProfile", "AppArmor", "/sys/module/apparmor/parameters/enabled"),
+    ],
+)
+def test_a_label_that_nobody_would_enforce_is_refused(box: Box, place: str, module: str, path: str) -> None:
+    if os.path.exists(path):
+        pytest.skip(f"this kernel has {module}")
+    section, name = place.split(".")
+    done = box.run("true", lambda c: c[section].update({name: "some_label"}))
+    assert done.returncode == 1 and done.stderr == f"pyrunc: {place}: {module} is not enabled on this host\n"
+    assert not box.leftovers()
 
 
 def test_overlay_with_a_long_lowerdir(box: Box) -> None:

@@ -261,3 +261,24 @@ def test_nothing_but_the_execve_stands_behind_the_filter_and_the_listener_behind
         assert steps[-3:] == ["seccomp-notify", "seccomp-listener", "execute"]
     found = encode([Step("seccomp-notify", "", b"", 0), Step("seccomp-listener", "", "/l", ""), Step("execute", "")])
     assert int.from_bytes(found[4:8], sys.byteorder) == 2  # the helper waits within the first: no sync between them
+
+
+def test_labels_of_an_enforcing_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither module is in the kernel of the tests: what would be written where."""
+    from pyrunc.plan import labels
+
+    there = {name: ("/", attribute, prefix) for name, (_, attribute, prefix) in labels.MODULES.items()}
+    monkeypatch.setattr(labels, "MODULES", there)
+
+    def change(config: dict[str, Any]) -> None:
+        config["process"].update(selinuxLabel="a:b:c:s0", apparmorProfile="profile")
+        config["linux"]["mountLabel"] = "x:y:z:s0:c1,c2"
+
+    steps = plan(change)
+    assert [step.args for step in steps if step.kind == "security-label"] == [
+        ("exec", "a:b:c:s0"),
+        ("apparmor/exec", "exec profile"),
+    ]
+    labelled = {step.args[2] for step in steps if step.kind == "mount" and "context=x:y:z:s0:c1,c2" in step.args[3]}
+    assert labelled == {"/dev", "/dev/pts", "/dev/shm"}
+    assert {step.args[1] for step in steps if step.kind == "mask"} == {"context=x:y:z:s0:c1,c2"}

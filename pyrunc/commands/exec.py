@@ -19,8 +19,9 @@ def run(options: "Any") -> int:
     process_ = chosen_process(container, options)
     chosen = ExecOptions(
         pid_file=options.pid_file or "",
-        cgroup=_cgroup(options.cgroup),
+        cgroup=options.cgroup or (),
         ignore_paused=bool(options.ignore_paused),
+        trace=options.trace or "",
     )
     chosen.preserve_fds, chosen.extra_env = preserved(options.preserve_fds)
     if options.preload_lib:
@@ -30,13 +31,6 @@ def run(options: "Any") -> int:
     if options.detach or options.console_socket:
         return _detached(container, process_, chosen, options)
     return attached(chosen, bool(process_.terminal), lambda: launch(container, process_, chosen))
-
-
-def _cgroup(given: "Any") -> str:
-    """--cgroup may be repeated for several controllers; one place for all is what has a meaning here."""
-    if isinstance(given, (list, tuple)):
-        return str(given[0]) if given else ""
-    return str(given or "")
 
 
 def _detached(container: Container, process_: "Process", chosen: ExecOptions, options: "Any") -> int:

@@ -47,7 +47,7 @@ class ExecOptions:
         self.pid_file = ""
         self.preserve_fds = 0
         self.extra_env: list[str] = []
-        self.cgroup = ""
+        self.cgroup: Sequence[str] = ()
         self.ignore_paused = False
         self.trace = ""
         self.libraries: list[int] = []
@@ -132,30 +132,43 @@ def _settings(container: "Container", options: ExecOptions) -> Settings:
     return settings
 
 
-def _cgroups(container: "Container", below: str) -> "Cgroups | None":
-    """The container's cgroups, or the one ``below`` them (``--cgroup [controllers:]path``)."""
+def _cgroups(container: "Container", places: "Sequence[str]") -> "Cgroups | None":
+    """The container's cgroups, or those ``places`` below them (``--cgroup [controllers:]path``, one for each)."""
     from pyrunc.cgroup.manager import Cgroups
 
-    dirs = container._state.data["cgroups"]
+    dirs = dict(container._state.data["cgroups"])
     if not dirs:
         return None
-    controllers, colon, path = below.rpartition(":")
-    path = path.strip("/")
-    if not path:
-        return Cgroups(dirs)
-    if ".." in path.split("/"):
-        raise PyruncError(f"--cgroup {below}: must lie below the container's cgroup")
-    wanted = set(controllers.split(",")) if colon else set()
-    chosen = {
-        name: f"{directory}/{path}" if not wanted or wanted & set(name.split(",")) else directory
-        for name, directory in dirs.items()
-    }
-    for directory in chosen.values():
-        try:
-            posix.stat(directory)
-        except OSError as error:
-            raise PyruncError(f"--cgroup {below}: {directory}: {(error.strerror or '').lower()}") from None
-    return Cgroups(chosen)
+    taken: set[str] = set()
+    for place in places:
+        controllers, colon, path = place.rpartition(":")
+        if not colon and len(places) > 1:
+            raise PyruncError(f"--cgroup {place}: with several, each begins with its controllers and a colon")
+        path = path.strip("/")
+        if ".." in path.split("/"):
+            raise PyruncError(f"--cgroup {place}: must lie below the container's cgroup")
+        names = _hierarchies(place, controllers, dirs) if colon else set(dirs)
+        if taken & names:
+            raise PyruncError(f"--cgroup {place}: a hierarchy is given twice")
+        taken |= names
+        for name in names if path else ():
+            dirs[name] = f"{dirs[name]}/{path}"
+            try:
+                posix.stat(dirs[name])
+            except OSError as error:
+                raise PyruncError(f"--cgroup {place}: {dirs[name]}: {(error.strerror or '').lower()}") from None
+    return Cgroups(dirs)
+
+
+def _hierarchies(place: str, controllers: str, dirs: "dict[str, str]") -> "set[str]":
+    """Names of those that have the ``controllers`` (separated by commas)."""
+    found = set()
+    for controller in controllers.split(","):
+        name = next((name for name in dirs if controller and controller in name.split(",")), None)
+        if name is None:
+            raise PyruncError(f"--cgroup {place}: the container has no cgroup of a controller {controller!r}")
+        found.add(name)
+    return found
 
 
 def _actions(cgroups: "Cgroups | None", container: "Container") -> "dict[str, Action]":

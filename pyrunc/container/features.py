@@ -1,4 +1,8 @@
-"""What this pyrunc does on this kernel, as the runtime-spec's features document (features.md, features-linux.md)."""
+"""What this pyrunc can do, as the runtime-spec's features document (features.md, features-linux.md).
+
+Of most properties the spec says that they tell what the runtime does, whatever the host has; namespaces, capabilities
+and ``supportedFlags`` are of this kernel.
+"""
 
 import posix
 
@@ -6,6 +10,7 @@ from pyrunc import __version__
 from pyrunc.plan.capabilities import known
 from pyrunc.plan.namespaces import PROC_NAMES
 from pyrunc.plan.options import names
+from pyrunc.plan.scheduling import MODE_FLAGS, MODES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,19 +30,6 @@ def exists(path: str) -> bool:
 
 def features() -> "dict[str, Any]":
     """The document; only what works is true in it."""
-    from typing import get_args
-
-    from pyrunc.ffi._seccomp import lib
-    from pyrunc.plan import seccomp
-    from pyrunc.spec.seccomp import Architecture, Operator
-
-    version = lib.seccomp_version()
-    flags = list(seccomp.FLAGS)
-    architectures = [
-        name
-        for name in get_args(Architecture)
-        if lib.seccomp_arch_resolve_name(name.removeprefix("SCMP_ARCH_").lower().encode())
-    ]
     return {
         "ociVersionMin": "1.0.0",
         "ociVersionMax": "1.3.0",
@@ -46,36 +38,53 @@ def features() -> "dict[str, Any]":
         "linux": {
             "namespaces": [name for name, file in PROC_NAMES.items() if exists(f"/proc/self/ns/{file}")],
             "capabilities": known(),
-            "cgroup": _cgroup(),
-            "seccomp": {
-                "enabled": exists("/proc/sys/kernel/seccomp/actions_avail"),
-                "actions": [*seccomp.ACTIONS, "SCMP_ACT_ERRNO", "SCMP_ACT_TRACE"],
-                "operators": list(get_args(Operator)),
-                "archs": architectures,
-                "knownFlags": flags,
-                "supportedFlags": flags,
-            },
-            "apparmor": {"enabled": exists("/sys/module/apparmor")},
-            "selinux": {"enabled": exists("/sys/fs/selinux/enforce")},
-            "intelRdt": {"enabled": exists("/sys/fs/resctrl/info")},
+            # A systemd of a user's own is not asked for anything.
+            "cgroup": {"v1": True, "v2": True, "systemd": True, "systemdUser": False, "rdma": True},
+            "seccomp": _seccomp(),
+            "apparmor": {"enabled": True},
+            "selinux": {"enabled": True},
+            "intelRdt": {"enabled": True, "schemata": True, "monitoring": True},
+            "memoryPolicy": {"modes": list(MODES), "flags": list(MODE_FLAGS)},
             "mountExtensions": {"idmap": {"enabled": True}},
             "netDevices": {"enabled": True},
         },
         "annotations": {
-            "io.github.seccomp.libseccomp.version": f"{version.major}.{version.minor}.{version.micro}",
+            "io.github.seccomp.libseccomp.version": _libseccomp(),
             "org.opencontainers.runtime-tools.pyrunc.version": __version__,
         },
+        # No annotation changes what is done.
+        "potentiallyUnsafeConfigAnnotations": [],
     }
 
 
-def _cgroup() -> "dict[str, bool]":
-    from pyrunc.cgroup.host import discover
+def _seccomp() -> "dict[str, Any]":
+    from typing import get_args
 
-    host = discover()
+    from pyrunc.ffi._seccomp import lib
+    from pyrunc.plan import seccomp
+    from pyrunc.spec.seccomp import Architecture, Operator
+
+    known_to_library = [
+        name
+        for name in get_args(Architecture)
+        if lib.seccomp_arch_resolve_name(name.removeprefix("SCMP_ARCH_").lower().encode())
+    ]
+    # WAIT_KILLABLE_RECV is one of a listener's; alone it is refused (seccomp(2)).
+    listening = {"SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV": lib.SECCOMP_FILTER_FLAG_NEW_LISTENER}
     return {
-        "v1": any(hierarchy.version == 1 for hierarchy in host.hierarchies),
-        "v2": host.unified is not None,
-        "systemd": exists("/run/systemd/system"),
-        "systemdUser": False,
-        "rdma": host.of("rdma") is not None,
+        "enabled": True,
+        "actions": [*seccomp.ACTIONS, "SCMP_ACT_ERRNO", "SCMP_ACT_TRACE"],
+        "operators": list(get_args(Operator)),
+        "archs": known_to_library,
+        "knownFlags": list(seccomp.FLAGS),
+        "supportedFlags": [
+            name for name, flag in seccomp.FLAGS.items() if lib.pyrunc_knows_flag(flag | listening.get(name, 0))
+        ],
     }
+
+
+def _libseccomp() -> str:
+    from pyrunc.ffi._seccomp import lib
+
+    version = lib.seccomp_version()
+    return f"{version.major}.{version.minor}.{version.micro}"

@@ -28,6 +28,7 @@ ffibuilder.cdef(
     #define SCMP_CMP_GE ...
     #define SCMP_CMP_GT ...
     #define SCMP_CMP_MASKED_EQ ...
+    int pyrunc_knows_flag(unsigned int flags);
     uint32_t pyrunc_errno(uint16_t number);
     uint32_t pyrunc_trace(uint16_t number);
     const struct scmp_version *seccomp_version(void);
@@ -46,8 +47,16 @@ ffibuilder.cdef(
 ffibuilder.set_source(
     "pyrunc.ffi._seccomp",
     """
+    #include <errno.h>
     #include <linux/seccomp.h>
     #include <seccomp.h>
+    #include <sys/syscall.h>
+    #include <unistd.h>
+
+    /* The kernel looks at the flags first (EINVAL), then for the filter (EFAULT): seccomp(2). */
+    static int pyrunc_knows_flag(unsigned int flags) {
+        return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, (void *)0) < 0 && errno == EFAULT;
+    }
     static uint32_t pyrunc_errno(uint16_t number) { return SCMP_ACT_ERRNO(number); }
     static uint32_t pyrunc_trace(uint16_t number) { return SCMP_ACT_TRACE(number); }
     """,

@@ -128,8 +128,7 @@ def _filesystem(spec: "Config", settings: "Settings", spaces: Namespaces, mounts
     ]
     # Read-only first: a mask lies over it, and a recursive read-only clone must not undo a mask.
     steps += [Step("read-only", f"linux.readonlyPaths[{i}]", path) for i, path in enumerate(spec.linux.readonly_paths)]
-    label = spec.linux.mount_label
-    masks = f"context={label}" if label else ""
+    masks = "".join(mounts.label)
     steps += [Step("mask", f"linux.maskedPaths[{i}]", path, masks) for i, path in enumerate(spec.linux.masked_paths)]
     steps.append(Step("move-root" if settings.no_pivot else "pivot", "root.path"))
     if spec.linux.rootfs_propagation:

@@ -13,16 +13,20 @@ if TYPE_CHECKING:
 
 
 def add(mounts: "Mounts", mount: "Mount", options: "Options", slot: int, where: str) -> None:
-    """Maps the tree in ``slot`` before it is attached; with the container's own mappings unless the mount has some."""
-    linux = mounts.spec.linux
-    users, groups = mount.uid_mappings or linux.uid_mappings, mount.gid_mappings or linux.gid_mappings
-    if not users or not groups:
-        missing = "uidMappings" if not users else "gidMappings"
-        raise SpecError(f"{where}.{missing}", "an id-mapped mount needs mappings, its own or those of linux")
+    """Maps the tree in ``slot`` before it is attached: with the mount's own mappings, the container's, or with neither
+    as the user namespace does that the container joins."""
     if not mounts.settings.privileged:
         raise SpecError(where, "an id-mapped mount needs privileges over the file system")
-    space = mounts.slots.new(where)
-    mounts.opening.append(Step("user-namespace", where, lines(users), lines(groups), space))
+    linux = mounts.spec.linux
+    users, groups = mount.uid_mappings or linux.uid_mappings, mount.gid_mappings or linux.gid_mappings
+    if not users and not groups and "user" in mounts.namespaces.paths:
+        space = mounts.namespaces.slots["user"]
+    elif not users or not groups:
+        missing = "uidMappings" if not users else "gidMappings"
+        raise SpecError(f"{where}.{missing}", "an id-mapped mount needs mappings, its own or those of linux")
+    else:
+        space = mounts.slots.new(where)
+        mounts.opening.append(Step("user-namespace", where, lines(users), lines(groups), space))
     mounts.opening.append(Step("map-tree", where, slot, space, int(options.recursive_idmap)))
 
 

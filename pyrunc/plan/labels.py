@@ -1,4 +1,5 @@
-"""``process.selinuxLabel`` and ``process.apparmorProfile``: for the next execve (proc(5), attr/exec)."""
+"""``process.selinuxLabel`` and ``process.apparmorProfile``: for the next execve (proc(5), attr/exec); and
+``linux.mountLabel``, a mount option."""
 
 import posix
 
@@ -22,11 +23,23 @@ def steps(process: "Process") -> "list[Step]":
     for name, value in (("selinuxLabel", process.selinux_label), ("apparmorProfile", process.apparmor_profile)):
         if not value:
             continue
-        path, attribute, prefix = MODULES[name]
-        try:
-            posix.stat(path)
-        except OSError:
-            module = "SELinux" if name == "selinuxLabel" else "AppArmor"
-            raise SpecError(f"process.{name}", f"{module} is not enabled on this host") from None
+        _, attribute, prefix = MODULES[name]
+        _require(name, f"process.{name}")
         result.append(Step("security-label", f"process.{name}", attribute, prefix + value))
     return result
+
+
+def mount_option(label: str) -> "list[str]":
+    """What a new file system is mounted with for ``linux.mountLabel`` (mount(8) "context")."""
+    if not label:
+        return []
+    _require("selinuxLabel", "linux.mountLabel")
+    return [f"context={label}"]
+
+
+def _require(name: str, where: str) -> None:
+    try:
+        posix.stat(MODULES[name][0])
+    except OSError:
+        module = "SELinux" if name == "selinuxLabel" else "AppArmor"
+        raise SpecError(where, f"{module} is not enabled on this host") from None

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 FSCONFIG_LIMIT = 255
 """Bytes of one string of fsconfig(2) (Linux 5.2 to date); a longer overlay ``lowerdir`` goes through mount(2)."""
 
+UNLABELLED = ("proc", "sysfs", "mqueue")
+"""File systems of the kernel that have labels of their own (as with runc)."""
+
 DEFAULT_PROPAGATION = flags.MS_SLAVE | flags.MS_REC
 
 
@@ -34,6 +37,11 @@ class Mounts:
         propagation = spec.linux.rootfs_propagation
         self.propagation = flags.PROPAGATION[propagation] if propagation else DEFAULT_PROPAGATION
         self.shared = bool(self.propagation & flags.MS_SHARED)
+        self.label: list[str] = []
+        if spec.linux.mount_label:
+            from pyrunc.plan.labels import mount_option
+
+            self.label = mount_option(spec.linux.mount_label)
 
     @property
     def opening(self) -> "list[Step]":
@@ -104,6 +112,8 @@ class Mounts:
             self.late.append(Step("mount-attributes", where, target, flags.RDONLY, 0, 0))
             set_, superblock = set_ & ~flags.RDONLY, superblock & ~flags.MS_RDONLY
         data = [_unquoted(option) for option in options.data]
+        if kind not in UNLABELLED:
+            data += self.label
         if options.copy_up:
             if kind != "tmpfs":
                 raise SpecError(f"{where}.options", "tmpcopyup is for tmpfs only")

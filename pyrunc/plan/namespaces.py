@@ -28,14 +28,18 @@ PROC_NAMES: "dict[str, str]" = {name: {"mount": "mnt", "network": "net"}.get(nam
 
 
 class Namespaces:
-    """The namespaces of a config: ``paths`` {name: path to join} and ``new`` {name}; both by runtime-spec names."""
+    """The namespaces of a config: ``paths`` {name: path to join} and ``new`` {name}; both by runtime-spec names.
 
-    __slots__ = ("new", "paths", "places")
+    ``slots`` {name: slot} of those to join, once ``joining`` has opened them.
+    """
+
+    __slots__ = ("new", "paths", "places", "slots")
 
     def __init__(self, spec: "Config") -> None:
         self.paths: dict[str, str] = {}
         self.new: set[str] = set()
         self.places: dict[str, str] = {}
+        self.slots: dict[str, int] = {}
         for index, namespace in enumerate(spec.linux.namespaces):
             self.places[namespace.type] = f"linux.namespaces[{index}]"
             if namespace.path:
@@ -58,7 +62,7 @@ def joining(namespaces: Namespaces, settings: "Settings", slots: "Slots") -> "tu
     opening, joins = [], []
     for name, path in namespaces.paths.items():
         place = f"{namespaces.places[name]}.path"
-        slot = slots.new(place)
+        slot = namespaces.slots[name] = slots.new(place)
         opening.append(Step("open-namespace", place, path, FLAGS[name], slot))
         joins.append(Step("join", place, slot, FLAGS[name]))
     # Root joins the user namespace last: what it may do in the others comes from its own one. Without root's

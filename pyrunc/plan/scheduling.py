@@ -2,8 +2,8 @@
 
 import sys
 
-from pyrunc.errors import SpecError
 from pyrunc.plan.steps import Step
+from pyrunc.spec.rules_linux import ranges
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -76,16 +76,11 @@ def affinity(cpus: str, where: str) -> "list[Step]":
     return [Step("affinity", where, bits(cpus, where))] if cpus else []
 
 
-def bits(ranges: str, where: str) -> bytes:
+def bits(text: str, where: str) -> bytes:
     """``0-3,7`` as the array of unsigned long that the kernel takes. SpecError when it is not a list."""
     value = 0
-    for part in ranges.replace(" ", "").split(","):
-        first, dash, last = part.partition("-")
-        if not first.isdigit() or (dash and not last.isdigit()) or int(last or first) < int(first):
-            raise SpecError(where, f"{ranges[:40]!r} is not a list such as 0-3,7")
-        if int(last or first) > 4095:
-            raise SpecError(where, f"{last or first} is beyond any kernel's limit")
-        for number in range(int(first), int(last or first) + 1):
+    for numbers in ranges(where, text):
+        for number in numbers:
             value |= 1 << number
     words = (value.bit_length() + 63) // 64
     # Word by word: on a big-endian machine the bytes turn around in each, not over all.

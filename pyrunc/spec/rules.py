@@ -3,7 +3,7 @@
 from pyrunc.errors import SpecError
 from pyrunc.spec import rules_linux
 from pyrunc.spec.derived import SHAPE
-from pyrunc.spec.rules_linux import absolute, below, check_mapping
+from pyrunc.spec.rules_linux import absolute, below, check_mapping, ranges
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -77,8 +77,8 @@ def check_process(process: "Process") -> None:
     if process.exec_cpu_affinity is not None:
         for name in ("initial", "final"):
             cpus = getattr(process.exec_cpu_affinity, name)
-            if cpus.strip("0123456789, -"):
-                raise SpecError(f"process.execCPUAffinity.{name}", f"{cpus[:40]!r} is not a list such as 0-3,7")
+            if cpus:
+                ranges(f"process.execCPUAffinity.{name}", cpus)
     if process.scheduler is not None:
         _check_scheduler(process.scheduler)
 

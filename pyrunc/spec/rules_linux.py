@@ -17,6 +17,8 @@ MAPPINGS = 340
 MAJOR_END, MINOR_END = 1 << 12, 1 << 20
 """linux/kdev_t.h; mknod would cut what is larger, and make some other device."""
 SECOND = 1_000_000_000
+NUMBERS_END = 4096
+"""Of CPUs and memory nodes: more than any kernel is built for."""
 INTERFACE_NAME = 15
 """Bytes: IFNAMSIZ without the NUL."""
 LAST_ARGUMENT = 5
@@ -239,6 +241,25 @@ def _check_memory_policy(policy: "MemoryPolicy") -> None:
             raise SpecError(where, f"{policy.mode} takes none")
     elif not policy.nodes and policy.mode != "MPOL_PREFERRED":
         raise SpecError(where, f"required for {policy.mode}")
+    if policy.nodes:
+        ranges(where, policy.nodes)
+
+
+def ranges(where: str, text: str) -> "list[range]":
+    """``0-3,7``, CPUs or memory nodes, as ranges. SpecError when it is not such a list."""
+    found = []
+    for part in text.replace(" ", "").split(","):
+        first, dash, last = part.partition("-")
+        if not _is_decimal(first) or (dash and not _is_decimal(last)) or int(last or first) < int(first):
+            raise SpecError(where, f"{text[:40]!r} is not a list such as 0-3,7")
+        if int(last or first) >= NUMBERS_END:
+            raise SpecError(where, f"{last or first} is beyond any kernel's limit")
+        found.append(range(int(first), int(last or first) + 1))
+    return found
+
+
+def _is_decimal(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 10
 
 
 def absolute(where: str, path: str) -> None:
