@@ -36,6 +36,8 @@ class PodmanGround(Ground):
 
     def __init__(self, name: str) -> None:
         super().__init__(name, private=["/dev/shm"])
+        for path in (self.directory, self.directory / "tmp"):
+            path.chmod(0o711)  # buildah has root file systems there, which the root of a user namespace walks to
         config = self.directory / "containers.conf"
         config.write_text(CONFIG.format(directory=self.directory, **RUNTIMES))
         self.environment["CONTAINERS_CONF"] = str(config)
