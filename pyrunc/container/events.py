@@ -20,8 +20,13 @@ def stats(container: "Container") -> "dict[str, Any]":
     """What ``events --stats`` has under ``data``."""
     if container.status == "stopped":
         raise NotRunning(f"container {container.id} is not running")
-    data = of_cgroups(container._state.data["cgroups"])
-    data["network_interfaces"] = interfaces(container.pid)
+    try:
+        data = of_cgroups(container._state.data["cgroups"])
+        data["network_interfaces"] = interfaces(container._init)
+    except OSError:
+        if container.status == "stopped":  # it ended meanwhile
+            raise NotRunning(f"container {container.id} is not running") from None
+        raise
     data["intel_rdt"] = {}
     rdt = container.config.linux.intel_rdt
     if rdt is not None:
@@ -132,7 +137,11 @@ def events(container: "Container", interval: float) -> "Iterator[dict[str, Any]]
                 return
             if monotonic() >= due:
                 due = monotonic() + interval
-                yield {"type": "stats", "id": container.id, "data": stats(container)}
+                try:
+                    found = stats(container)
+                except NotRunning:
+                    return
+                yield {"type": "stats", "id": container.id, "data": found}
     finally:
         notices.close()
         posix.close(init)
