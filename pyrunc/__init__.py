@@ -1,19 +1,51 @@
-"""pyrunc, an OCI runtime for Linux. ``Container`` is the library's door."""
+"""pyrunc, an OCI runtime for Linux. ``Container`` is the library's door (docs/library.md)."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from pyrunc.container.container import Container
+    from pyrunc.container.exec_process import ExecProcess
+    from pyrunc.errors import (
+        ContainerExists,
+        NoSuchContainer,
+        NotRunning,
+        PyruncError,
+        SpecError,
+        StepError,
+        WrongStatus,
+    )
+    from pyrunc.spec.config import Config
+    from pyrunc.spec.resources import Resources
 
 __version__ = "0.1.0"
-__all__ = ["Container", "__version__"]
+
+_PLACES = {
+    "Container": "container.container",
+    "ExecProcess": "container.exec_process",
+    "Config": "spec.config",
+    "Resources": "spec.resources",
+}
+__all__ = [
+    "Config",
+    "Container",
+    "ContainerExists",
+    "ExecProcess",
+    "NoSuchContainer",
+    "NotRunning",
+    "PyruncError",
+    "Resources",
+    "SpecError",
+    "StepError",
+    "WrongStatus",
+    "__version__",
+]
 
 
 def __getattr__(name: str) -> "Any":
     # Imported when asked for: the command line imports this package for its version alone.
-    if name == "Container":
-        from pyrunc.container.container import Container
+    if name not in __all__:
+        raise AttributeError(f"module 'pyrunc' has no attribute {name!r}")
+    from importlib import import_module
 
-        return Container
-    raise AttributeError(name)
+    return getattr(import_module(f"pyrunc.{_PLACES.get(name, 'errors')}"), name)

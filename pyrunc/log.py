@@ -13,8 +13,13 @@ BARE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789
 """What logrus' text form leaves unquoted."""
 
 
+NUMBERS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+"""Of the module ``logging``."""
+
+
 class _Log:
     def __init__(self) -> None:
+        self.library = True  # until the command line begins: the program's own logging takes what we have to say
         self.descriptor = 2
         self.json = False
         self.lowest = LEVELS.index("info")
@@ -23,8 +28,14 @@ class _Log:
 _log = _Log()
 
 
+def begin() -> None:
+    """This process is the command line's: lines go to standard error until ``configure`` says where."""
+    _log.library = False
+
+
 def configure(path: "str | None", form: str, level: "str | None", debug: bool) -> None:
     """Opens the log. PyruncError when it can't be, or the level is unknown."""
+    begin()
     _log.json = form == "json"
     if path:
         _log.descriptor = _open(path)
@@ -84,7 +95,11 @@ def _write(descriptor: int, text: str) -> None:
 
 def log(level: str, message: str) -> None:
     """One line, if ``level`` is wanted."""
-    if wanted(level):
+    if _log.library:
+        import logging
+
+        logging.getLogger("pyrunc").log(NUMBERS[level], "%s", message)
+    elif wanted(level):
         _write(_log.descriptor, _line(level, message))
 
 
@@ -111,6 +126,9 @@ def error(message: str) -> None:
 
 
 def _both(level: str, message: str) -> None:
+    if _log.library:
+        log(level, message)
+        return
     if _log.descriptor != 2 or _log.json:
         log(level, message)
     if _log.descriptor != 2 or not _log.json:

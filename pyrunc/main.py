@@ -164,6 +164,7 @@ def _by_click(args: "list[str]") -> int:
 
 def run(args: "list[str]") -> int:
     """Runs one command line; returns the exit status. Errors are told, never raised."""
+    log.begin()
     try:
         try:
             if b"_PYRUNC_COMPLETE" in posix.environ:

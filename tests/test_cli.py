@@ -11,7 +11,7 @@ import pytest
 
 from pyrunc.cli import derive, derived
 from pyrunc.cli.main import COMMANDS, cli, definition
-from pyrunc.commands.kill import number
+from pyrunc.container.signals import number
 from pyrunc.errors import PyruncError
 from pyrunc.main import Unusual, parse, run
 

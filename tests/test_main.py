@@ -21,7 +21,8 @@ STAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
 
 @pytest.fixture(autouse=True)
 def own_log() -> Iterator[None]:
-    """The log of this process as it was."""
+    """The log of a command line's process, and then as it was."""
+    log.begin()
     yield
     if log._log.descriptor != 2:
         os.close(log._log.descriptor)

@@ -1,6 +1,7 @@
 """`pyrunc exec`."""
 
 from pyrunc.commands.preserve import preserved
+from pyrunc.container.another import process_of
 from pyrunc.container.attached import attached
 from pyrunc.container.container import Container
 from pyrunc.container.execute import ExecOptions, launch
@@ -8,6 +9,7 @@ from pyrunc.errors import PyruncError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
     from pyrunc.spec.types import Process
@@ -60,60 +62,27 @@ def chosen_process(container: Container, options: "Any") -> "Process":
         from pyrunc.spec.load import load_process
 
         return load_process(options.process)
-    process_ = container.config.process
-    assert process_ is not None
     args = list(options.args)
     if args[:1] == ["--"]:
         del args[0]
-    if not args:
-        raise PyruncError("process args cannot be empty")
-    process_.args = args
-    process_.env = [*process_.env, *_environment(options.env)]
-    process_.terminal = bool(options.tty)
-    process_.console_size = None
-    if options.cwd:
-        process_.cwd = options.cwd
-    if options.no_new_privs:
-        process_.no_new_privileges = True
-    if options.process_label:
-        process_.selinux_label = options.process_label
-    if options.apparmor:
-        process_.apparmor_profile = options.apparmor
-    _user(process_, options)
-    _capabilities(process_, options.cap)
-    from pyrunc.spec.rules import check_process
-
-    check_process(process_)
-    return process_
+    return process_of(
+        container,
+        args,
+        env=options.env or (),
+        cwd=options.cwd or "",
+        user=options.user or "",
+        additional_gids=_groups(options.additional_gids or ()),
+        terminal=bool(options.tty),
+        capabilities=options.cap or (),
+        no_new_privileges=bool(options.no_new_privs),
+        selinux_label=options.process_label or "",
+        apparmor_profile=options.apparmor or "",
+    )
 
 
-def _environment(entries: "Any") -> "list[str]":
-    for entry in entries or ():
-        if "=" not in entry or entry.startswith("="):
-            raise PyruncError(f"--env {entry!r}: is not NAME=value")
-    return list(entries or ())
-
-
-def _user(process_: "Process", options: "Any") -> None:
-    """--user UID[:GID], --additional-gids GID,..."""
-    if options.user:
-        uid, colon, gid = options.user.partition(":")
-        if not uid.isdigit() or (colon and not gid.isdigit()):
-            raise PyruncError(f"--user {options.user!r}: is not UID[:GID]")
-        process_.user.uid = int(uid)
-        if colon:
-            process_.user.gid = int(gid)
-    more = [part for entry in options.additional_gids or () for part in str(entry).split(",")]
-    if not all(part.isdigit() for part in more):
-        raise PyruncError(f"--additional-gids {','.join(more)}: not all are numbers")
-    process_.user.additional_gids = [*process_.user.additional_gids, *map(int, more)]
-
-
-def _capabilities(process_: "Process", names: "Any") -> None:
-    """--cap: added to all sets; ambient only where the config's inheritable set already has it (as runc)."""
-    if not names or process_.capabilities is None:
-        return
-    sets = process_.capabilities
-    for attribute in ("bounding", "effective", "permitted"):
-        setattr(sets, attribute, [*getattr(sets, attribute), *names])
-    sets.ambient = [*sets.ambient, *(name for name in names if name in sets.inheritable)]
+def _groups(given: "Sequence[str]") -> "list[int]":
+    """--additional-gids GID,..."""
+    groups = [part for entry in given for part in str(entry).split(",")]
+    if not all(part.isdigit() for part in groups):
+        raise PyruncError(f"--additional-gids {','.join(groups)}: not all are numbers")
+    return list(map(int, groups))

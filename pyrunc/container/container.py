@@ -1,39 +1,40 @@
-"""A container, as a library sees it; the command line is its first user.
+"""A container, as a library sees it; the command line is its first user. docs/library.md shows it by example.
 
-    from pyrunc import Container
-
-    container = Container.create("web", "/srv/web")
-    container.start()
-    container.exec(["date"]).wait()
-    container.destroy(force=True)
-
-No global state: instances may be used from several threads. Every method raises PyruncError with one line of reason.
+No global state: one instance, or several of one container, may be used from several threads; what must not happen at
+once waits for its turn, also between processes. Every method raises PyruncError, with one line of reason. Times are in
+seconds, sizes in bytes, pids in our pid namespace.
 """
 
 import posix
 
 from pyrunc.container import process
 from pyrunc.container.state import State, ids
-from pyrunc.errors import PyruncError
+from pyrunc.errors import NoSuchContainer, PyruncError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from typing import Any
 
     from pyrunc.cgroup.freezer import Freezer
     from pyrunc.cgroup.manager import Cgroups
-    from pyrunc.spec.types import Config
+    from pyrunc.container.exec_process import ExecProcess
+    from pyrunc.container.stdio import Stream
+    from pyrunc.spec.types import Config, Process, Resources
 
 DEFAULT_ROOT = "/run/pyrunc"
 SIGKILL = 9
 
 
 class Container:
-    """One container of the state directory ``root``."""
+    """One container of the state directory ``root``. Made by ``create``, ``run``, ``restore``, ``load`` and ``all``."""
 
     def __init__(self, state: State) -> None:
         self._state = state
+        self._executed: list[ExecProcess] = []
+
+    def __repr__(self) -> str:
+        return f"<Container {self.id}>"
 
     # -- finding and making ------------------------------------------------------------------------------------
 
@@ -53,29 +54,90 @@ class Container:
                 continue
         return found
 
+    @staticmethod
+    def matching(pattern: str, root: str = DEFAULT_ROOT) -> "list[str]":
+        """The ids below ``root`` that the regular expression finds something in; PyruncError when it is none."""
+        import re
+
+        try:
+            expression = re.compile(pattern)
+        except re.error as error:
+            raise PyruncError(f"--regex {pattern!r}: {error}") from None
+        return [name for name in ids(root) if expression.search(name)]
+
     @classmethod
     def create(
         cls,
         container_id: str,
         bundle: str = ".",
         *,
+        config: "Config | dict[str, Any] | None" = None,
         root: str = DEFAULT_ROOT,
-        config: "Config | None" = None,
+        stdin: "Stream" = None,
+        stdout: "Stream" = None,
+        stderr: "Stream" = None,
+        pass_fds: "Sequence[int]" = (),
         **options: "Any",
     ) -> "Container":
-        """Creates a container whose init waits for ``start``.
+        """Creates a container whose init waits for ``start``; init is our child.
 
-        ``config``: instead of the bundle's config.json; ``options`` as of CreateOptions. Raises SpecError for a
-        wrong config, StepError for what the kernel refused; then nothing is left.
+        ``bundle``: its directory. ``config``: instead of the bundle's config.json, as JSON has it or as a model.
+        ``stdin``, ``stdout``, ``stderr``: descriptors or files, ours unless given; ``pass_fds`` become 3, 4, ...
+        ``options`` (of CreateOptions): ``console`` (a connected socket that takes the terminal's master), ``pid_file``,
+        ``no_pivot``, ``no_new_keyring``, ``cgroup_manager`` (``cgroupfs``, ``systemd``, ``disabled``), ``trace``.
+
+        Raises ContainerExists, SpecError for a wrong config, StepError for what the kernel refused; nothing is left.
         """
         from pyrunc.container.create import Creation
         from pyrunc.container.options import CreateOptions
-        from pyrunc.spec.load import load
+        from pyrunc.container.stdio import descriptors
 
-        bundle = absolute(bundle)
-        spec = config if config is not None else load(f"{bundle}/config.json")
-        Creation(container_id, spec, CreateOptions(root=root, bundle=bundle, **options)).make()
+        bundle, root = absolute(bundle), absolute(root)
+        standard = descriptors(stdin, stdout, stderr, pass_fds)
+        chosen = CreateOptions(root=root, bundle=bundle, stdio=standard, preserve_fds=len(pass_fds), **options)
+        Creation(container_id, _spec(bundle, config), chosen).make()
         return cls.load(container_id, root)
+
+    @classmethod
+    def run(cls, container_id: str, bundle: str = ".", **options: "Any") -> "Container":
+        """Creates and starts a container in one; all as for ``create``. ``wait`` has its exit status."""
+        return cls.create(container_id, bundle, run=True, **options)
+
+    @classmethod
+    def restore(
+        cls,
+        container_id: str,
+        bundle: str = ".",
+        *,
+        image_path: str,
+        config: "Config | dict[str, Any] | None" = None,
+        root: str = DEFAULT_ROOT,
+        creating: "Mapping[str, Any] | None" = None,
+        **options: "Any",
+    ) -> "Container":
+        """Brings back with CRIU what ``checkpoint`` wrote to ``image_path``; init is our child.
+
+        ``creating``: options as of ``create``; ``options`` as of CriuOptions. On failure nothing is left.
+        """
+        from pyrunc.container.options import CreateOptions
+        from pyrunc.criu.options import CriuOptions
+        from pyrunc.criu.restore import Restoration
+
+        bundle, root = absolute(bundle), absolute(root)
+        chosen = CreateOptions(root=root, bundle=bundle, **(creating or {}))
+        criu = CriuOptions(image_path=absolute(image_path), **options)
+        Restoration(container_id, _spec(bundle, config), chosen, criu).make()
+        return cls.load(container_id, root)
+
+    @classmethod
+    def remove(cls, container_id: str, root: str = DEFAULT_ROOT) -> None:
+        """Removes whatever there is of ``container_id``, running or half made; nothing at all is fine."""
+        try:
+            cls.load(container_id, root).destroy(force=True)
+        except NoSuchContainer:
+            from pyrunc.container.delete import remove_leftover
+
+            remove_leftover(root, container_id)
 
     # -- what it is --------------------------------------------------------------------------------------------
 
@@ -135,6 +197,8 @@ class Container:
     def status(self) -> str:
         """``creating``, ``created``, ``running``, ``paused`` or ``stopped``."""
         if not self._init:
+            self._try_refresh()
+        if not self._init:
             # Its creator holds the lock for as long as it lives.
             return "creating" if self._locked() else "stopped"
         if not self._alive:
@@ -162,6 +226,26 @@ class Container:
             state["annotations"] = self.annotations
         state["owner"] = _user_name(self.owner)
         return state
+
+    def refresh(self) -> None:
+        """Reads again what is stored, for what others changed by ``update``; NoSuchContainer when they removed it."""
+        apart = self._apart()
+        apart._state.reload()
+        self._state.data = apart._state.data
+
+    def _try_refresh(self) -> None:
+        try:
+            self.refresh()
+        except PyruncError:
+            pass  # what was known of it holds
+
+    def _apart(self) -> "Container":
+        """The same container once more: the lock that is taken through it is the calling thread's own."""
+        state = State(self._state.directory.rpartition("/")[0], self.id)
+        state.data = self._state.data  # read again as soon as the lock is held
+        apart = type(self)(state)
+        apart._executed = self._executed
+        return apart
 
     @property
     def _init(self) -> int:
@@ -192,13 +276,18 @@ class Container:
         """Lets init execute the user's program; returns when it does."""
         from pyrunc.container import start
 
-        start.start(self, self._state)
+        apart = self._apart()
+        start.start(apart, apart._state)
 
-    def signal(self, number: int, everyone: bool = False) -> None:
-        """Sends a signal to init; ``everyone``: to every process, also when init has ended."""
+    def signal(self, signal: "int | str", everyone: bool = False) -> None:
+        """Sends a signal (``9``, ``signal.SIGTERM``, ``"TERM"``) to init; NotRunning when it has ended.
+
+        ``everyone``: to every process, also when init has ended; with SIGKILL it returns when all have.
+        """
         from pyrunc.container import kill
+        from pyrunc.container.signals import number
 
-        kill.kill(self, number, everyone)
+        kill.kill(self, number(signal), everyone)
 
     def processes(self) -> "list[int]":
         """Pids of all processes, ascending, in our pid namespace."""
@@ -218,11 +307,15 @@ class Container:
 
         pause.resume(self)
 
-    def update(self, resources: "dict[str, Any]") -> None:
-        """Changes limits of the running container, and the stored config; ``resources`` as JSON has them."""
+    def update(self, resources: "Resources | dict[str, Any]") -> None:
+        """Changes limits of the running container, and the stored config; ``resources`` (linux.resources) as JSON has
+        them or as a model. Absent or 0 leaves a limit alone, -1 lifts it. When one is refused, none is changed."""
         from pyrunc.container import update
+        from pyrunc.spec.load import raw
 
-        update.update(self, self._state, resources)
+        apart = self._apart()
+        update.update(apart, apart._state, dict(resources) if isinstance(resources, dict) else raw(resources))
+        self._state.data = apart._state.data
 
     def stats(self) -> "dict[str, Any]":
         """What ``events --stats`` prints under ``data``: bytes, nanoseconds, counts."""
@@ -236,11 +329,41 @@ class Container:
 
         return events.events(self, interval)
 
-    def exec(self, args: "Sequence[str]", **options: "Any") -> "Any":
-        """Executes ``args`` in the container, with config.json's process for the rest; returns the ExecProcess."""
-        from pyrunc.container import execute
+    def exec(
+        self,
+        args: "Sequence[str]" = (),
+        *,
+        process: "Process | dict[str, Any] | None" = None,
+        stdin: "Stream" = None,
+        stdout: "Stream" = None,
+        stderr: "Stream" = None,
+        pass_fds: "Sequence[int]" = (),
+        console: int = -1,
+        pid_file: str = "",
+        cgroup: "Sequence[str]" = (),
+        ignore_paused: bool = False,
+        **changes: "Any",
+    ) -> "ExecProcess":
+        """Executes ``args`` in the container, as its own process but for ``changes``; returns when the program runs.
 
-        return execute.execute(self, args, **options)
+        ``changes`` (of ``another.process_of``): ``env`` (mapping or ``NAME=value``), ``cwd``, ``user`` (``UID`` or
+        ``UID:GID``), ``additional_gids``, ``terminal``, ``capabilities``, ``no_new_privileges``, ``selinux_label``,
+        ``apparmor_profile``. ``process``: a whole one of the spec instead of ``args`` and ``changes``. The standard
+        descriptors as for ``create``. ``console``: a connected socket that takes the terminal's master. ``cgroup``: one
+        below the container's (``[CTRL:]PATH``, several for several controllers). Raises WrongStatus, SpecError,
+        StepError (its ``errno`` says why it can't be executed).
+        """
+        from pyrunc.container.another import given_process, process_of
+        from pyrunc.container.exec_process import ExecProcess
+        from pyrunc.container.execute import ExecOptions, launch
+        from pyrunc.container.stdio import descriptors
+
+        options = ExecOptions(console=console, pid_file=pid_file, cgroup=cgroup, ignore_paused=ignore_paused)
+        options.stdio, options.preserve_fds = descriptors(stdin, stdout, stderr, pass_fds), len(pass_fds)
+        wanted = process_of(self, args, **changes) if process is None else given_process(process)
+        started = ExecProcess(launch(self, wanted, options))
+        self._executed = [other for other in self._executed if other.poll() is None] + [started]
+        return started
 
     def checkpoint(self, image_path: str, **options: "Any") -> None:
         """Writes it to the directory ``image_path`` with CRIU; it is gone then, unless ``leave_running`` or
@@ -248,25 +371,41 @@ class Container:
         from pyrunc.criu import checkpoint
         from pyrunc.criu.options import CriuOptions
 
-        checkpoint.checkpoint(self, self._state, CriuOptions(image_path=absolute(image_path), **options))
+        apart = self._apart()
+        checkpoint.checkpoint(apart, apart._state, CriuOptions(image_path=absolute(image_path), **options))
 
-    def wait(self, timeout: "float | None" = None) -> bool:
-        """Waits until init has ended; False when ``timeout`` seconds passed first."""
-        import select
+    def wait(self, timeout: "float | None" = None) -> "int | None":
+        """Waits until init has ended; its exit status, 128 + n when signal n ended it.
 
-        descriptor = process.pidfd(self._init, int(self._state.data["start_time"]))
-        if descriptor < 0:
-            return True
-        try:
-            return bool(select.select([descriptor], [], [], timeout)[0])
-        finally:
-            posix.close(descriptor)
+        None when it was not our child: only its parent is told. As often asked as you like, by any thread: the status
+        is kept until ``destroy``. TimeoutError when ``timeout`` seconds passed first.
+        """
+        from pyrunc.container.exec_process import wait_for_init
+
+        started = int(self._state.data["start_time"])
+        if not wait_for_init(self._init, started, self._executed, timeout):
+            raise TimeoutError(f"container {self.id} runs on after {timeout:g} s")
+        return process.status_of(self._init, started)
 
     def destroy(self, force: bool = False) -> None:
-        """Removes cgroups and state of a stopped container, after ``poststop`` hooks; ``force`` kills it first."""
+        """Removes cgroups and state of a stopped container, after ``poststop`` hooks; ``force`` kills it first.
+
+        Processes of it that were our children are reaped, those of ``exec`` where this instance started them.
+        Raises WrongStatus when it runs and ``force`` is not given.
+        """
         from pyrunc.container import delete
 
-        delete.delete(self, self._state, force)
+        apart = self._apart()
+        delete.delete(apart, apart._state, force)
+
+
+def _spec(bundle: str, config: "Config | dict[str, Any] | None") -> "Config":
+    """Checked, wherever it comes from."""
+    from pyrunc.spec.load import config_from, load, raw
+
+    if config is None:
+        return load(f"{bundle}/config.json")
+    return config_from(config if isinstance(config, dict) else raw(config))
 
 
 def absolute(path: str) -> str:

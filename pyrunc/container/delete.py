@@ -2,12 +2,13 @@
 
 from pyrunc import log
 from pyrunc.cgroup.existing import Existing
-from pyrunc.errors import PyruncError, WrongStatus
+from pyrunc.container import process
+from pyrunc.container.state import State
+from pyrunc.errors import NoSuchContainer, PyruncError, WrongStatus
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyrunc.container.container import Container
-    from pyrunc.container.state import State
 
 SIGKILL = 9
 
@@ -41,6 +42,19 @@ def _kill_everyone(container: "Container") -> None:
     kill.kill_everyone(container, SIGKILL)
 
 
+def remove_leftover(root: str, container_id: str) -> None:
+    """A directory without state.json: its creator was killed before it had made anything."""
+    state = State(root, container_id)
+    try:
+        state.take_lock()
+    except NoSuchContainer:
+        return
+    try:
+        state.remove()
+    finally:
+        state.release()
+
+
 def _remove_cgroups(container: "Container") -> None:
     """Mostly nobody is in them any more, and nothing has to be looked for."""
     cgroups, unit = Existing(container._state.data["cgroups"]), container._state.data["systemd_unit"]
@@ -66,6 +80,9 @@ def destroy(container: "Container", state: "State") -> None:
         from pyrunc.container import intel_rdt
 
         intel_rdt.remove(data["intel_rdt"])
+    for executed in container._executed:
+        executed.poll()
+    process.reap(data["pid"], data["start_time"])
     if "hooks" in data["config"] and data["pid"]:
         config = container.config
         if config.hooks is not None and config.hooks.poststop:

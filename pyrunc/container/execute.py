@@ -23,30 +23,20 @@ if TYPE_CHECKING:
     from pyrunc.spec.types import Process
 
 
-class ExecProcess:
-    """A process started by ``Container.exec``; our child until it is waited for."""
-
-    def __init__(self, pid: int) -> None:
-        self.pid = pid
-
-    def wait(self) -> int:
-        """Its exit status, 128 + n when signal n ended it."""
-        return exit_status(posix.waitpid(self.pid, 0)[1])
-
-
 def exit_status(status: int) -> int:
     """A shell's view of a wait(2) status."""
     return 128 + posix.WTERMSIG(status) if posix.WIFSIGNALED(status) else posix.WEXITSTATUS(status)
 
 
 class ExecOptions:
-    """The choices of `exec` that are not in its process; ``console`` and ``libraries`` as in CreateOptions."""
+    """The choices of `exec` that are not in its process, called as those of CreateOptions."""
 
     def __init__(self, **given: "Any") -> None:
         self.console = -1
         self.pid_file = ""
         self.preserve_fds = 0
         self.extra_env: list[str] = []
+        self.stdio: Sequence[int] = ()
         self.cgroup: Sequence[str] = ()
         self.ignore_paused = False
         self.trace = ""
@@ -61,15 +51,6 @@ class ExecOptions:
             if not hasattr(self, name):
                 raise TypeError(f"no such option: {name}")
             setattr(self, name, value)
-
-
-def execute(container: "Container", args: "Sequence[str]", **options: "Any") -> ExecProcess:
-    """``args`` with the rest of the container's own process; options as of ExecOptions."""
-    process_ = container.config.process
-    assert process_ is not None
-    process_.args = list(args)
-    process_.terminal = False
-    return ExecProcess(launch(container, process_, ExecOptions(**options)))
 
 
 def launch(container: "Container", process_: "Process", options: ExecOptions) -> int:
@@ -90,6 +71,7 @@ def launch(container: "Container", process_: "Process", options: ExecOptions) ->
     cgroups = _cgroups(container, options.cgroup)
     run = Launch(steps, _actions(cgroups, container))
     run.meanwhile = options.meanwhile
+    run.stdio = options.stdio
     opened = {slots.TARGET: target}
     if options.console >= 0:
         opened[slots.CONSOLE] = options.console

@@ -92,7 +92,7 @@ def spawn(
 ) -> int:
     """Starts the helper, returns its pid. ``slots`` {slot: descriptor}. Raises PyruncError.
 
-    ``stdio``: what become its standard descriptors, ours unless given.
+    ``stdio``: what become its standard descriptors, and preserved ones behind them; ours unless given.
     ``environment``: the dynamic build at once, with these variables (--placement legacy); None otherwise.
     """
     program = sealed("pyrunc-helper", path=STATIC if environment is None else DYNAMIC)

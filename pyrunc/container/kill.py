@@ -3,7 +3,7 @@
 import posix
 
 from pyrunc.container import process
-from pyrunc.container.members import members
+from pyrunc.container.members import members, reap
 from pyrunc.errors import NotRunning, PyruncError
 
 TYPE_CHECKING = False
@@ -44,10 +44,14 @@ def kill_everyone(container: "Container", number: int) -> None:
     for _ in range(ROUNDS):
         for pid in found:
             send_to(pid, SIGKILL)
+        if container.freezer.frozen:
+            container.freezer.thaw()
+        for pid in found - {data["pid"]}:
+            process.await_end(pid)
+        reap(container)
         if cgroups is not None:
             cgroups.kill_all(SIGKILL)
-        for pid in found:
-            _await_end(pid)
+        process.await_end(data["pid"] if data["pid"] in found else 0)
         found = members(container)
         if not found:
             return
@@ -68,15 +72,3 @@ def send_to(pid: int, number: int) -> None:
         pass
     finally:
         posix.close(descriptor)
-
-
-def _await_end(pid: int, seconds: float = 2.0) -> None:
-    """Waits until ``pid`` has ended; a zombie has."""
-    import select
-
-    try:
-        descriptor = posix.pidfd_open(pid)
-    except OSError:
-        return
-    select.select([descriptor], [], [], seconds)
-    posix.close(descriptor)

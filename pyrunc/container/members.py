@@ -32,6 +32,20 @@ def members(container: "Container") -> "set[int]":
     return {pid for pid in found - {posix.getpid()} if process.stat(pid)[0] not in ("", "Z", "X")}
 
 
+def reap(container: "Container") -> None:
+    """Reaps our children that have ended in the container's pid namespace (exec'ed ones): until then its init, which
+    the kernel makes wait for all of them, can't end (pid_namespaces(7))."""
+    for executed in container._executed:
+        executed.poll()
+    wanted = _link(str(container._init)) if container._init else ""
+    if not wanted or wanted == _link("self"):
+        return
+    for pid in process.children(posix.getpid()):
+        letter, started = process.stat(pid)
+        if letter == "Z" and pid != container._init and _link(str(pid)) == wanted:
+            process.reap(pid, started)
+
+
 def mount_namespace(spec: "Config", pid: int) -> str:
     """What finds the processes of init ``pid`` when it has gone: "BOOT ID". Empty where its end is theirs, for it has a
     pid namespace; where it has no mount namespace of its own; and on a kernel that does not number them."""

@@ -6,6 +6,7 @@ from pyrunc.errors import NotRunning
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Final
 
 ESRCH: "Final" = 3
@@ -69,6 +70,59 @@ def pidfd(pid: int, start_time: int) -> int:
     return -1
 
 
+def ended(pid: int, start_time: int, timeout: "float | None" = None) -> bool:
+    """Waits until that very process has ended; False when ``timeout`` seconds passed first."""
+    descriptor = pidfd(pid, start_time)
+    if descriptor < 0:
+        return True
+    try:
+        return bool(ready([descriptor], timeout))
+    finally:
+        posix.close(descriptor)
+
+
+def await_end(pid: int, seconds: float = 2.0) -> None:
+    """Waits until ``pid``, as it is now, has ended (a zombie has), or ``seconds`` have passed."""
+    try:
+        descriptor = posix.pidfd_open(pid)
+    except OSError:
+        return
+    try:
+        ready([descriptor], seconds)
+    finally:
+        posix.close(descriptor)
+
+
+def ready(descriptors: "Sequence[int]", timeout: "float | None") -> "set[int]":
+    """Those that can be read, or are at their end; none when ``timeout`` seconds passed first."""
+    import select
+
+    poll = select.poll()  # select(2) knows no descriptor beyond 1023
+    for descriptor in descriptors:
+        poll.register(descriptor, select.POLLIN)
+    return {descriptor for descriptor, _ in poll.poll(None if timeout is None else max(0.0, timeout) * 1000)}
+
+
+def status_of(pid: int, start_time: int, leave: bool = True) -> "int | None":
+    """The exit status of a child of ours that has ended, 128 + n when signal n did it; None when it is no child of
+    ours, or was waited for. ``leave``: it stays a zombie, so that the answer stays the same."""
+    if not pid or stat(pid)[1] != start_time:
+        return None
+    try:
+        # A zombie of ours keeps its pid, so this is the one that was looked at.
+        found = posix.waitid(posix.P_PID, pid, posix.WEXITED | posix.WNOHANG | (posix.WNOWAIT if leave else 0))
+    except ChildProcessError:
+        return None
+    if found is None:
+        return None
+    return int(found.si_status) + (0 if found.si_code == posix.CLD_EXITED else 128)
+
+
+def reap(pid: int, start_time: int) -> None:
+    """Where that process was our child, nothing is left of it."""
+    status_of(pid, start_time, leave=False)
+
+
 def send(pid: int, start_time: int, signal: int) -> None:
     """Sends ``signal``; NotRunning, in the words that engines match when the process has gone."""
     from _signal import pidfd_send_signal
@@ -89,14 +143,15 @@ def descendants(pid: int) -> "set[int]":
     found: set[int] = set()
     waiting = [pid]
     while waiting:
-        for child in _children(waiting.pop()):
+        for child in children(waiting.pop()):
             if child not in found:
                 found.add(child)
                 waiting.append(child)
     return found
 
 
-def _children(pid: int) -> "list[int]":
+def children(pid: int) -> "list[int]":
+    """Zombies included."""
     found: list[int] = []
     try:
         for thread in posix.listdir(f"/proc/{pid}/task"):

@@ -56,6 +56,13 @@ def parse(data: bytes, name: str = "config.json") -> "Config":
     return config
 
 
+def config_from(source: "Any") -> "Config":
+    """The checked config of an object that is parsed already."""
+    config: Config = _shaped("Config", source, "", True)
+    rules.check(config)
+    return config
+
+
 def restore(source: "dict[str, Any]") -> "Config":
     """The config that ``raw`` gave, checked when it was stored."""
     config: Config = _shaped("Config", source, "", False)
@@ -71,6 +78,13 @@ def load_process(path: str) -> "Process":
     """`exec --process`: a process object alone."""
     data = read(path)
     process: Process = _shaped("Process", _json(data, path.rpartition("/")[2]), "process", b"\\u" in data)
+    rules.check_process(process)
+    return process
+
+
+def process_from(source: "Any") -> "Process":
+    """A process object that is parsed already."""
+    process: Process = _shaped("Process", source, "process", True)
     rules.check_process(process)
     return process
 

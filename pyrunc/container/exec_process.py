@@ -1,0 +1,84 @@
+"""A process started by ``Container.exec``, as its parent sees it."""
+
+import posix
+from _thread import allocate_lock
+
+from pyrunc.container import process
+from pyrunc.container.kill import send_to
+from pyrunc.container.signals import number
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class ExecProcess:
+    """Our child until it is waited for, by whichever thread. ``pid``: in our pid namespace."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self._start_time = process.stat(pid)[1]
+        self._lock = allocate_lock()
+        self._status: int | None = None
+
+    def wait(self, timeout: "float | None" = None) -> int:
+        """Its exit status, 128 + n when signal n ended it. TimeoutError when ``timeout`` seconds passed first."""
+        if self._status is None and not process.ended(self.pid, self._start_time, timeout):
+            raise TimeoutError(f"process {self.pid} runs on after {timeout:g} s")
+        status = self.poll()
+        assert status is not None
+        return status
+
+    def poll(self) -> "int | None":
+        """Its exit status, or None while it runs."""
+        from pyrunc.container.execute import exit_status
+
+        with self._lock:
+            if self._status is None:
+                try:
+                    pid, status = posix.waitpid(self.pid, posix.WNOHANG)
+                except ChildProcessError:
+                    # Reaped by who killed the container through another instance, or by a wait for any child.
+                    self._status = UNKNOWN
+                else:
+                    self._status = exit_status(status) if pid else None
+            return self._status
+
+    def signal(self, signal: "int | str") -> None:
+        """Sends it a signal, by number or name; nothing when it has ended."""
+        with self._lock:
+            if self._status is None:  # not waited for, so the pid is its own
+                send_to(self.pid, number(signal))
+
+
+UNKNOWN = 128 + 9
+"""The status of a child that was reaped behind our back: most likely it was killed with its container."""
+
+
+def wait_for_init(init: int, start_time: int, executed: "Sequence[ExecProcess]", timeout: "float | None") -> bool:
+    """Waits until that init has ended; False when ``timeout`` seconds passed first.
+
+    Those of ``executed`` that end meanwhile are reaped: init can't end before (pid_namespaces(7)).
+    """
+    from time import monotonic
+
+    end = None if timeout is None else monotonic() + timeout
+    descriptor = process.pidfd(init, start_time)
+    watched = {pidfd: other for other in executed if (pidfd := process.pidfd(other.pid, other._start_time)) >= 0}
+    try:
+        while descriptor >= 0:
+            for other in executed:
+                other.poll()
+            found = process.ready([descriptor, *watched], None if end is None else end - monotonic())
+            if descriptor in found:
+                return True
+            if not found:
+                return False
+            for pidfd in found:
+                posix.close(pidfd)
+                del watched[pidfd]
+        return True
+    finally:
+        for pidfd in (descriptor, *watched):
+            if pidfd >= 0:
+                posix.close(pidfd)

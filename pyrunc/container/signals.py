@@ -1,0 +1,25 @@
+"""Signals by number or by name."""
+
+import _signal
+
+from pyrunc.errors import PyruncError
+
+
+def number(signal: "int | str") -> int:
+    """A signal's number from ``9``, ``KILL``, ``SIGKILL``, ``RTMIN+3`` (a signal.Signals is a number); PyruncError for
+    anything else."""
+    if isinstance(signal, int) or (signal.isascii() and signal.isdigit()):
+        if 0 <= int(signal) <= _signal.NSIG - 1:
+            return int(signal)
+        raise PyruncError(f"unknown signal {str(signal)!r}")
+    name = signal.upper().removeprefix("SIG")
+    for base, sign in (("RTMIN", "+"), ("RTMAX", "-")):
+        offset = name.removeprefix(base)
+        if name.startswith(base) and offset[:1] in ("", sign) and (not offset or offset[1:].isdigit()):
+            found = int(getattr(_signal, f"SIG{base}")) + int(offset or 0)
+            if _signal.SIGRTMIN <= found <= _signal.SIGRTMAX:
+                return found
+    value = getattr(_signal, f"SIG{name}", None)
+    if not isinstance(value, int) or name.startswith("_"):  # SIG_DFL and its like are no signals
+        raise PyruncError(f"unknown signal {signal!r}")
+    return int(value)
