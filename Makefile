@@ -3,7 +3,7 @@ PYTHON ?= $(shell for p in python3 /usr/bin/python3; do $$p -c 'import sys; sys.
 VENV := .venv
 PACKAGES := gcc libc6-dev linux-libc-dev make python3-dev python3-venv libseccomp-dev libcap-dev busybox-static
 TEST_PACKAGES := $(PACKAGES) runc crun clang libclang-rt-14-dev uidmap strace jq iproute2 procps gcc-aarch64-linux-gnu libc6-dev-arm64-cross liblxc1 criu
-BENCH_PACKAGES := $(PACKAGES) runc crun hyperfine
+BENCH_PACKAGES := $(PACKAGES) runc crun time
 SOURCES := $(wildcard nsenter/*.c nsenter/*.h nsenter/generate.py pyrunc/ffi/*_build.py) pyrunc/plan/steps.py
 ROOTFS := bundles/busybox/rootfs/.made bundles/plain/rootfs/.made
 
