@@ -51,6 +51,8 @@ int step_directory(struct context *context, const union argument *arguments) {
     return 0;
 }
 
+/* Below the root also where the image's /dev is a link to somewhere else: neither made nor removed on the host
+ * (CVE-2026-41579). */
 int step_symlink(struct context *context, const union argument *arguments) {
     const char *target = arguments[0].text.data, *path = arguments[1].text.data, *name;
     char found[PATH_MAX];

@@ -1,5 +1,5 @@
 /* The end of every plan: where the program is, waiting for `start`, and the execve. */
-#include "helper.h"
+#include "mounts.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -36,13 +36,19 @@ static int make_directories(const char *path) {
     return 0;
 }
 
+/* No link of procfs that leads to what a descriptor is open on: one that is still ours could be of the host, or of a
+ * procfs without masks (CVE-2024-21626). */
+static int enter(const char *path) {
+    OWNED directory = resolve_at(AT_FDCWD, path, O_PATH | O_DIRECTORY, 0);
+    return directory >= 0 ? fchdir(directory) : -1;
+}
+
 int step_working_directory(struct context *context, const union argument *arguments) {
     const char *path = arguments[0].text.data;
     char where[PATH_MAX];
-    if (chdir(path) != 0 && (errno != ENOENT || arguments[1].number == 0 || make_directories(path) != 0 || chdir(path) != 0))
+    if (enter(path) != 0 && (errno != ENOENT || arguments[1].number == 0 || make_directories(path) != 0 || enter(path) != 0))
         return refuse(context, "chdir to cwd (\"%s\")", path);
-    /* A path through a leaked descriptor of the host leads out of the root, and the kernel then names it
-     * "(unreachable)" (CVE-2024-21626). The raw call: libc would look for it itself. */
+    /* Outside of the root, the kernel names it "(unreachable)". The raw call: libc would look for it itself. */
     if (syscall(SYS_getcwd, where, sizeof where) < 0 || where[0] != '/')
         return refuse_without_errno(context, "cwd \"%s\" is outside of the container's root", path);
     return 0;
