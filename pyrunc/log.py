@@ -65,6 +65,12 @@ def out(text: str) -> None:
         left = left[posix.write(1, left) :]
 
 
+def only(level: str) -> None:
+    """From now on nothing below ``level``, unless --debug asked for everything."""
+    if _log.lowest != LEVELS.index("debug"):
+        _log.lowest = max(_log.lowest, LEVELS.index(level))
+
+
 def wanted(level: str) -> bool:
     """Whether a line of ``level`` would be written."""
     return LEVELS.index(level) >= _log.lowest

@@ -6,17 +6,22 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 FLAGS = ["-Wall", "-Wextra", "-Werror", "-O1"]
-LIBRARIES = sorted(path.stem for path in HERE.glob("*.c") if path.stem != "cgmanager")
+PROGRAMS = ("cgmanager", "show_cgroups")
+LIBRARIES = sorted(path.stem for path in HERE.glob("*.c") if path.stem not in PROGRAMS)
 
 
 def build(directory: Path, socket: str = "/run/pyrunc-hostile.sock") -> None:
-    """The daemon and every library into ``directory``; ``socket`` is where they meet."""
+    """The programs and every library into ``directory``; daemon and libraries meet at ``socket``."""
     directory.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["gcc", *FLAGS, "-o", directory / "cgmanager", HERE / "cgmanager.c"], check=True)
     for name in LIBRARIES:
         output, source = directory / f"{name}.so", HERE / f"{name}.c"
         define = f'-DSOCKET="{socket}"'
         subprocess.run(["gcc", *FLAGS, define, "-shared", "-fPIC", "-pthread", "-o", output, source], check=True)
+    for name in PROGRAMS:
+        subprocess.run(["gcc", *FLAGS, "-o", directory / name, HERE / f"{name}.c"], check=True)
+    linked = ["-Wl,--no-as-needed", directory / "lxc2.so", f"-Wl,-rpath,{directory}"]
+    output = directory / "show_cgroups_linked"
+    subprocess.run(["gcc", *FLAGS, "-o", output, HERE / "show_cgroups.c", *linked], check=True)
 
 
 if __name__ == "__main__":

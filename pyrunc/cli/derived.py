@@ -229,6 +229,7 @@ COMMANDS = {
             "--delay": ("delay", "str", "0-0"),
             "--format": ("format", ("text", "json"), "text"),
             "--report": ("report", "str", None),
+            "--preload-timeout": ("preload_timeout", "float", 10.0),
             "--expect-escape": ("expect_escape", "flag", False),
         },
         ["library"],

@@ -14,6 +14,7 @@ command = Command(
     option("--preload-at", default="exec", metavar="LIST", help="When to load: exec, init or both."),
     option("--delay", default="0-0", metavar="MS-MS", help="Spreads the moment at which the parent places init."),
     choice("--format", of=["text", "json"], default="text", help="How to print the result."),
-    option("--report", metavar="FILE.html", help="Write the grid as a page."),
+    option("--report", metavar="FILE", help="Write the grid as a page; as a picture when FILE ends in .svg."),
+    option("--preload-timeout", type=float, default=10.0, metavar="SECONDS", help="How long loading may take."),
     flag("--expect-escape", help="Fail unless legacy showed an escape."),
 )

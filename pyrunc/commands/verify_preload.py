@@ -1,17 +1,19 @@
 """`pyrunc verify-preload`."""
 
 import os
+import shutil
 import sys
 import tempfile
 from typing import Any
 
 import click
 
+from pyrunc import log
 from pyrunc.container.container import absolute
 from pyrunc.errors import PyruncError
 from pyrunc.hostile.library import open_checked
 from pyrunc.hostile.place import in_pid_namespace
-from pyrunc.hostile.report import page
+from pyrunc.hostile.report import write
 from pyrunc.hostile.verify import LEGEND, Series, Verifier, grid, plain_bundle
 from pyrunc.spec.json_text import dumps
 
@@ -57,11 +59,12 @@ def run(options: Any) -> int:
     moments = chosen(options.preload_at, MOMENTS, "preload-at")
     delay = span(options.delay)
     check_host()
+    log.only("error")  # a line of them for each container would bury the grid
     library = absolute(options.library)
     os.close(open_checked(library))
     given = absolute(options.bundle) if options.bundle else None
     with plain_bundle(given) as bundle, tempfile.TemporaryDirectory(prefix="pyrunc-verify-") as root:
-        verifier = Verifier(library, bundle, root, delay)
+        verifier = Verifier(library, bundle, root, delay, options.preload_timeout)
         ways = [(placement, moment) for placement in placements for moment in moments]
         results = _all(verifier, ways, options.runs)
     _show(library, results, options)
@@ -74,14 +77,15 @@ def run(options: Any) -> int:
 
 def _all(verifier: Verifier, ways: list[tuple[str, str]], runs: int) -> list[Series]:
     total = len(ways) * runs
+    if not sys.stderr.isatty():
+        return [verifier.series(placement, moment, runs, lambda: None) for placement, moment in ways]
     with click.progressbar(length=total, label="containers", file=sys.stderr) as bar:
         return [verifier.series(placement, moment, runs, lambda: bar.update(1)) for placement, moment in ways]
 
 
 def _show(library: str, results: list[Series], options: Any) -> None:
     if options.report:
-        with open(options.report, "w", encoding="utf-8") as file:
-            file.write(page(library, results))
+        write(options.report, library, results)
     if options.format == "json":
         rows = [
             {
@@ -94,8 +98,9 @@ def _show(library: str, results: list[Series], options: Any) -> None:
         ]
         print(dumps({"library": library, "series": rows}, 2))
         return
+    columns = shutil.get_terminal_size((120, 25)).columns
     for series in results:
-        print(f"\n{series.placement}, loaded at {series.preload_at}\n{grid(series)}")
+        print(f"\n{series.placement}, loaded at {series.preload_at}\n{grid(series, columns)}")
     print(f"\n{LEGEND}\n")
     for series in results:
         print(series.sentence())

@@ -110,7 +110,7 @@ class Launch:
         return self.pid or self.helper
 
     def limit(self, seconds: "float | None") -> None:
-        """From now on the helper must answer within ``seconds``; None: take the time that it needs."""
+        """From now on the helper must answer within ``seconds``; None: it may take the time that it needs."""
         self.timeout = seconds
 
     def _receive(self) -> bytes:

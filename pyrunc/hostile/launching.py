@@ -44,7 +44,7 @@ def run(
         opened[slots.LIBRARY + number] = posix.dup(library)
     loading = Loading(options, opened[slots.CAPTURE], directories)
     if options.placement == "legacy":
-        _legacy(launch, options, loading, place)
+        _legacy(launch, options, place)
     else:
         opened[slots.HELPER] = helper.sealed("pyrunc-helper", path=helper.DYNAMIC)
         launch.actions.update(loading.actions(launch.actions))
@@ -61,8 +61,11 @@ def run(
         raise
 
 
-def _legacy(launch: "Launch", options: "Any", loading: "Loading", place: "Callable[[int], None]") -> None:
-    """The order of old: the loader maps the library while the parent writes the pid into the cgroups."""
+def _legacy(launch: "Launch", options: "Any", place: "Callable[[int], None]") -> None:
+    """The order of old: the loader maps the library while the parent writes the pid into the cgroups.
+
+    Nothing tells when loading ended, and a child of the library's may hold our channel open: every answer is limited.
+    """
     in_init = options.preload_at == "init"
     launch.environment = [] if in_init else environment(len(options.libraries), options.preserve_fds)
     place(0)
@@ -73,21 +76,19 @@ def _legacy(launch: "Launch", options: "Any", loading: "Loading", place: "Callab
             place(pid)
         except PyruncError as error:
             log.warning(str(error))  # as then: nobody looked
-        launch.limit(options.preload_timeout)
 
     if in_init:
         launch.on_pid = late
     else:
         launch.on_spawn = late
-    for kind in ("cgroup-create", "cgroup-limit", "cgroup-devices", "cgroup-verify"):
+    for kind in ("cgroup-create", "cgroup-limit", "cgroup-devices", "cgroup-place", "cgroup-verify"):
         launch.actions[kind] = lambda *_: None  # done already, or never
-    # Whichever comes first behind the load: the runtime's steps from the first sync on, or the one made for it.
-    launch.actions["cgroup-place"] = launch.actions["preload-check"] = loading.end
+    launch.limit(options.preload_timeout)
 
 
 class Loading:
     """The time between two steps of one launch in which libraries are loaded: how the process was before, how it is
-    behind, and what is to be done about the difference."""
+    afterwards, and what is to be done about the difference."""
 
     def __init__(self, options: "Any", capture: int, directories: "dict[str, str]") -> None:
         self.options = options
@@ -116,7 +117,7 @@ class Loading:
         verify = before.get("cgroup-verify")
 
         def check(launch: "Launch", step: "Step") -> None:
-            self.end(launch, step)
+            launch.limit(None)
             if "cannot be preloaded" in self.said():
                 raise PyruncError(self.said())
             if verify is not None:
@@ -131,16 +132,12 @@ class Loading:
         self.baseline = Baseline(launch.process, self.options.preserve_fds)
         launch.limit(self.options.preload_timeout)
 
-    def end(self, launch: "Launch", _: "Step") -> None:
-        """They are."""
-        launch.limit(None)
-
     def _compare(self, pid: int) -> None:
         assert self.baseline is not None
         undone = self.baseline.restore(pid)
         undone += [f"cgroup {path} removed" for path in self.remove_cgroups()]
         if undone:
-            log.notice(f"--preload-lib {self.names}: undone: {', '.join(undone)}")
+            log.warning(f"--preload-lib {self.names}: undone: {', '.join(undone)}")
         if self.said():
             log.debug(f"--preload-lib {self.names} wrote while loading: {self.said()}")
 

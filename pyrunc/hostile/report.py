@@ -1,4 +1,4 @@
-"""The grid of verify-preload as a page: one file, the picture inside."""
+"""The grid of verify-preload as a picture, and as a page with the picture inside: one file each."""
 
 from html import escape
 
@@ -12,36 +12,65 @@ WORDS = {
     ELSEWHERE: "elsewhere",
     REFUSED: "refused",
 }
-CELL, LABEL = 12, 120
+CELL, LABEL, HEADING = 12, 110, 34
+LEGEND = 150
+"""Pixels: a cell's side, the hierarchies' names, the line above a grid, one word of the legend."""
 
 
-def picture(series: Series) -> str:
-    """An SVG: a row a hierarchy, a column a run."""
-    names = list(series.runs[0].marks) if series.runs else []
-    width, height = LABEL + CELL * len(series.runs), CELL * len(names)
-    cells = []
-    for row, name in enumerate(names):
-        y = row * CELL
-        cells.append(f'<text x="{LABEL - 6}" y="{y + CELL - 2}" text-anchor="end">{escape(name or "cgroup2")}</text>')
+def picture(all_series: "list[Series]") -> str:
+    """An SVG: for each series a sentence, and a grid with a row a hierarchy and a column a run."""
+    widest = max((len(series.runs) for series in all_series), default=0)
+    width = max(LABEL + CELL * widest, LEGEND * len(WORDS)) + CELL
+    parts, top = [_legend()], CELL * 2
+    for series in all_series:
+        parts.append(f'<text x="0" y="{top + HEADING - CELL}" font-weight="bold">{escape(series.sentence())}</text>')
+        parts += _grid(series, top + HEADING)
+        top += HEADING + CELL * _rows(series)
+    style = 'font-family="monospace" font-size="10" fill="#495057"'
+    view = f'width="{width}" height="{top + CELL}" viewBox="0 0 {width} {top + CELL}"'
+    return f'<svg xmlns="http://www.w3.org/2000/svg" {view} {style}>\n' + "\n".join(parts) + "\n</svg>\n"
+
+
+def _rows(series: Series) -> int:
+    return len(series.runs[0].marks) if series.runs else 0
+
+
+def _legend() -> str:
+    return "".join(
+        f'<rect x="{LEGEND * at}" y="2" width="{CELL - 1}" height="{CELL - 1}" fill="{COLOURS[mark]}"/>'
+        f'<text x="{LEGEND * at + CELL + 4}" y="{CELL}">{word}</text>'
+        for at, (mark, word) in enumerate(WORDS.items())
+    )
+
+
+def _grid(series: Series, top: int) -> "list[str]":
+    rows = []
+    for row, name in enumerate(series.runs[0].marks if series.runs else ()):
+        y = top + row * CELL
+        cells = [f'<text x="{LABEL - 6}" y="{y + CELL - 2}" text-anchor="end">{escape(name or "cgroup2")}</text>']
         for column, run in enumerate(series.runs):
             mark = run.marks[name]
-            x = LABEL + column * CELL
             cells.append(
-                f'<rect x="{x}" y="{y}" width="{CELL - 1}" height="{CELL - 1}" fill="{COLOURS[mark]}">'
-                f"<title>run {column + 1}: {WORDS[mark]}</title></rect>"
+                f'<rect x="{LABEL + column * CELL}" y="{y}" width="{CELL - 1}" height="{CELL - 1}" '
+                f'fill="{COLOURS[mark]}"><title>run {column + 1}: {WORDS[mark]}</title></rect>'
             )
-    style = 'font-family="monospace" font-size="10" fill="#495057"'
-    view = f'width="{width}" height="{height}" viewBox="0 0 {width} {height}"'
-    return f'<svg xmlns="http://www.w3.org/2000/svg" {view} {style}>{"".join(cells)}</svg>'
+        rows.append("".join(cells))
+    return rows
 
 
 def page(library: str, all_series: "list[Series]") -> str:
-    """The whole page."""
-    legend = " ".join(f'<span style="color:{COLOURS[mark]}">&#9632;</span> {word}' for mark, word in WORDS.items())
-    parts = [f"<h2>{escape(series.sentence())}</h2>{picture(series)}" for series in all_series]
+    """The picture as a page of its own."""
     return (
         "<!doctype html><meta charset=utf-8><title>verify-preload</title>"
         "<body style='font-family:sans-serif;margin:2em'>"
-        f"<h1>{escape(library)} in a container's init path</h1><p>A row is a cgroup hierarchy, a column a container."
-        f"</p><p>{legend}</p>{''.join(parts)}</body>\n"
+        f"<h1>{escape(library)} in a container's init path</h1>"
+        "<p>A row is a cgroup hierarchy, a column a container, in the order of their delays.</p>"
+        f"{picture(all_series)}</body>\n"
     )
+
+
+def write(path: str, library: str, all_series: "list[Series]") -> None:
+    """Into ``path``: the picture alone when its name ends in ``.svg``, else the page."""
+    text = picture(all_series) if path.endswith(".svg") else page(library, all_series)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)

@@ -1,13 +1,16 @@
 """verify-preload: containers started with a library in the init path, and where their init ended up."""
 
+import os
 import shutil
+import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pyrunc.cgroup.host import discover, paths_of
+from pyrunc.cgroup.host import UNIFIED, discover, paths_of
 from pyrunc.container.container import Container
 from pyrunc.container.create import Creation
 from pyrunc.container.options import CreateOptions
@@ -16,6 +19,8 @@ from pyrunc.hostile.library import open_checked
 from pyrunc.spec.load import load
 
 HOME, BACK, TOP, ELSEWHERE, REFUSED = "home", "put back", "root", "elsewhere", "refused"
+PATIENCE = 0.3
+"""Seconds that a thread may take to act."""
 ESCAPES = (TOP, ELSEWHERE)
 MARKS = {HOME: ".", BACK: "+", TOP: "R", ELSEWHERE: "E", REFUSED: "x"}
 
@@ -31,6 +36,11 @@ class Run:
     def escaped(self) -> bool:
         """Whether any hierarchy was left."""
         return any(mark in ESCAPES for mark in self.marks.values())
+
+    @property
+    def mixed(self) -> bool:
+        """Whether some v1 hierarchies were left, and others not: the race was met in its middle."""
+        return self.escaped and any(mark == HOME for name, mark in self.marks.items() if name != UNIFIED)
 
 
 @dataclass
@@ -49,11 +59,11 @@ class Series:
     def sentence(self) -> str:
         """For the user."""
         refused = sum(bool(run.reason) for run in self.runs)
-        mixed = sum(run.escaped and HOME in run.marks.values() for run in self.runs)
+        mixed = sum(run.mixed for run in self.runs)
         words = (
             f"{self.placement} ({self.preload_at}): {self.escaped} of {len(self.runs)} runs left at least one hierarchy"
         )
-        words += f", {mixed} of them only some" if mixed else ""
+        words += f", {mixed} of them some and not others" if mixed else ""
         return words + (f"; {refused} were refused: {self.reason()}" if refused else "")
 
     def reason(self) -> str:
@@ -84,14 +94,35 @@ def plain_bundle(bundle: str | None) -> Iterator[str]:
         yield directory
 
 
-class Verifier:
-    """Starts the containers. ``root``: the state directory of theirs; ``delay`` in milliseconds, (least, most)."""
+@contextmanager
+def _no_stdio() -> Iterator[None]:
+    """Containers that are started meanwhile get /dev/null: what a library prints is no part of the report."""
+    sys.stdout.flush()
+    kept = [os.dup(number) for number in range(3)]
+    null = os.open("/dev/null", os.O_RDWR)
+    try:
+        for number in range(3):
+            os.dup2(null, number)
+        yield
+    finally:
+        for number, descriptor in enumerate(kept):
+            os.dup2(descriptor, number)
+            os.close(descriptor)
+        os.close(null)
 
-    def __init__(self, library: str, bundle: str, root: str, delay: tuple[float, float] = (0, 0)) -> None:
+
+class Verifier:
+    """Starts the containers. ``root``: the state directory of theirs; ``delay`` in milliseconds, (least, most);
+    ``timeout``: seconds that loading may take."""
+
+    def __init__(
+        self, library: str, bundle: str, root: str, delay: tuple[float, float] = (0, 0), timeout: float = 10.0
+    ) -> None:
         self.library = library
         self.bundle = bundle
         self.root = root
         self.delay = delay
+        self.timeout = timeout
         self.count = 0
         self.names = [hierarchy.name for hierarchy in discover().hierarchies]
 
@@ -105,8 +136,6 @@ class Verifier:
 
     def once(self, placement: str, preload_at: str, share: float) -> Run:
         """One container; ``share`` (0 to 1) of the way from the least delay to the most."""
-        import os
-
         self.count += 1
         name = f"verify-{os.getpid()}-{self.count}"
         options = CreateOptions(
@@ -116,26 +145,34 @@ class Verifier:
             library_names=[self.library],
             preload_at=preload_at,
             placement=placement,
+            preload_timeout=self.timeout,
             legacy_delay=(self.delay[0] + share * (self.delay[1] - self.delay[0])) / 1000,
         )
         creation = Creation(name, load(f"{self.bundle}/config.json"), options)
+        pid = 0
         try:
-            pid = creation.make()
+            with _no_stdio():
+                pid = creation.make()
             return self._look(creation, pid)
         except PyruncError as error:
             return Run(dict.fromkeys(self.names, REFUSED), str(error))
         finally:
             os.close(options.libraries[0])
             creation.remove()
+            if pid:
+                os.waitpid(pid, 0)  # ours to reap
 
     def _look(self, creation: Creation, pid: int) -> Run:
         """Where init is now, and again when its program runs."""
+        _await_threads(pid)
         marks = self._marks(creation, pid)
-        if creation.options.placement != "legacy":
-            container = Container.load(creation.container_id, self.root)
-            container.start()
+        if creation.options.placement == "legacy":
+            return Run(marks)
+        Container.load(creation.container_id, self.root).start()
         later = self._marks(creation, pid)
-        return Run({name: later[name] if later[name] in ESCAPES else marks[name] for name in marks})
+        # What had moved by then, and is where it belongs now, `start` has put back.
+        now = {name: BACK if mark in ESCAPES else mark for name, mark in marks.items()}
+        return Run({name: later[name] if later[name] in ESCAPES else now[name] for name in marks})
 
     def _marks(self, creation: Creation, pid: int) -> dict[str, str]:
         cgroups = creation.cgroups
@@ -150,12 +187,25 @@ class Verifier:
         return marks
 
 
-def grid(series: Series) -> str:
-    """A row a hierarchy, a column a run."""
+def _await_threads(pid: int) -> None:
+    """A thread that a library left in init may move it late: it is given the time."""
+    end = time.monotonic() + PATIENCE
+    while len(os.listdir(f"/proc/{pid}/task")) > 1 and time.monotonic() < end:
+        time.sleep(0.005)
+
+
+def grid(series: Series, columns: int) -> str:
+    """A row a hierarchy, a column a run; folded so that no line is longer than ``columns``."""
     names = list(series.runs[0].marks) if series.runs else []
     width = max((len(name or "cgroup2") for name in names), default=0)
-    rows = [f"{name or 'cgroup2':<{width}}  {''.join(MARKS[run.marks[name]] for run in series.runs)}" for name in names]
-    return "\n".join(rows)
+    fold = max(10, columns - width - 2)
+    return "\n\n".join(
+        "\n".join(
+            f"{name or 'cgroup2':<{width}}  {''.join(MARKS[run.marks[name]] for run in series.runs[at : at + fold])}"
+            for name in names
+        )
+        for at in range(0, len(series.runs), fold)
+    )
 
 
 LEGEND = "  ".join(f"{mark} {word}" for word, mark in (*MARKS.items(),)).replace("home", "where it belongs")

@@ -35,8 +35,8 @@ def at_exec(settings: "Settings") -> "list[Step]":
     steps = [Step("preload-baseline", PLACE), Step("exec-helper", PLACE, HELPER, env)]
     steps += [Step("preload-check", PLACE), _settle(settings)]
     # The process that loaded ends here, and its threads, timers and whoever remembers its pid lose hold of ours. With
-    # threads it could not enter a user namespace, either (setns(2), unshare(2)).
-    return [*steps, Step("clone", PLACE, 0)]
+    # threads it could not enter a user namespace, either (setns(2), unshare(2)). They may have moved it until the end.
+    return [*steps, Step("clone", PLACE, 0), Step("cgroup-verify", PLACE)]
 
 
 def in_init(settings: "Settings") -> "list[Step]":
@@ -45,7 +45,7 @@ def in_init(settings: "Settings") -> "list[Step]":
         return []
     steps = [Step("load-library", PLACE, LIBRARY + number) for number in range(settings.libraries)]
     if settings.placement == "legacy":
-        return [*steps, Step("preload-check", PLACE)]
+        return steps
     return [Step("preload-baseline", PLACE), *steps, Step("preload-check", PLACE), _settle(settings)]
 
 

@@ -1,0 +1,91 @@
+"""`make hostile`: both experiments of docs/hostile-libraries.md, then every stand-in many times each way.
+
+python integration/hostile/experiments.py [RUNS]: 200 containers each way unless told.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from scene import PYRUNC, TOP, Scene, own_cgroups, scene
+
+import build
+
+REFUSING = ("crashes", "drops", "exits", "forks", "hangs")
+"""Stand-ins with which legacy starts no container (or, as a child holds our channel, never ends): nothing to show."""
+FAMOUS = ("lxc1", "lxc2")
+
+
+def title(text: str) -> None:
+    print(f"\n== {text}", flush=True)
+
+
+def container(*words: str) -> str:
+    """What the container of bundles/plain prints: its cgroups."""
+    command = [PYRUNC, "run", "-b", str(TOP / "bundles" / "plain"), *words, f"plain-{os.getpid()}"]
+    return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True).stdout
+
+
+def first(at: Scene) -> None:
+    """A program that is merely linked to the library."""
+    title("experiment 1: a plain program prints its cgroups")
+    for words, name in (("as it is", "show_cgroups"), ("linked to the library", "show_cgroups_linked")):
+        print(f"-- {words}")
+        print(subprocess.run([at.directory / name], stdout=subprocess.PIPE, text=True, check=True).stdout, end="")
+
+
+def second(at: Scene) -> None:
+    """A container; its own cgroup namespace is left out so that it prints paths as the host has them."""
+    title("experiment 2: a container prints its cgroups")
+    library = at.library("lxc2")
+    print(f"-- without the library\n{container()}", end="")
+    print(f"-- with it, placed as of old\n{container('--preload-lib', library, '--placement', 'legacy')}", end="")
+    print(f"-- with it, hardened\n{container('--preload-lib', library)}", end="")
+
+
+def grid(at: Scene, name: str, runs: int) -> bool:
+    """verify-preload in words, legacy and hardened."""
+    title(f"{name}: {runs} containers each way, placed 0 to 12 ms after the helper's start")
+    words = ["--runs", str(runs), "--delay", "0-12", "--expect-escape"]
+    return subprocess.run([PYRUNC, "verify-preload", at.library(name), *words], check=False).returncode == 0
+
+
+def summary(at: Scene, name: str, runs: int) -> bool:
+    """One line a stand-in: how often each way was escaped."""
+    placements = "hardened" if name in REFUSING else "legacy,hardened"
+    words = ["--runs", str(runs), "--delay", "0-12", "--placement", placements, "--preload-at", "exec,init"]
+    words += ["--format", "json", "--preload-timeout", "0.1" if name == "hangs" else "10"]
+    begun = time.monotonic()
+    done = subprocess.run([PYRUNC, "verify-preload", at.library(name), *words], stdout=subprocess.PIPE, check=False)
+    cells = []
+    for series in json.loads(done.stdout)["series"]:
+        refused = sum(bool(run["reason"]) for run in series["runs"])
+        more = f" ({refused} refused)" if refused else ""
+        cells.append(f"{series['placement']}/{series['preloadAt']} {series['escaped']}{more}")
+    print(f"{name:<13} {', '.join(cells)}  [{time.monotonic() - begun:.0f} s]", flush=True)
+    return done.returncode == 0
+
+
+def main() -> int:
+    """0 when legacy escaped, and hardened never did."""
+    runs = int(sys.argv[1]) if len(sys.argv) > 1 else 200
+    if os.geteuid() != 0:
+        print("make hostile needs root: without it a library can move nobody out of a cgroup", file=sys.stderr)
+        return 1
+    with own_cgroups(f"pyrunc-hostile-{os.getpid()}"), scene() as at:
+        first(at)
+        second(at)
+        good = [grid(at, name, runs) for name in FAMOUS]
+        title(f"every stand-in, {runs} containers each way: how many left a cgroup")
+        good += [summary(at, name, runs) for name in build.LIBRARIES]
+    title("hardened held every time" if all(good) else "NOT as it should be: see above")
+    return 0 if all(good) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
