@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hostile_box import Scene, Stage
 
 from harness import Box
 
@@ -21,3 +22,18 @@ def box(tmp_path: Path) -> Iterator[Box]:
     made = Box(tmp_path)
     yield made
     made.close()
+
+
+@pytest.fixture(scope="module")
+def hostile_scene() -> Iterator[Scene]:
+    """The stand-ins and their daemon. We are in cgroups of our own meanwhile, for a library may leave some in ours."""
+    from scene import own_cgroups, scene
+
+    with own_cgroups(f"pyrunc-hostile-{os.getpid()}"), scene() as made:
+        yield made
+
+
+@pytest.fixture
+def stage(box: Box, hostile_scene: Scene) -> Stage:
+    """A box, and a scene of hostile libraries."""
+    return Stage(box, hostile_scene)

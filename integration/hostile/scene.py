@@ -12,6 +12,8 @@ import build
 
 TOP = Path(__file__).resolve().parents[2]
 PYRUNC = str(Path(sys.prefix) / "bin" / "pyrunc")
+APART = ("probe.c", "launcher.c", "interpreter.c")
+"""Files of nsenter/ that are no part of the helper (setup.py)."""
 
 
 class Scene:
@@ -24,6 +26,15 @@ class Scene:
     def library(self, name: str) -> str:
         """The path of one stand-in."""
         return str(self.directory / f"{name}.so")
+
+
+def build_inheriting_helper(output: Path) -> None:
+    """The dynamic helper with the mutation of inherit.h."""
+    sources = [path for path in sorted((TOP / "nsenter").glob("*.c")) if path.name not in APART]
+    steps = output.parent / "steps.h"
+    subprocess.run([sys.executable, TOP / "nsenter" / "generate.py", steps], check=True)
+    flags = ["-Os", "-DPYRUNC_DYNAMIC", f"-I{output.parent}", "-include", TOP / "integration" / "hostile" / "inherit.h"]
+    subprocess.run(["gcc", *flags, "-o", output, *sources, "-ldl"], check=True)
 
 
 def mounts() -> list[str]:

@@ -56,7 +56,9 @@ def run(
         loading.remove_cgroups()
         if isinstance(error, HelperEnded):
             error.args = (loading.told(str(error)),)
-        elif isinstance(error, PyruncError) and not isinstance(error, StepError):
+        elif isinstance(error, StepError):
+            raise StepError(error.step, error.where, loading.named(error.what), error.errno) from None
+        elif isinstance(error, PyruncError):
             raise PyruncError(loading.told(str(error))) from None
         raise
 
@@ -103,14 +105,18 @@ class Loading:
         said = self.said()
         return f"--preload-lib {self.names}: {message}{f': {said}' if said and said not in message else ''}"
 
+    def named(self, text: str) -> str:
+        """``text`` of the loader, which knows the libraries by descriptor, with their names."""
+        for number, name in enumerate(self.options.library_names):
+            text = text.replace(library_path(number, self.options.preserve_fds), name)
+        return text
+
     def said(self) -> str:
-        """The last line that was written while loading; the loader knows the libraries by descriptor, we by name."""
+        """The last line that was written while loading."""
         text = posix.pread(self.capture, 4096, max(0, posix.fstat(self.capture).st_size - 4096))
         lines = text.decode("utf-8", "replace").split("\n")
         line = next((line.strip() for line in reversed(lines) if line.strip()), "")
-        for number, name in enumerate(self.options.library_names):
-            line = line.replace(library_path(number, self.options.preserve_fds), name)
-        return line.removeprefix("pyrunc-init: ").removeprefix("ERROR: ")
+        return self.named(line).removeprefix("pyrunc-init: ").removeprefix("ERROR: ")
 
     def actions(self, before: "dict[str, Any]") -> "dict[str, Any]":
         """The runtime's steps around loading."""

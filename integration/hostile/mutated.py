@@ -1,0 +1,99 @@
+"""pyrunc with one of its counter-measures taken out: python integration/hostile/mutated.py NAME[,NAME] ARGUMENTS...
+
+A test that passes with this, too, would not see its counter-measure gone. The product has no such switch: a plan is a
+list from which a step can be left out, and the rest are functions that do nothing here.
+"""
+
+import posix
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from pyrunc import main
+from pyrunc.container import actions, create, execute, helper, kill, launch, start
+from pyrunc.hostile import launching, traces
+from pyrunc.plan import compile as plans
+
+
+def without_steps(*kinds: str) -> Callable[[], None]:
+    """Plans lack every step of these kinds."""
+
+    def mutate() -> None:
+        for name in ("compile_create", "compile_exec"):
+            original = getattr(plans, name)
+
+            def left(*given: Any, original: Any = original) -> Any:
+                return [step for step in original(*given) if step.kind not in kinds]
+
+            setattr(plans, name, left)
+
+    return mutate
+
+
+def without_its_own_clone() -> None:
+    """The process that loaded the library is the one that goes on."""
+    from pyrunc.plan import preload
+
+    original = preload.at_exec
+    preload.at_exec = lambda settings: [s for s in original(settings) if s.kind not in ("clone", "cgroup-verify")]
+
+
+def doing(module: Any, name: str, result: Any = None) -> Callable[[], None]:
+    """A function that only returns ``result``."""
+    return lambda: setattr(module, name, lambda *_, **__: result)
+
+
+def unchecked_placement() -> None:
+    """Nobody reads back where the process is."""
+    for module in (actions, create, execute, start):
+        module.verify_placement = lambda *_: None
+
+
+def unchecked_at_start() -> None:
+    """`create` looks, `start` does not."""
+    start.verify_placement = lambda *_: None
+
+
+def killing_by_cgroup_alone() -> None:
+    """Whoever left its cgroups is not looked for."""
+    kill.members = lambda container: set(container.cgroups.pids())
+
+
+def printing() -> None:
+    """What a library prints goes where the container's output goes."""
+    original = posix.memfd_create
+    launching.posix.memfd_create = lambda name, flags=0: posix.dup(1) if name == "capture" else original(name, flags)
+    launching.Loading.said = lambda _: ""
+
+
+def inheriting() -> None:
+    """The test build of the helper, whose execve adds its own environment; its path is in the environment."""
+    helper.DYNAMIC = posix.environ[b"PYRUNC_TEST_HELPER"].decode()
+
+
+MUTATIONS: dict[str, Callable[[], None]] = {
+    "placement": unchecked_placement,
+    "start": unchecked_at_start,
+    "clone": without_its_own_clone,
+    "settle": without_steps("settle"),
+    "descriptors": without_steps("settle", "close-descriptors"),
+    "umask": without_steps("settle", "umask"),
+    "directory": without_steps("settle", "working-directory"),
+    "capabilities": without_steps("settle", "capabilities"),
+    "children": doing(traces.Baseline, "kill_children", []),
+    "limits": doing(traces.Baseline, "_restore_limits", []),
+    "scheduling": doing(traces.Baseline, "_restore_scheduling", []),
+    "oom": doing(traces, "_write"),
+    "lost": doing(traces.Baseline, "_refuse_lost"),
+    "cgroups": doing(launching.Loading, "remove_cgroups", []),
+    "limit": doing(launch.Launch, "limit"),
+    "end": doing(launch.Launch, "_check_end"),
+    "output": printing,
+    "members": killing_by_cgroup_alone,
+    "environment": inheriting,
+}
+
+if __name__ == "__main__":
+    for mutation in sys.argv.pop(1).split(","):
+        MUTATIONS[mutation]()
+    sys.exit(main.run(sys.argv[1:]))

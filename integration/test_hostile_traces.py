@@ -1,0 +1,239 @@
+"""What else loading a library may leave behind, and that the container's program has none of it.
+
+Each counter-measure is taken out once (integration/hostile/mutated.py), to show that its test would see it gone.
+"""
+
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hostile_box import AT, Stage, running, status
+from scene import build_inheriting_helper
+
+from harness import cgroups_of, wait_for
+
+both = pytest.mark.parametrize("at", AT)
+
+
+@both
+def test_descriptors_are_closed(stage: Stage, at: str) -> None:
+    script = "ls -l /proc/self/fd"
+    assert "passwd" not in stage.run("descriptors", at, script)
+    assert "passwd" in stage.run("descriptors", at, script, without="descriptors")
+
+
+@both
+def test_descriptors_do_not_reach_hooks(stage: Stage, at: str) -> None:
+    out = stage.box.directory / "hook"
+
+    def hook(config: dict[str, Any]) -> None:
+        command = ["sh", "-c", f"ls -l /proc/self/fd > {out}"]
+        config["hooks"] = {"createContainer": [{"path": "/bin/sh", "args": command}]}
+
+    stage.run("descriptors", at, "true", change=hook)
+    assert "passwd" not in out.read_text()
+
+
+@both
+def test_environment_is_the_plans(stage: Stage, at: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "LD_" not in stage.run("environment", at, "env")
+    helper = stage.box.directory / "helper"
+    build_inheriting_helper(helper)
+    monkeypatch.setenv("PYRUNC_TEST_HELPER", str(helper))
+    assert "LD_PRELOAD=" in stage.run("environment", at, "env", without="environment")
+
+
+@both
+@pytest.mark.parametrize(
+    ("script", "expected", "without"),
+    [
+        ("umask", "0022\n", "umask"),
+        ("ulimit -Sn", "1024\n", "limits"),
+        ("cut -d' ' -f19 /proc/self/stat", "0\n", "scheduling"),
+    ],
+)
+def test_settings_are_as_before(stage: Stage, at: str, script: str, expected: str, without: str) -> None:
+    def no_limit_of_its_own(config: dict[str, Any]) -> None:
+        config["process"].pop("rlimits", None)
+
+    found = stage.run("settings", at, script, change=no_limit_of_its_own)
+    if without == "limits":
+        import resource
+
+        expected = f"{resource.getrlimit(resource.RLIMIT_NOFILE)[0]}\n"
+    assert found == expected
+    assert stage.run("settings", at, script, without=without, change=no_limit_of_its_own) != expected
+
+
+@both
+def test_working_directory_is_the_plans(stage: Stage, at: str) -> None:
+    def in_bin(config: dict[str, Any]) -> None:
+        config["process"]["cwd"] = "/bin"
+
+    assert stage.run("settings", at, "pwd", change=in_bin) == "/bin\n"
+    assert stage.run("settings", at, "pwd", without="directory", change=in_bin) != "/bin\n"
+
+
+@both
+def test_oom_score_is_as_before(stage: Stage, at: str) -> None:
+    own = Path("/proc/self/oom_score_adj").read_text()
+    script = "cat /proc/self/oom_score_adj"
+    assert stage.run("settings", at, script) == own
+    assert stage.run("settings", at, script, without="oom") == "777\n"
+    # What config.json says is no doing of the library's.
+    assert stage.run("settings", at, script, change=lambda c: c["process"].update(oomScoreAdj=55)) == "55\n"
+
+
+def test_signals_reach_a_created_init(stage: Stage) -> None:
+    """It has blocked and ignored SIGTERM; a container that waits for `start` must die of it all the same."""
+    for without in ("", "settle"):
+        name = stage.create(*stage.preload("settings", "--preload-at", "init"), without=without)
+        pid = stage.box.state(name)["pid"]
+        stage.box.ok("kill", name, "TERM")
+        if not without:
+            stage.box.await_status(name, "stopped")
+        else:
+            wait_for(lambda pid=pid: int(status(pid)["ShdPnd"], 16), "the blocked signal")
+            assert stage.box.state(name)["status"] == "created"
+
+
+@both
+def test_the_program_has_no_signal_blocked_or_ignored(stage: Stage, at: str) -> None:
+    found = status(stage.started("settings", at))
+    assert int(found["SigBlk"], 16) == 0 and int(found["SigIgn"], 16) == 0
+
+
+@both
+def test_raised_capabilities_are_dropped(stage: Stage, at: str) -> None:
+    for without in ("", "capabilities"):
+        found = status(stage.started("raises", at, without=without))
+        raised = int(found["CapInh"], 16) | int(found["CapAmb"], 16)
+        assert bool(raised) == bool(without)
+
+
+@both
+def test_dropped_capabilities_stop_the_container(stage: Stage, at: str) -> None:
+    words = ["-b", str(stage.box.bundle("true")), *stage.preload("drops", "--preload-at", at)]
+    done = stage.pyrunc("run", *words, stage.box.new_id())
+    assert done.returncode == 1 and "changed what cannot be undone: CapBnd is " in done.stderr
+    assert not stage.box.leftovers()
+    assert stage.pyrunc("run", *words, stage.box.new_id(), without="lost").returncode == 0
+
+
+@both
+def test_children_are_killed(stage: Stage, at: str) -> None:
+    assert stage.run("forks", at, "echo ran; ls /proc | grep -c '^[0-9]'") == "ran\n3\n"
+    assert not running("/forks.so")
+    # One that lives has our channel: `run --detach` would wait for its end.
+    words = ["-b", str(stage.box.bundle("sleep 100")), *stage.preload("forks", "--preload-at", at)]
+    quiet = {"capture_output": False, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "timeout": 2}
+    with pytest.raises(subprocess.TimeoutExpired):
+        stage.pyrunc("run", "-d", *words, stage.box.new_id(), without="children", **quiet)
+    left = running("/forks.so")
+    assert left
+    for child in left:
+        os.kill(child, 9)
+
+
+@both
+def test_what_it_prints_is_not_the_containers(stage: Stage, at: str) -> None:
+    assert stage.run("prints", at, "echo mine") == "mine\n"
+    assert "written by the library" in stage.run("prints", at, "echo mine", without="output")
+
+
+@both
+@pytest.mark.parametrize(
+    ("library", "words"),
+    [("crashes", "signal 11 (Segmentation fault)"), ("exits", "was ended by exit status 0")],
+)
+def test_one_that_ends_the_process_is_named(stage: Stage, library: str, at: str, words: str) -> None:
+    command = ["-b", str(stage.box.bundle("echo started")), *stage.preload(library, "--preload-at", at)]
+    done = stage.pyrunc("run", *command, stage.box.new_id())
+    assert done.returncode == 1 and words in done.stderr and f"{library}.so" in done.stderr
+    assert not stage.box.leftovers() and not running(f"/{library}.so")
+    silent = stage.pyrunc("run", *command, stage.box.new_id(), without="end")
+    assert words not in silent.stderr and "started" not in silent.stdout
+
+
+@both
+def test_one_that_hangs_is_killed_after_its_time_and_named(stage: Stage, at: str) -> None:
+    words = stage.preload("hangs", "--preload-at", at, "--preload-timeout", "0.3")
+    command = ["run", "-b", str(stage.box.bundle("true")), *words]
+    done = stage.pyrunc(*command, stage.box.new_id())
+    assert done.returncode == 1 and "hangs.so: loading did not end within 0.3 s" in done.stderr
+    assert not stage.box.leftovers() and not running("/hangs.so")
+    with pytest.raises(subprocess.TimeoutExpired):
+        stage.pyrunc(*command, stage.box.new_id(), without="limit", timeout=2)
+    for pid in running("/hangs.so"):
+        os.kill(pid, 9)
+
+
+def test_with_the_daemon_stopped_loading_hangs_and_is_ended(stage: Stage) -> None:
+    daemon = stage.scene.daemon
+    daemon.send_signal(19)
+    try:
+        words = stage.preload("lxc2", "--preload-timeout", "0.3")
+        done = stage.pyrunc("run", "-b", str(stage.box.bundle("true")), *words, stage.box.new_id())
+        assert done.returncode == 1 and "loading did not end within 0.3 s" in done.stderr
+        assert not stage.box.leftovers()
+    finally:
+        daemon.send_signal(18)
+
+
+def test_the_time_limit_is_for_loading_alone(stage: Stage) -> None:
+    def slow_hook(config: dict[str, Any]) -> None:
+        config["hooks"] = {"createContainer": [{"path": "/bin/sleep", "args": ["sleep", "1"]}]}
+
+    words = stage.preload("files", "--preload-timeout", "0.3")
+    done = stage.pyrunc("run", "-b", str(stage.box.bundle("echo ran", slow_hook)), *words, stage.box.new_id())
+    assert done.stdout == "ran\n", done.stderr
+
+
+def test_exec_that_cannot_load_leaves_the_container_as_it_is(stage: Stage) -> None:
+    name = stage.box.start()
+    before = [sorted(str(path) for path in Path(top).rglob("*")) for top in cgroups_of(name)]
+    for library in ("crashes", "exits", "drops"):
+        done = stage.pyrunc("exec", *stage.preload(library), name, "true")
+        assert done.returncode == 255 and f"{library}.so" in done.stderr
+    assert stage.box.state(name)["status"] == "running" and not running("/drops.so")
+    assert before == [sorted(str(path) for path in Path(top).rglob("*")) for top in cgroups_of(name)]
+
+
+def compiled(stage: Stage, source: str, *flags: str) -> str:
+    file = stage.box.directory / "made.so"
+    subprocess.run(["gcc", "-x", "c", "-", "-o", file, *flags], input=source, text=True, check=True)
+    return str(file)
+
+
+def test_what_is_no_library_for_here_is_refused_in_one_line(stage: Stage) -> None:
+    plain = stage.box.directory / "text"
+    plain.write_text("no ELF at all")
+    other = stage.box.directory / "other.so"
+    head = bytearray(Path(stage.scene.library("lxc1")).read_bytes())
+    head[18:20] = b"\xf3\x00" if os.uname().machine != "riscv64" else b"\x3e\x00"
+    other.write_bytes(head)
+    program = compiled(stage, "int main(void) { return 0; }", "-no-pie")
+    cases = {
+        "/nowhere.so": "no such file or directory",
+        str(plain): "not an ELF file",
+        str(other): "made for another architecture",
+        program: "not a shared object",
+        "/etc": "is a directory",
+    }
+    for path, words in cases.items():
+        bundle = str(stage.box.bundle("true"))
+        done = stage.pyrunc("run", "-b", bundle, "--preload-lib", path, stage.box.new_id())
+        assert done.returncode == 1 and done.stderr.count("\n") == 1, done.stderr
+        assert path in done.stderr and words in done.stderr
+    assert not stage.box.leftovers()
+
+
+@both
+def test_unresolved_symbols_are_named(stage: Stage, at: str) -> None:
+    library = compiled(stage, "void missing(void); void call(void) { missing(); }", "-shared", "-fPIC")
+    words = ["--preload-lib", library, "--preload-at", at]
+    done = stage.pyrunc("run", "-b", str(stage.box.bundle("true")), *words, stage.box.new_id())
+    assert done.returncode == 1 and "undefined symbol: missing" in done.stderr and library in done.stderr
+    assert "/proc/self/fd" not in done.stderr and not stage.box.leftovers()
