@@ -60,6 +60,14 @@ def test_with_a_library_placement_comes_before_everything_the_helper_does() -> N
     assert index(steps, "cgroup-place") < min(i for i, step in enumerate(steps) if step.actor == HELPER)
 
 
+def test_numbers_of_the_kernel_are_told_by_name() -> None:
+    told = explain.text(plan())
+    assert "types=mount,uts,ipc,pid,network" in told and "types=cgroup" in told
+    assert "set=nosuid,strictatime clear=atime" in told
+    assert "/dev/null c major=1 minor=3 mode=0666" in told
+    assert "effective=CAP_KILL" in told and "mask=0022" in told and "flags=slave" in told
+
+
 def test_what_needs_the_host_is_opened_before_the_clone() -> None:
     steps = plan(
         lambda c: c["mounts"].append({"destination": "/m", "type": "bind", "source": "s", "options": ["bind"]})

@@ -1,5 +1,9 @@
 """A plan in words: what `plan` prints, and what --trace writes with the times."""
 
+from pyrunc.plan.capabilities import BITS
+from pyrunc.plan.devices import TYPES
+from pyrunc.plan.namespaces import FLAGS
+from pyrunc.plan.options import ATIME_MASK, ATTRIBUTES, MS_REC, PROPAGATION
 from pyrunc.plan.steps import KINDS
 
 TYPE_CHECKING = False
@@ -47,10 +51,29 @@ def text(steps: "Sequence[Step]") -> str:
     return "\n".join(lines)
 
 
+def _bits(kind: str, name: str, value: int) -> str:
+    """Numbers of the kernel by the names that config.json has for them; "" when the argument is none of that sort."""
+    if name == "types":
+        return ",".join(space for space, bit in FLAGS.items() if value & bit)
+    if name == "flags" and kind.endswith("propagation"):
+        return next(option for option, bits in PROPAGATION.items() if bits | MS_REC == value | MS_REC)
+    if name in ("set", "clear", "recursive_set", "recursive_clear"):
+        if value & ATIME_MASK == ATIME_MASK:  # the whole field is cleared, whatever it was
+            return ",".join(filter(None, (_bits(kind, name, value & ~ATIME_MASK), "atime")))
+        return ",".join(option for option, (bit, _) in ATTRIBUTES.items() if bit and value & bit == bit)
+    if name == "mode" or kind == "umask":
+        return f"{value:04o}"
+    if kind == "device" and name == "type":
+        return next(letter for letter, bits in TYPES.items() if bits == value)
+    if kind in ("bounding", "capabilities"):
+        return ",".join(capability for capability, bit in BITS.items() if value & bit)
+    return ""
+
+
 def _words(step: "Step") -> str:
     parts = []
     for name, kind, value in zip(KINDS[step.kind][2], KINDS[step.kind][1], step.args, strict=True):
-        shown = plain(value)
+        shown = (kind == "i" and _bits(step.kind, name, value)) or plain(value)  # type: ignore[arg-type]
         if isinstance(shown, list):
             shown = " ".join(map(str, shown))
         shown = str(shown)
