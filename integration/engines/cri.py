@@ -37,6 +37,7 @@ bin_dir = "/usr/lib/cni"
 conf_dir = "{directory}/cni"
 [plugins."io.containerd.grpc.v1.cri".containerd]
 default_runtime_name = "runc"
+snapshotter = "{snapshotter}"
 [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
 runtime_type = "io.containerd.runc.v2"
 """
@@ -63,7 +64,10 @@ def prepare(ground: Ground, archive: Path, pause: Path) -> None:
     network = json.loads(json.dumps(NETWORK))
     network["plugins"][0]["ipam"]["dataDir"] = f"{ground.directory}/addresses"
     (ground.directory / "cni" / "10-engines.conflist").write_text(json.dumps(network))
-    (ground.directory / "config.toml").write_text(node_settings() + CONFIG.format(directory=ground.directory))
+    (ground.directory / "config.toml").write_text(
+        node_settings()
+        + CONFIG.format(directory=ground.directory, snapshotter=ground.environment["CONTAINERD_SNAPSHOTTER"])
+    )
     tool = Ctr(ground, "", namespace="k8s.io")
     ground.daemon(
         "/usr/bin/containerd",

@@ -26,7 +26,7 @@ def configuration(ground: Ground, **settings: Any) -> dict[str, Any]:
         "pidfile": "/run/docker.pid",
         "hosts": [f"unix://{ground.directory}/docker.sock"],
         "group": "root",
-        "storage-driver": "overlay2",
+        "storage-driver": "overlay2" if ground.overlay else "vfs",
         "userland-proxy": False,
         "oom-score-adjust": 0,
         **settings,

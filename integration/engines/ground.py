@@ -55,6 +55,14 @@ class Ground:
         }
         for kind in ("HOME", "TMPDIR"):
             Path(self.environment[kind]).mkdir()
+        # An overlay can't lie on an overlay, as in a container that runs the tests.
+        self.overlay = (
+            "overlayfs"
+            not in subprocess.run(
+                ["stat", "--file-system", "--format=%T", str(self.directory)], capture_output=True, text=True
+            ).stdout
+        )
+        self.environment["CONTAINERD_SNAPSHOTTER"] = "overlayfs" if self.overlay else "native"
         self.daemons: list[Daemon] = []
         unshare = ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
         self.unshare = subprocess.Popen(

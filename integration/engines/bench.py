@@ -1,0 +1,102 @@
+"""`make bench-engines`: the engines' own clients with pyrunc and with runc, in turn in one run.
+
+Machines are noisy: what counts are the ratios of the medians, not the milliseconds. The aim is a ratio of 1.0 or less.
+"""
+
+import argparse
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import podman
+from ctr import Ctr
+from dockerd import Docker
+from ground import IMAGE, RUNTIMES, Ground, image
+
+Once = Callable[[str], None]
+AT_ONCE = 20
+
+
+@contextmanager
+def with_ctr(archive: Path) -> Iterator[tuple[Once, Once]]:
+    """`ctr run` of one container, and of twenty at once."""
+    with Ground("bench-ctr", private=["/etc/cni/net.d", "/var/lib/cni", "/var/lib/containerd"]) as ground:
+        Ctr.prepare(ground, archive)
+
+        def one(runtime: str) -> None:
+            tool = Ctr(ground, runtime)
+            tool.ok("run", "--rm", *tool.flags(), IMAGE, "c", "true")
+
+        def many(runtime: str) -> None:
+            tool = Ctr(ground, runtime)
+            names = [f"c{number}" for number in range(AT_ONCE)]
+            clients = [ground.popen(*tool.words(("run", "--rm", *tool.flags(), IMAGE, name, "true"))) for name in names]
+            assert [client.wait(120) for client in clients] == [0] * AT_ONCE
+
+        yield one, many
+        ground.settle()
+
+
+@contextmanager
+def with_docker(archive: Path) -> Iterator[tuple[Once, ...]]:
+    """`docker run`."""
+    with Ground("bench-docker") as ground:
+        Docker.prepare(ground, archive)
+        yield (lambda runtime: Docker(ground, runtime).out(["true"]) and None,)
+
+
+@contextmanager
+def with_podman(archive: Path) -> Iterator[tuple[Once, ...]]:
+    """`podman run`."""
+    with podman.prepared("bench-podman", archive) as ground:
+        yield (lambda runtime: podman.Podman(ground, runtime).out(["true"]) and None,)
+
+
+def measure(one: Once, rounds: int) -> dict[str, list[float]]:
+    """Milliseconds of each round by runtime; who is first changes from round to round."""
+    names = list(RUNTIMES)
+    taken: dict[str, list[float]] = {name: [] for name in names}
+    for number in range(-1, rounds):
+        for name in names if number % 2 else reversed(names):
+            before = time.monotonic()
+            one(name)
+            if number >= 0:  # The first only warms the caches.
+                taken[name].append((time.monotonic() - before) * 1000)
+    return taken
+
+
+def row(what: str, taken: dict[str, list[float]]) -> str:
+    medians = {name: statistics.median(values) for name, values in taken.items()}
+    ratio = medians["pyrunc"] / medians["runc"]
+    return f"| {what} | {medians['pyrunc']:.0f} | {medians['runc']:.0f} | {ratio:.2f} |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=15)
+    rounds = parser.parse_args().rounds
+    version = subprocess.run(
+        [RUNTIMES["runc"], "--version"], capture_output=True, text=True, check=True
+    ).stdout.split()[2]
+    print(f"| medians of {rounds} rounds | pyrunc, ms | runc {version}, ms | ratio |\n|---|---|---|---|", flush=True)
+    with ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        archive = image(directory / "busybox.tar")
+        one, many = stack.enter_context(with_ctr(archive))
+        (docker,) = stack.enter_context(with_docker(archive))
+        (pod,) = stack.enter_context(with_podman(archive))
+        for what, call, times in [
+            ("ctr run", one, rounds),
+            (f"{AT_ONCE} × ctr run at once", many, max(5, rounds // 3)),
+            ("docker run", docker, rounds),
+            ("podman run", pod, rounds),
+        ]:
+            print(row(what, measure(call, times)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
