@@ -91,7 +91,7 @@ def main() -> None:
         (pod,) = stack.enter_context(with_podman(archive))
         for what, call, times in [
             ("ctr run", one, rounds),
-            (f"{AT_ONCE} × ctr run at once", many, max(5, rounds // 3)),
+            (f"{AT_ONCE} x ctr run at once", many, max(5, rounds // 3)),
             ("docker run", docker, rounds),
             ("podman run", pod, rounds),
         ]:

@@ -39,7 +39,7 @@ def clean(request: pytest.FixtureRequest) -> Iterator[None]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         mark = item.get_closest_marker("runc_fails")
-        if mark is not None and "runc" in table.words_of(item):
+        if mark is not None and "runc" in table.words_of(item.nodeid):
             item.add_marker(pytest.mark.xfail(reason=f"runc: {mark.args[0]}", strict=False))
 
 
@@ -54,7 +54,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     report = yield
     if report.failed and "ground" in getattr(item, "funcargs", {}):
         report.sections.append(("daemons", item.funcargs["ground"].logs()))
-    table.record(RESULTS, item, report)
+    table.record(RESULTS, item.nodeid, report)
     return report
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ground import IMAGE, RUNTIMES, Ground, wait_for
+from ground import IMAGE, RUNTIMES, TOP, Ground, wait_for
 from terminal import Terminal
 
 # Debian's client: another one may come first in PATH.
@@ -16,10 +16,10 @@ CLIENT, DAEMON = "/usr/bin/docker", "/usr/sbin/dockerd"
 
 
 def configuration(ground: Ground, **settings: Any) -> dict[str, Any]:
-    """daemon.json: what chooses the runtime is what docs/engines.md tells; the rest keeps the daemon to itself."""
+    """daemon.json: what docs/engines.md tells to write, and what keeps the daemon to itself."""
+    documented = (TOP / "docs" / "engines.md").read_text().partition("```json\n")[2].partition("```")[0]
     return {
-        "runtimes": {"pyrunc": {"path": RUNTIMES["pyrunc"]}},
-        "exec-opts": ["native.cgroupdriver=cgroupfs"],
+        **json.loads(documented.replace("/usr/local/bin/pyrunc", RUNTIMES["pyrunc"])),
         "cgroup-parent": ground.cgroup,
         "data-root": f"{ground.directory}/data",
         "exec-root": "/run/docker",

@@ -1,7 +1,6 @@
 """The table of cases by engine in docs/engines.md: made by the run of the tests itself."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -11,28 +10,29 @@ BEGIN, END = "<!-- table: made by `make engines-table` -->", "<!-- end of the ta
 Results = dict[tuple[str, str], dict[str, str]]
 
 
-def words_of(item: pytest.Item) -> list[str]:
-    """The parameters in an item's name."""
-    return item.name.partition("[")[2].rstrip("]").split("-")
+def words_of(nodeid: str) -> list[str]:
+    """The parameters in a test's id."""
+    return nodeid.partition("[")[2].rstrip("]").split("-")
 
 
-def case_of(item: pytest.Item) -> tuple[str, str] | None:
+def case_of(nodeid: str) -> tuple[str, str] | None:
     """The case's words and the engine's name, from the test's and the module's names; None for what is no case."""
-    engine = ENGINES.get(Path(item.nodeid.partition("::")[0]).stem.removeprefix("test_").partition("_")[0])
-    parameters = words_of(item)
+    file, _, test = nodeid.partition("::")
+    engine = ENGINES.get(Path(file).stem.removeprefix("test_").partition("_")[0])
+    parameters = words_of(test)
     if engine is None or not set(parameters) & set(RUNTIME_IDS):
         return None
-    words = item.name.partition("[")[0].removeprefix("test_").replace("_", " ")
+    words = test.partition("[")[0].removeprefix("test_").replace("_", " ")
     rest = "-".join(word for word in parameters if word not in RUNTIME_IDS)
     return words + (f": {rest.replace('_', ' ')}" if rest else ""), engine
 
 
-def record(results: Results, item: pytest.Item, report: Any) -> None:
+def record(results: Results, nodeid: str, report: pytest.TestReport) -> None:
     """Keeps what became of a case on a runtime: the worst of set-up, call and teardown."""
-    case = case_of(item)
+    case = case_of(nodeid)
     if case is None or (report.when != "call" and report.passed):
         return
-    runtime = next(word for word in words_of(item) if word in RUNTIME_IDS)
+    runtime = next(word for word in words_of(nodeid) if word in RUNTIME_IDS)
     outcome = "passed" if report.passed else "failed" if report.failed or hasattr(report, "wasxfail") else "skipped"
     cell = results.setdefault(case, {})
     if cell.get(runtime) != "failed":

@@ -394,7 +394,7 @@ def test_exec_is_in_every_namespace_and_cgroup(ctr: Ctr) -> None:
 
 def test_exec_detached_is_killed_by_its_id(ctr: Ctr) -> None:
     ctr.start()
-    assert ctr.exec("sleep", "1003", options=["--detach"]).returncode == 0
+    assert ctr.exec_as_it_is("sleep", "1003", options=["--detach"]).returncode == 0
     wait_for(lambda: len(ctr.pids()) == 2, "the exec'd process")
     ctr.ok("tasks", "kill", "--exec-id", "e", "-s", "SIGKILL", "c")
     wait_for(lambda: len(ctr.pids()) == 1, "the end of the exec'd process")
@@ -402,7 +402,7 @@ def test_exec_detached_is_killed_by_its_id(ctr: Ctr) -> None:
 
 def test_exec_of_a_missing_command_is_told(ctr: Ctr) -> None:
     ctr.start()
-    done = ctr.exec("nonesuch")
+    done = ctr.exec_as_it_is("nonesuch")
     assert done.returncode == 1 and 'exec: "nonesuch": executable file not found in $PATH' in done.stderr
     assert ctr.exec("echo", "next").stdout == "next\n"
 
@@ -418,7 +418,8 @@ def test_ten_execs_at_once(ctr: Ctr) -> None:
     ctr.start()
     clients = [
         ctr.ground.popen(
-            *ctr.words(("tasks", "exec", "--exec-id", f"e{n}", "c", "echo", str(n))), stdout=subprocess.PIPE
+            *ctr.words(("tasks", "exec", "--exec-id", f"e{n}", "c", "sh", "-c", f"echo {n}; sleep 0.1")),
+            stdout=subprocess.PIPE,
         )
         for n in range(10)
     ]

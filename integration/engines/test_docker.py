@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dockerd import Docker
-from ground import Ground
+from ground import RUNTIMES, Ground
 
 pytestmark = pytest.mark.usefixtures("clean")
 
@@ -34,6 +34,9 @@ def test_runtime_is_the_chosen_one(docker: Docker) -> None:
     docker.start()
     assert docker.show(".HostConfig.Runtime") == docker.runtime
     assert docker.runtime in docker.ok("info", "--format", "{{json .Runtimes}}")
+    # Its own state tells that it is, too; Docker names the directory so whatever the runtime.
+    root = "/run/docker/runtime-runc/moby"
+    assert docker.show(".Id") in docker.ground.ok(RUNTIMES[docker.runtime], "--root", root, "list")
 
 
 def test_standard_input_is_read_to_its_end(docker: Docker) -> None:

@@ -1,0 +1,31 @@
+"""docs/engines.md: its table is of the tests that there are."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import table
+from cri import DEPLOY
+
+DOCUMENT = DEPLOY.parents[1] / "docs" / "engines.md"
+
+
+def test_table_in_the_documentation_has_every_case_and_no_other() -> None:
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", str(Path(__file__).parent)]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    collected = {case for line in lines if "::" in line and (case := table.case_of(line))}
+    written = {(name, engine) for name, row in table.read(DOCUMENT.read_text()).items() for engine in row}
+    assert written == collected, f"run `make engines-table`: {sorted(written ^ collected)}"
+
+
+def test_every_case_of_the_table_passes_on_pyrunc() -> None:
+    rows = table.read(DOCUMENT.read_text())
+    bad = [(name, engine) for name, row in rows.items() for engine, word in row.items() if not word.startswith("yes")]
+    assert rows and not bad
+
+
+def test_settings_of_a_node_are_the_same_in_the_documentation() -> None:
+    settings = [
+        line for line in (DEPLOY / "containerd-config.toml").read_text().splitlines() if line.strip()[:1] != "#"
+    ]
+    assert "\n".join(settings) in DOCUMENT.read_text()
