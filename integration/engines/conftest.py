@@ -61,4 +61,5 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 def pytest_sessionfinish(session: pytest.Session) -> None:
     target = os.environ.get("ENGINES_TABLE")
     if target and RESULTS:
-        table.write(Path(target), RESULTS)
+        places = [Path(place).name for place in session.config.args]
+        table.write(Path(target), RESULTS, whole=places == ["engines"] and not session.config.getoption("keyword"))

@@ -68,13 +68,11 @@ def render(cells: dict[str, dict[str, str]]) -> str:
     return "\n".join(lines)
 
 
-def write(path: Path, results: Results) -> None:
-    """Puts the results into the table of ``path``; the columns of engines that did not run stay as they are."""
+def write(path: Path, results: Results, whole: bool) -> None:
+    """Puts the results into the table of ``path``; unless the ``whole`` suite ran, other cases stay as they are."""
     text = path.read_text() if path.exists() else f"{BEGIN}\n{END}\n"
-    ran = {engine for _, engine in results}
-    cells = {case: {name: word for name, word in row.items() if name not in ran} for case, row in read(text).items()}
+    cells = {} if whole else read(text)
     for (case, engine), outcomes in results.items():
         cells.setdefault(case, {})[engine] = cell(outcomes)
-    made = render({case: row for case, row in cells.items() if row})
     before, _, rest = text.partition(BEGIN)
-    path.write_text(f"{before}{BEGIN}\n{made}\n{END}{rest.partition(END)[2]}")
+    path.write_text(f"{before}{BEGIN}\n{render(cells)}\n{END}{rest.partition(END)[2]}")
