@@ -115,7 +115,7 @@ class Box:
     def leftovers(self) -> list[str]:
         """Cgroups, state directories and processes of this test's containers."""
         found = [path for name in self.ids for path in cgroups_of(name)]
-        found += [str(path) for path in self.root.glob("*")] if self.root.exists() else []
+        found += [str(path) for path in self.root.glob("[!.]*")] if self.root.exists() else []
         return found
 
     def close(self) -> None:

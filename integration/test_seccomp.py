@@ -99,3 +99,40 @@ def test_flags(box: Box) -> None:
         flags=["SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_SPEC_ALLOW"],
     )
     assert "not permitted" in errno_of_mkdir(box, change)
+
+
+def test_filter_is_compiled_once(box: Box) -> None:
+    change = profile({"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 28})
+    assert "No space left" in box.run("mkdir /tmp/x", change).stderr
+    (kept,) = (box.root / ".filters~").iterdir()
+    before = kept.stat()
+    assert "No space left" in box.run("mkdir /tmp/x", change).stderr
+    assert kept.stat().st_ino == before.st_ino and kept.stat().st_mtime_ns == before.st_mtime_ns
+    other = profile({"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 12})
+    assert "memory" in box.run("mkdir /tmp/x", other).stderr
+
+
+@pytest.mark.parametrize("damage", ["cut", "changed", "of others", "a link"])
+def test_kept_filter_that_is_not_as_we_left_it_is_not_used(box: Box, damage: str) -> None:
+    change = profile({"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 28})
+    directory = box.root / ".filters~"
+    assert "No space left" in box.run("mkdir /tmp/x", change).stderr
+    (kept,) = directory.iterdir()
+    data = kept.read_bytes()
+    allow_all = (0x06).to_bytes(2, "little") + bytes(2) + (0x7FFF0000).to_bytes(4, "little")
+    if damage == "cut":
+        kept.write_bytes(data[:-8])
+    elif damage == "changed":
+        kept.write_bytes(data[:32] + allow_all)
+    else:
+        import hashlib
+
+        kept.write_bytes(hashlib.blake2b(allow_all, digest_size=32).digest() + allow_all)
+        if damage == "of others":
+            directory.chmod(0o770)
+        else:
+            directory.rename(box.directory / "elsewhere")
+            directory.symlink_to(box.directory / "elsewhere")
+    assert "No space left" in box.run("mkdir /tmp/x", change).stderr
+    if damage == "a link":
+        directory.unlink()

@@ -42,7 +42,7 @@ ORDINARY: "dict[str, tuple[str, ...]]" = {
 }
 ORDINARY["run"] = (*ORDINARY["create"], *ORDINARY["delete"], "_prctl")
 COMMANDS = tuple(ORDINARY)
-STANDARD = ("_json", "_socket", "fcntl", "resource", "select", "termios", "time")
+STANDARD = ("_blake2", "_json", "_socket", "fcntl", "resource", "select", "termios", "time")
 """Extension modules of Python itself, where they are not built in: they lie where they lay at build time."""
 BESIDE = ("_prctl", "_cffi_backend")
 """Extension modules of other packages, which are installed beside pyrunc."""

@@ -48,6 +48,10 @@ class Creation:
         settings.placement, settings.preserve_fds = options.placement, options.preserve_fds
         if options.cgroup_manager != "disabled":
             self._cgroups(settings)
+        if spec.linux.seccomp is not None:
+            from pyrunc.container.filters import Filters
+
+            settings.filters = Filters(options.root)
         settings.state_head, settings.state_tail = state_parts(self.container_id, options.bundle, spec.annotations)
         return settings
 
@@ -103,6 +107,8 @@ class Creation:
             if self.cgroups is not None and self.options.placement != "legacy" and not self.settings.create:
                 # A thread or a daemon can move it as late as this (docs/hostile-libraries.md).
                 verify_placement(self.cgroups, launch.pid)
+            if self.settings.filters is not None:
+                self.settings.filters.save()
             return launch.pid
         except HelperEnded as error:
             launch.kill()

@@ -108,6 +108,10 @@ def _settings(container: "Container", options: ExecOptions) -> Settings:
     settings.no_new_keyring = bool(container._state.data["no_new_keyring"])
     settings.root = f"/proc/{container.pid}/root"
     settings.trace = bool(options.trace)
+    if container.config.linux.seccomp is not None:
+        from pyrunc.container.filters import Filters
+
+        settings.filters = Filters(container._state.directory.rpartition("/")[0])
     settings.extra_env = options.extra_env
     settings.libraries, settings.preload_at = len(options.libraries), options.preload_at
     settings.placement, settings.preserve_fds = options.placement, options.preserve_fds

@@ -173,7 +173,7 @@ def _ending(spec: "Config", settings: "Settings") -> "list[Step]":
     steps = [Step("await-start", "")] if settings.create else [Step("cgroup-verify", "linux.cgroupsPath")]
     if spec.hooks is not None:
         steps += _helper_hooks("startContainer", spec.hooks.start_container, settings)
-    steps += process.final(spec.process, spec.linux.seccomp, settings.extra_env)
+    steps += process.final(spec.process, spec.linux.seccomp, settings.extra_env, settings.filters)
     if spec.hooks is not None and spec.hooks.poststart:
         steps.append(Step("runtime-hooks", "hooks.poststart", "poststart"))
     return steps
@@ -221,4 +221,4 @@ def compile_exec(spec: "Config", process_: "Process", settings: "Settings") -> "
     steps += process.identity(process_)
     steps.append(process.program(process_))
     steps.append(Step("cgroup-verify", "--cgroup"))
-    return steps + process.final(process_, spec.linux.seccomp, settings.extra_env)
+    return steps + process.final(process_, spec.linux.seccomp, settings.extra_env, settings.filters)

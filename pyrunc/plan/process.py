@@ -7,6 +7,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pyrunc.container.filters import Filters
     from pyrunc.spec.types import Process, Seccomp
 
 NO_HOME = -1
@@ -89,10 +90,15 @@ def program(process: "Process") -> Step:
     return Step("find-program", "process.args[0]", process.args[0], variable(process.env, "PATH"))
 
 
-def final(process: "Process", seccomp: "Seccomp | None", extra_env: "Sequence[str]" = ()) -> "list[Step]":
+def final(
+    process: "Process",
+    seccomp: "Seccomp | None",
+    extra_env: "Sequence[str]" = (),
+    filters: "Filters | None" = None,
+) -> "list[Step]":
     """From the word to start until the execve. As little as possible stands behind the filter, which need not allow it:
     nothing with no_new_privs; without, what gives the capabilities up."""
-    loading = _filter(seccomp) if seccomp is not None else []
+    loading = _filter(seccomp, filters) if seccomp is not None else []
     steps = _arguments(process, extra_env)
     if loading and not process.no_new_privileges:
         # Without no_new_privs a filter takes CAP_SYS_ADMIN (seccomp(2)), which the change of user made ineffective.
@@ -103,11 +109,11 @@ def final(process: "Process", seccomp: "Seccomp | None", extra_env: "Sequence[st
     return [*steps, Step("execute", "process.args")]
 
 
-def _filter(wanted: "Seccomp") -> "list[Step]":
+def _filter(wanted: "Seccomp", filters: "Filters | None") -> "list[Step]":
     """Loading the filter and, where a rule notifies, handing the listener to who is to answer."""
     from pyrunc.plan import seccomp
 
-    place, filter_, flags = "linux.seccomp", seccomp.compile_filter(wanted), seccomp.flags(wanted)
+    place, filter_, flags = "linux.seccomp", seccomp.filter_of(wanted, filters), seccomp.flags(wanted)
     if not seccomp.notifies(wanted):
         return [Step("seccomp", place, filter_, flags)]
     listener = Step("seccomp-listener", f"{place}.listenerPath", wanted.listener_path, wanted.listener_metadata)

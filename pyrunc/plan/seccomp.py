@@ -5,14 +5,19 @@ import posix
 from pyrunc import log
 from pyrunc.errors import SpecError
 from pyrunc.ffi._seccomp import ffi, lib
+from pyrunc.spec.json_text import dumps
+from pyrunc.spec.shape import plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from pyrunc.container.filters import Filters
     from pyrunc.spec.seccomp import Argument, Seccomp, Syscall
 
 PLACE = "linux.seccomp"
+COMPILED_AS = 1
+"""Goes up whenever ``compile_filter`` makes another filter of the same config: kept ones are then compiled anew."""
 EPERM, ENOSYS = 1, 38
 WAIT_KILLABLE_RECV = 1 << 5  # linux/seccomp.h since 5.19; Debian 12's has it not
 FLAGS = {
@@ -45,6 +50,19 @@ def flags(seccomp: "Seccomp") -> int:
 def notifies(seccomp: "Seccomp") -> bool:
     """Whether any rule hands system calls to the listener."""
     return any(rule.action == "SCMP_ACT_NOTIFY" for rule in seccomp.syscalls)
+
+
+def filter_of(seccomp: "Seccomp", kept: "Filters | None") -> bytes:
+    """As ``compile_filter``; what was compiled before, by this libseccomp, is taken from ``kept``."""
+    if kept is None or log.wanted("debug"):  # unknown names are told while it is compiled
+        return compile_filter(seccomp)
+    version = lib.seccomp_version()
+    wanted = dumps([COMPILED_AS, version.major, version.minor, version.micro, plain(seccomp)]).encode()
+    found = kept.find(wanted)
+    if found is None:
+        found = compile_filter(seccomp)
+        kept.add(wanted, found)
+    return found
 
 
 def compile_filter(seccomp: "Seccomp") -> bytes:

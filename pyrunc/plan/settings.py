@@ -5,13 +5,15 @@ if TYPE_CHECKING:
     from pyrunc.cgroup.devices import Rules
     from pyrunc.cgroup.host import Host
     from pyrunc.cgroup.limits import Write
+    from pyrunc.container.filters import Filters
 
 
 class Settings:
     """Plain values, all with defaults; a step kind never depends on anything else.
 
     ``privileged``: effective root that may do what root may; ``create``: init waits for ``start``;
-    ``cgroups`` {hierarchy: directory}, ``limits`` the writes, ``host`` what is mounted (None: cgroups disabled).
+    ``cgroups`` {hierarchy: directory}, ``limits`` the writes, ``host`` what is mounted (None: cgroups disabled),
+    ``filters`` the seccomp filters that were compiled before.
     """
 
     __slots__ = (
@@ -21,6 +23,7 @@ class Settings:
         "create",
         "devices",
         "extra_env",
+        "filters",
         "host",
         "libraries",
         "limits",
@@ -50,6 +53,7 @@ class Settings:
         self.host: Host | None = None
         self.devices: Rules | None = None
         self.extra_env: list[str] = []
+        self.filters: Filters | None = None
         self.root = ""
         self.state_head = self.state_tail = ""
 
