@@ -361,6 +361,17 @@ def test_no_descriptor_and_no_child_is_left_over_fifty_lives(make: Callable[...,
     assert not box.leftovers()
 
 
+def test_a_refused_limit_leaves_no_child(box: Box) -> None:
+    """The helper goes on while the runtime makes the cgroups: it may have cloned init by then."""
+    config = base_config()
+    config["linux"]["resources"] = {"cpu": {"cpus": "4000"}}
+    before = all_children()
+    for _ in range(20):
+        with pytest.raises(pyrunc.PyruncError, match=r"linux.resources.cpu.cpus"):
+            Container.create(box.new_id(), str(box.directory), root=str(box.root), config=config)
+        assert all_children() == before
+
+
 def test_eight_threads_with_containers_of_their_own(make: Callable[..., Container], box: Box) -> None:
     """Each container holds what its thread gave it, and none inherits what was another's for a moment."""
     failures: list[str] = []

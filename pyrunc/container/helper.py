@@ -114,6 +114,7 @@ def spawn(
             variables,
             file_actions=descriptors.actions,
             setsigmask=(),
+            setpgroup=0,  # of its own: what it clones can be ended and reaped also when we do not know it (launch.py)
         )
     except OSError as error:
         raise PyruncError(f"execute the helper: {(error.strerror or '').lower()}") from None

@@ -51,6 +51,7 @@ class Launch:
         self.steps = steps
         self.actions = actions
         self.helper = 0
+        self.group = 0
         self.pid = 0
         self.clones = sum(step.kind == "clone" for step in steps)
         self.times: dict[int, int] = {}
@@ -87,6 +88,7 @@ class Launch:
             self.helper = helper.spawn(
                 theirs.fileno(), encode(self.steps), slots, preserve, self.environment, self.stdio
             )
+            self.group = self.helper
             theirs.close()
             self.on_spawn(self.helper)
             self._act(0, ahead(self.steps))
@@ -217,13 +219,31 @@ class Launch:
 
     def kill(self) -> None:
         """Kills and reaps every process of the launch. They are our children: their pids can't have been reused."""
-        for pid in {self.helper, self.pid} - {0}:
-            try:
-                posix.kill(pid, SIGKILL)
-            except ProcessLookupError:
-                continue
-            self._reap(pid)
+        if self.helper:
+            self._end_group()
+        if self.pid:
+            self._end(self.pid)
         self.helper = self.pid = 0
+
+    def _end_group(self) -> None:
+        """The helper, and what it may have cloned and not told: until its session begins, which is behind the first
+        answer that it waits for, that is in the group. Its number can't be another's while a member is not reaped."""
+        try:
+            posix.killpg(self.group, SIGKILL)
+        except ProcessLookupError:
+            pass
+        while True:
+            try:
+                posix.waitpid(-self.group, 0)
+            except ChildProcessError:
+                return
+
+    def _end(self, pid: int) -> None:
+        try:
+            posix.kill(pid, SIGKILL)
+        except ProcessLookupError:
+            return
+        self._reap(pid)
 
 
 def words_of(status: int) -> str:
