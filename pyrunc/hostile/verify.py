@@ -149,7 +149,6 @@ class Verifier:
             legacy_delay=(self.delay[0] + share * (self.delay[1] - self.delay[0])) / 1000,
         )
         creation = Creation(name, load(f"{self.bundle}/config.json"), options)
-        pid = 0
         try:
             with _no_stdio():
                 pid = creation.make()
@@ -159,8 +158,6 @@ class Verifier:
         finally:
             os.close(options.libraries[0])
             creation.remove()
-            if pid:
-                os.waitpid(pid, 0)  # ours to reap
 
     def _look(self, creation: Creation, pid: int) -> Run:
         """Where init is now, and again when its program runs."""
