@@ -193,12 +193,12 @@ class Launch:
 
     def _check_end(self) -> None:
         """End of file: execve closed the channel, `create`'s init did, or whoever held it was killed."""
-        ours = [at for at, step in enumerate(self.steps) if step.actor == RUNTIME]
-        last = max((at for at in ours if self.steps[at].kind in ("record", "cgroup-verify")), default=0)
-        waits = any(step.kind == "await-start" for step in self.steps)
-        if self.helper or (ours and self.reached < 0) or (self.reached < last - 1 and not waits):
-            status = self._reap(self.helper or self.pid)
-            raise HelperEnded(status)
+        last = max((at for at, step in enumerate(self.steps) if step.kind in ("record", "cgroup-verify")), default=-1)
+        # The helper waits once for a whole run of our steps: at the first of them.
+        while last > 0 and self.steps[last - 1].actor == RUNTIME:
+            last -= 1
+        if self.helper or self.reached < last:
+            raise HelperEnded(self._reap(self.helper or self.pid))
 
     def _finish(self) -> None:
         """Our steps behind the last of the helper's; after `create` they are those of `start`."""
