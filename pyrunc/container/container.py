@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from pyrunc.spec.types import Config, Process, Resources
 
 DEFAULT_ROOT = "/run/pyrunc"
-SIGKILL = 9
+HELPER_NAME = b"pyrunc-init\0"
+"""The first argument of the helper (helper.py), and so of an init that has not executed its program yet."""
 
 
 class Container:
@@ -203,12 +204,17 @@ class Container:
             return "creating" if self._locked() else "stopped"
         if not self._alive:
             return "stopped"
+        if self._waits_for_start():
+            return "created"
+        return "paused" if self._state.data["cgroups"] and self.freezer.frozen else "running"
+
+    def _waits_for_start(self) -> bool:
         try:
             posix.stat(self._state.socket)
-            return "created"
-        except FileNotFoundError:
-            pass
-        return "paused" if self._state.data["cgroups"] and self.freezer.frozen else "running"
+            # A `start` that was killed right behind its word has left the socket.
+            return process.read(f"/proc/{self._init}/cmdline").startswith(HELPER_NAME)
+        except OSError:
+            return False
 
     def state(self) -> "dict[str, Any]":
         """The spec's state (runtime.md "State") and the properties that runc adds."""
