@@ -213,3 +213,9 @@ def test_a_paused_one_has(box: Box) -> None:
     box.ok("pause", name)
     box.ok("update", "--pids-limit", "9", name)
     assert value(name, "pids.max") == "9" and box.state(name)["status"] == "paused"
+
+
+def test_old_options_are_taken(box: Box) -> None:
+    name = started(box)
+    box.ok("update", "--kernel-memory", "32m", "--kernel-memory-tcp", "8m", name)
+    assert value(name, "memory.kmem.tcp.limit_in_bytes") == str(8 * MIB)

@@ -89,6 +89,18 @@ def test_pids_and_block_io() -> None:
     assert writes(V2, blockIO={"weight": 1000}) == {"io.weight": "default 10000"}
 
 
+def test_network_and_rdma() -> None:
+    more = Host([Hierarchy(name, 1, f"/cg/{name}", "/", "/own") for name in ("net_cls", "net_prio", "rdma")])
+    network = {"classID": 0x100001, "priorities": [{"name": "eth0", "priority": 5}]}
+    assert writes(more, network=network) == {"net_cls.classid": "1048577", "net_prio.ifpriomap": "eth0 5"}
+    limits_ = {"mlx5_0": {"hcaHandles": 3, "hcaObjects": 10000}}
+    assert writes(more, rdma=limits_) == {"rdma.max": "mlx5_0 hca_handle=3 hca_object=10000"}
+    with pytest.raises(
+        SpecError, match=r"^linux\.resources\.network\.classID: the host has no cgroup controller net_cls"
+    ):
+        writes(V2, network=network)
+
+
 def test_what_the_host_has_not_is_named() -> None:
     with pytest.raises(SpecError, match="rdma.*no cgroup controller rdma"):
         writes(V1, rdma={"x": {"hcaHandles": 1}})
