@@ -32,7 +32,7 @@ def run(options: "Any") -> int:
         preload.choose(chosen, options)
     if options.detach or options.console_socket:
         return _detached(container, process_, chosen, options)
-    return attached(chosen, bool(process_.terminal), lambda: launch(container, process_, chosen))
+    return attached(chosen, process_, lambda: launch(container, process_, chosen))
 
 
 def _detached(container: Container, process_: "Process", chosen: ExecOptions, options: "Any") -> int:

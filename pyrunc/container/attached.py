@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pyrunc.container.create import Creation
     from pyrunc.container.execute import ExecOptions
     from pyrunc.container.options import CreateOptions
+    from pyrunc.spec.types import Process
 
 
 def container(creation: "Creation", make: "Callable[[], int]", keep: bool, subreaper: bool) -> int:
@@ -31,20 +32,21 @@ def container(creation: "Creation", make: "Callable[[], int]", keep: bool, subre
 
     process = creation.spec.process
     try:
-        return attached(creation.options, process is not None and process.terminal, making)
+        return attached(creation.options, process, making)
     finally:
         # Of what was not made nothing is left; a container of this id is another one.
         if made and not keep:
             creation.remove()
 
 
-def attached(options: "CreateOptions | ExecOptions", terminal: bool, launch: "Callable[[], int]") -> int:
-    """The exit status of the process whose pid ``launch`` gives; ``options.console`` is set before it is called."""
+def attached(options: "CreateOptions | ExecOptions", process: "Process | None", launch: "Callable[[], int]") -> int:
+    """The exit status of ``process``, whose pid ``launch`` gives; ``options.console`` is set before it is called."""
     front = None
-    if terminal:
+    if process is not None and process.terminal:
         from pyrunc.container.terminal import Foreground
 
         front = Foreground()
+        front.give_size(process)
         options.console = front.console
     block_signals(options)
     try:

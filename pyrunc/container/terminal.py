@@ -10,6 +10,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from pyrunc.spec.types import Process
+
 
 def connect(path: str) -> int:
     """A descriptor connected to the socket at ``path`` that waits for the terminal's master."""
@@ -70,13 +72,23 @@ class Foreground:
             _make_raw(raw)
             termios.tcsetattr(0, termios.TCSANOW, raw)
 
+    def give_size(self, process: "Process") -> None:
+        """Our size is the terminal's from the start: its program may ask for it before we have the master."""
+        if posix.isatty(0):
+            from pyrunc.spec.shape import build
+
+            size = _size(0)
+            rows, columns = (int.from_bytes(size[at : at + 2], sys.byteorder) for at in (0, 2))  # struct winsize
+            if rows and columns:
+                process.console_size = build("ConsoleSize", {"height": rows, "width": columns})
+
     def resize(self) -> None:
         """The container's terminal gets our size."""
         import fcntl
         import termios
 
         if self.master >= 0 and posix.isatty(0):
-            fcntl.ioctl(self.master, termios.TIOCSWINSZ, fcntl.ioctl(0, termios.TIOCGWINSZ, bytes(8)))
+            fcntl.ioctl(self.master, termios.TIOCSWINSZ, _size(0))
 
     def end(self) -> None:
         """Puts everything back, also when nothing began."""
@@ -111,6 +123,13 @@ class Foreground:
         while data:
             data = data[posix.write(self.master, data) :]
         return True
+
+
+def _size(descriptor: int) -> bytes:
+    import fcntl
+    import termios
+
+    return fcntl.ioctl(descriptor, termios.TIOCGWINSZ, bytes(8))
 
 
 def _make_raw(attributes: "list[Any]") -> None:
