@@ -12,6 +12,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pyrunc.cgroup.host import Host
+
+CHILDLESS = 2
 REMOVE_TIMEOUT = 5.0
 """Seconds. The kernel gives EBUSY for as long as the last process of a cgroup is on its way out."""
 
@@ -28,11 +31,12 @@ def write(path: str, value: str) -> None:
 class Existing:
     """``dirs`` {hierarchy name: absolute directory}, as ``paths.resolve`` gave them and the state keeps them."""
 
-    __slots__ = ("dirs", "fell_back", "put_back")
+    __slots__ = ("_host", "dirs", "fell_back", "put_back")
 
     def __init__(self, dirs: "dict[str, str]") -> None:
         self.dirs = dirs
         self.fell_back = False
+        self._host: Host | None = None
         self.put_back: set[str] = set()  # hierarchies that somebody moved the process out of
 
     def place(self, pid: int, fallback: int = 0) -> None:
@@ -60,7 +64,9 @@ class Existing:
         except OSError:
             return {}
         moved = {}
-        for hierarchy in discover().hierarchies:
+        if self._host is None:
+            self._host = discover()  # it is read back several times in a row, and nobody mounts a hierarchy meanwhile
+        for hierarchy in self._host.hierarchies:
             directory = self.dirs.get(hierarchy.name)
             if directory is None or not directory.startswith(f"{hierarchy.mountpoint}/"):
                 continue
@@ -143,7 +149,8 @@ def _rmdir(path: str) -> None:
 def tree(directory: str) -> "Iterator[str]":
     """``directory`` and every cgroup below, parents first."""
     try:
-        entries = list(posix.scandir(directory))
+        # A cgroup's links are its children's, and two (kernfs): with none it need not be read, and most have none.
+        entries = list(posix.scandir(directory)) if posix.stat(directory).st_nlink != CHILDLESS else []
     except OSError:
         return
     yield directory

@@ -81,7 +81,7 @@ class Baseline:
 
     def kill_children(self, pid: int) -> "list[int]":
         """Whatever the library forked: its own children, and those that it handed to us as their reaper."""
-        return strays.kill(lambda: (descendants(pid) | descendants(posix.getpid())) - self.others)
+        return strays.kill(lambda: (descendants(pid) | descendants(posix.getpid())) - self.others - {pid})
 
     def _restore_limits(self, pid: int) -> "list[str]":
         undone = []

@@ -32,11 +32,15 @@ def at_exec(settings: "Settings") -> "list[Step]":
     if settings.preload_at == "init":
         return [Step("exec-helper", PLACE, HELPER, [])]
     env = environment(settings.libraries, settings.preserve_fds)
-    steps = [Step("preload-baseline", PLACE), Step("exec-helper", PLACE, HELPER, env)]
-    steps += [Step("preload-check", PLACE), _settle(settings)]
-    # The process that loaded ends here, and its threads, timers and whoever remembers its pid lose hold of ours. With
-    # threads it could not enter a user namespace, either (setns(2), unshare(2)). They may have moved it until the end.
-    return [*steps, Step("clone", PLACE, 0), Step("cgroup-verify", PLACE)]
+    return [
+        Step("preload-baseline", PLACE),
+        Step("exec-helper", PLACE, HELPER, env),
+        # The process that loaded ends here: its threads and timers are gone, and whoever remembers its pid loses hold.
+        # With threads it could not enter a user namespace, either (setns(2), unshare(2)). The rest is inherited.
+        Step("clone", PLACE, 0),
+        Step("preload-check", PLACE),
+        _settle(settings),
+    ]
 
 
 def in_init(settings: "Settings") -> "list[Step]":
