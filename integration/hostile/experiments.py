@@ -12,6 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+import cost
 from scene import PYRUNC, TOP, Scene, own_cgroups, scene
 
 import build
@@ -42,7 +43,7 @@ def first(at: Scene) -> None:
 
 
 def second(at: Scene) -> None:
-    """A container; its own cgroup namespace is left out so that it prints paths as the host has them."""
+    """A container without a cgroup namespace: it prints paths as the host has them."""
     title("experiment 2: a container prints its cgroups")
     library = at.library("lxc2")
     print(f"-- without the library\n{container()}", end="")

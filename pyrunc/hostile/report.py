@@ -12,6 +12,7 @@ WORDS = {
     ELSEWHERE: "elsewhere",
     REFUSED: "refused",
 }
+IDS = {HOME: "h", BACK: "p", TOP: "r", ELSEWHERE: "e", REFUSED: "x"}
 CELL, LABEL, HEADING = 12, 110, 34
 LEGEND = 150
 """Pixels: a cell's side, the hierarchies' names, the line above a grid, one word of the legend."""
@@ -21,7 +22,7 @@ def picture(all_series: "list[Series]") -> str:
     """An SVG: for each series a sentence, and a grid with a row a hierarchy and a column a run."""
     widest = max((len(series.runs) for series in all_series), default=0)
     width = max(LABEL + CELL * widest, LEGEND * len(WORDS)) + CELL
-    parts, top = [_legend()], CELL * 2
+    parts, top = [_cells(), _legend()], CELL * 2
     for series in all_series:
         parts.append(f'<text x="0" y="{top + HEADING - CELL}" font-weight="bold">{escape(series.sentence())}</text>')
         parts += _grid(series, top + HEADING)
@@ -35,10 +36,18 @@ def _rows(series: Series) -> int:
     return len(series.runs[0].marks) if series.runs else 0
 
 
+def _cells() -> str:
+    """One of each colour, to be drawn again and again."""
+    side = f'width="{CELL - 1}" height="{CELL - 1}"'
+    return "".join(
+        f'<defs><rect id="{IDS[mark]}" {side} fill="{colour}"><title>{WORDS[mark]}</title></rect></defs>'
+        for mark, colour in COLOURS.items()
+    )
+
+
 def _legend() -> str:
     return "".join(
-        f'<rect x="{LEGEND * at}" y="2" width="{CELL - 1}" height="{CELL - 1}" fill="{COLOURS[mark]}"/>'
-        f'<text x="{LEGEND * at + CELL + 4}" y="{CELL}">{word}</text>'
+        f'<use href="#{IDS[mark]}" x="{LEGEND * at}" y="2"/><text x="{LEGEND * at + CELL + 4}" y="{CELL}">{word}</text>'
         for at, (mark, word) in enumerate(WORDS.items())
     )
 
@@ -48,12 +57,10 @@ def _grid(series: Series, top: int) -> "list[str]":
     for row, name in enumerate(series.runs[0].marks if series.runs else ()):
         y = top + row * CELL
         cells = [f'<text x="{LABEL - 6}" y="{y + CELL - 2}" text-anchor="end">{escape(name or "cgroup2")}</text>']
-        for column, run in enumerate(series.runs):
-            mark = run.marks[name]
-            cells.append(
-                f'<rect x="{LABEL + column * CELL}" y="{y}" width="{CELL - 1}" height="{CELL - 1}" '
-                f'fill="{COLOURS[mark]}"><title>run {column + 1}: {WORDS[mark]}</title></rect>'
-            )
+        cells += [
+            f'<use href="#{IDS[run.marks[name]]}" x="{LABEL + column * CELL}" y="{y}"/>'
+            for column, run in enumerate(series.runs)
+        ]
         rows.append("".join(cells))
     return rows
 

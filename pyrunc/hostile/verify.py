@@ -157,7 +157,7 @@ class Verifier:
             return Run(dict.fromkeys(self.names, REFUSED), str(error))
         finally:
             os.close(options.libraries[0])
-            creation.remove()
+            creation.remove()  # and reaps init, which is a child of ours
 
     def _look(self, creation: Creation, pid: int) -> Run:
         """Where init is now, and again when its program runs."""

@@ -1,0 +1,38 @@
+"""What a library in the init path costs, and what none costs."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from hostile_box import HOSTILE, Stage
+
+from harness import PYRUNC
+
+
+def test_hardened_costs_no_multiple_of_legacy(stage: Stage) -> None:
+    """The figure is cost.py's (docs/hostile-libraries.md); on a machine that does other things only its size can be
+    held: a second execve and a clone, not a second container."""
+    sys.path.insert(0, str(HOSTILE))
+    import cost
+
+    from pyrunc import log
+
+    before = log._log.lowest
+    log.only("error")
+    try:
+        found = cost.measure(stage.scene.library("environment"), 20)
+    finally:
+        log._log.lowest = before
+    assert found["hardened"] < 2 * found["legacy"] + 2, found
+
+
+def test_without_a_library_no_file_of_the_mode_is_opened(stage: Stage) -> None:
+    trace = stage.box.directory / "trace"
+    bundle = str(stage.box.bundle("true"))
+    command = ["strace", "-f", "-o", trace, "-e", "trace=execve,openat,memfd_create,prctl", PYRUNC]
+    words = ["--root", str(stage.box.root), "run", "-b", bundle]
+    subprocess.run([*command, *words, stage.box.new_id()], check=True, capture_output=True)
+    plain = Path(trace).read_text()
+    assert "dynamic" not in plain and "hostile" not in plain.replace("pyrunc-hostile-", "") and '"capture"' not in plain
+    subprocess.run([*command, *words, *stage.preload("files"), stage.box.new_id()], check=True, capture_output=True)
+    assert "nsenter-dynamic" in Path(trace).read_text() and '"capture"' in Path(trace).read_text()
