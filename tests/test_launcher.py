@@ -112,3 +112,15 @@ def test_paths_are_bytes_in_any_locale(tmp_path: Path, locale: str) -> None:
     ]
     done = subprocess.run(words, capture_output=True, check=False, env={"LC_ALL": locale})
     assert done.stderr == b"pyrunc: /\xfe\xc3\xa4/config.json: no such file or directory\n"
+
+
+def test_without_the_interpreters_library_its_program_is_executed(tmp_path: Path) -> None:
+    build(installed(tmp_path))
+    sources = [TOP / "nsenter" / name for name in ("launcher.c", "interpreter.c")]
+    subprocess.run(["gcc", "-std=c11", "-D_GNU_SOURCE", "-o", tmp_path / "bin" / "pyrunc", *sources], check=True)
+    (tmp_path / "bin" / "python3").symlink_to(sys.executable)
+    command = [tmp_path / "bin" / "pyrunc", "--root", tmp_path, "state", "nobody"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, 'pyrunc: container "nobody" does not exist\n')
+    listed = subprocess.run([*command[:3], "list"], capture_output=True, text=True, check=False)
+    assert (listed.returncode, listed.stdout[:2]) == (0, "ID")
