@@ -35,10 +35,6 @@ def run(
     the helper exists, then with the pid to be placed. Every failure is told with the names of the libraries, and behind
     it nothing is left that they forked or made. While this runs, a new child of ours is taken for one of theirs.
     """
-    import _prctl
-
-    # What a library forks and leaves comes to us, to be found and killed.
-    _prctl.prctl(_prctl.PR_SET_CHILD_SUBREAPER, 1)
     opened[slots.CAPTURE] = posix.memfd_create("capture", posix.MFD_CLOEXEC)
     for number, library in enumerate(options.libraries):
         opened[slots.LIBRARY + number] = posix.dup(library)
@@ -48,6 +44,11 @@ def run(
     else:
         opened[slots.HELPER] = helper.sealed("pyrunc-helper", path=helper.DYNAMIC)
         launch.actions.update(loading.actions(launch.actions))
+    with strays.coming_to_us():
+        _run(launch, options, opened, loading)
+
+
+def _run(launch: "Launch", options: "Any", opened: "dict[int, int]", loading: "Loading") -> None:
     children = descendants(posix.getpid())
     try:
         launch.run(opened, options.preserve_fds)

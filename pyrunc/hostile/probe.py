@@ -54,15 +54,12 @@ class Observation:
 
 def observe(library: int, timeout: float) -> Observation:
     """Loads the library that descriptor ``library`` is; it may take ``timeout`` seconds. Nothing of it is left."""
-    import _prctl
-
-    _prctl.prctl(_prctl.PR_SET_CHILD_SUBREAPER, 1)
     seen = Observation()
     children = descendants(os.getpid())
     report, output = os.memfd_create("report"), os.memfd_create("output")
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:
-        with _own_cgroups(seen) as cgroups:
+        with strays.coming_to_us(), _own_cgroups(seen) as cgroups:
             tracer = _spawn({CHANNEL: theirs.fileno(), LIBRARY: library, REPORT: report, 1: output, 2: output})
             theirs.close()
             try:

@@ -1,19 +1,33 @@
-"""Processes that a library forked and left: killed and reaped."""
+"""Processes that a library forked and left: found, killed and reaped."""
 
 import posix
 import select
+from contextlib import contextmanager
 
 from pyrunc.container.process import stat
 from pyrunc.errors import PyruncError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 SIGKILL = 9
 ROUNDS = 200
 PATIENCE = 1000
 """Milliseconds. A process that is on its way out of the kernel may take its time."""
+
+
+@contextmanager
+def coming_to_us() -> "Iterator[None]":
+    """Orphans of our descendants become children of ours meanwhile, not of the host's init (PR_SET_CHILD_SUBREAPER)."""
+    import _prctl
+
+    before = _prctl.prctl(_prctl.PR_GET_CHILD_SUBREAPER)
+    _prctl.prctl(_prctl.PR_SET_CHILD_SUBREAPER, 1)
+    try:
+        yield
+    finally:
+        _prctl.prctl(_prctl.PR_SET_CHILD_SUBREAPER, before)
 
 
 def kill(find: "Callable[[], set[int]]") -> "list[int]":
