@@ -39,6 +39,7 @@ class Creation:
         options, spec = self.options, self.spec
         settings = Settings(self.container_id, options.bundle)
         settings.privileged = posix.geteuid() == 0
+        settings.mapped = process.in_user_namespace()
         settings.create = not options.run
         settings.no_pivot = options.no_pivot
         settings.no_new_keyring = options.no_new_keyring
@@ -70,7 +71,7 @@ class Creation:
         settings.cgroups = paths.resolve(found, self.spec.linux.cgroups_path, self.container_id, systemd)
         settings.limits = limits(found, self.spec.linux.resources)
         settings.devices = device_rules(self.spec.linux.resources)
-        if not settings.privileged:
+        if not settings.privileged or settings.mapped:
             # Device rules take privileges that no delegation gives; what isn't asked for is left out.
             settings.devices = None
             if not self.spec.linux.cgroups_path and not settings.limits:

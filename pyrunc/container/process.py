@@ -13,6 +13,14 @@ ESRCH: "Final" = 3
 PF_EXITING: "Final" = 4
 
 
+def in_user_namespace() -> bool:
+    """Whether root, here, is not the host's: everything but all ids, mapped as they are, is a user namespace's map."""
+    try:
+        return read("/proc/self/uid_map").split() != [b"0", b"0", b"4294967295"]
+    except FileNotFoundError:  # a kernel without user namespaces
+        return False
+
+
 def read(path: str, size: int = 65536) -> bytes:
     """The file at ``path``, up to ``size`` bytes a read; OSError as open(2) and read(2) give it."""
     descriptor = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)

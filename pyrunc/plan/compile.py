@@ -114,7 +114,7 @@ def _filesystem(spec: "Config", settings: "Settings", spaces: Namespaces, mounts
     mounts.root(root)
     for index, mount in enumerate(spec.mounts):
         mounts.add(index, mount)
-    devices.add(mounts, spec, bind="user" in spaces or not settings.privileged)
+    devices.add(mounts, spec, bind="user" in spaces or settings.mapped or not settings.privileged)
     steps = mounts.inside
     steps += _hooks_before_root(spec, settings)
     assert spec.process is not None

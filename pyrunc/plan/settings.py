@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 class Settings:
     """Plain values, all with defaults; a step kind never depends on anything else.
 
-    ``privileged``: effective root that may do what root may; ``create``: init waits for ``start``;
+    ``privileged``: effective root that may do what root may; ``mapped``: it is the root of a user namespace only; ``create``: init waits for ``start``;
     ``cgroups`` {hierarchy: directory}, ``limits`` the writes, ``host`` what is mounted (None: cgroups disabled),
     ``filters`` the seccomp filters that were compiled before.
     """
@@ -27,6 +27,7 @@ class Settings:
         "host",
         "libraries",
         "limits",
+        "mapped",
         "no_new_keyring",
         "no_pivot",
         "placement",
@@ -44,6 +45,7 @@ class Settings:
         self.bundle = bundle
         self.create = True
         self.privileged = True
+        self.mapped = False
         self.no_pivot = self.no_new_keyring = self.trace = False
         self.libraries = 0
         self.preload_at, self.placement = "exec", "hardened"
