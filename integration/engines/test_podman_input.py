@@ -31,7 +31,7 @@ def assert_nothing_left(podman: Podman) -> None:
     podman.ground.settle()
     assert podman.ok("ps", "--all", "--quiet") == ""
     state = podman.ground.path(f"/run/{podman.runtime}")
-    assert not state.exists() or list(state.iterdir()) == []
+    assert not state.exists() or [path for path in state.iterdir() if path.name[0] != "."] == []
     assert podman.out(["echo", "next"]) == "next\n"
 
 
@@ -43,6 +43,7 @@ def assert_nothing_left(podman: Podman) -> None:
         ("/etc/plain", 126, "permission denied"),
         ("/etc", 126, "permission denied"),
     ],
+    ids=["missing", "missing path", "not executable", "directory"],
 )
 def test_wrong_command_is_told(podman: Podman, command: str, code: int, words: str) -> None:
     done = podman.run([command])
@@ -54,13 +55,13 @@ BAD_OPTIONS = {
     "user": (["--user", "nobodyhere"], 126, "nobodyhere"),
     "directory": (["--workdir", "/etc/plain/x"], 126, "/etc/plain/x"),
     "device": (["--device", "/dev/nosuch"], 125, "/dev/nosuch"),
-    "volume": (["--volume", "/no/such:/mnt"], 125, "/no/such"),
+    "mount source": (["--volume", "/no/such:/mnt"], 125, "/no/such"),
     "capability": (["--cap-add", "nosuch"], 125, "CAP_NOSUCH"),
-    "seccomp": (["--security-opt", "seccomp=/no/such"], 125, "/no/such"),
-    "sysctl": (["--sysctl", "net.ipv4.no_such=1"], 127, "no_such"),
+    "seccomp file": (["--security-opt", "seccomp=/no/such"], 125, "/no/such"),
+    "kernel setting": (["--sysctl", "net.ipv4.no_such=1"], 127, "no_such"),
     "cpus": (["--cpuset-cpus", "77"], 125, "77"),
     "ulimit": (["--ulimit", "nofile=2000000000:2000000000"], 126, "rlimit"),
-    "target": (["--volume", "/etc:/etc/plain"], 126, "/etc/plain"),
+    "mount target": (["--volume", "/etc:/etc/plain"], 126, "/etc/plain"),
 }
 
 

@@ -152,6 +152,7 @@ def test_exec_has_preserved_descriptors(podman: Podman) -> None:
         ("/etc/plain", 126, "permission denied"),
         ("/etc", 126, "permission denied"),
     ],
+    ids=["missing", "missing path", "not executable", "directory"],
 )
 def test_exec_of_a_wrong_command_is_told(podman: Podman, command: str, code: int, words: str) -> None:
     podman.start()

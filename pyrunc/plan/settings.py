@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 class Settings:
     """Plain values, all with defaults; a step kind never depends on anything else.
 
-    ``privileged``: effective root that may do what root may; ``mapped``: it is the root of a user namespace only; ``create``: init waits for ``start``;
-    ``cgroups`` {hierarchy: directory}, ``limits`` the writes, ``host`` what is mounted (None: cgroups disabled),
-    ``filters`` the seccomp filters that were compiled before.
+    ``privileged``: effective root that may do what root may; ``mapped``: it is the root of a user namespace only;
+    ``create``: init waits for ``start``; ``cgroups`` {hierarchy: directory}, ``limits`` the writes, ``host`` what is
+    mounted (None: cgroups disabled), ``filters`` the seccomp filters that were compiled before.
     """
 
     __slots__ = (
