@@ -85,8 +85,10 @@ def test_memory_limit_holds(box: Box) -> None:
     assert str(100 * MIB) not in done.stdout
 
 
-def test_too_small_a_memory_limit_is_named(box: Box) -> None:
-    done = box.run("true", resources(memory={"limit": 8192, "swap": 8192}))
+@pytest.mark.parametrize("verb", ["run", "create"])
+def test_too_small_a_memory_limit_is_named(box: Box, verb: str) -> None:
+    bundle = box.bundle(["true"], resources(memory={"limit": 8192, "swap": 8192}))
+    done = box.call(verb, "-b", str(bundle), box.new_id())
     assert done.returncode == 1 and not box.leftovers()
     assert "linux.resources.memory.limit: 8192: " in done.stderr and "OOM-killed" in done.stderr
 

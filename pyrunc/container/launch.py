@@ -5,7 +5,7 @@ import sys
 from _socket import AF_UNIX, SO_RCVBUF, SOCK_SEQPACKET, SOL_SOCKET, socketpair
 
 from pyrunc import interrupts
-from pyrunc.container import helper
+from pyrunc.container import helper, process
 from pyrunc.container.state import MESSAGE_SIZE
 from pyrunc.errors import PyruncError, StepError
 from pyrunc.plan.steps import RUNTIME, ahead
@@ -199,10 +199,16 @@ class Launch:
             last -= 1
         if self.helper or self.reached < last:
             raise HelperEnded(self._reap(self.helper or self.pid))
+        if self._waits() and process.exiting(self.pid):
+            raise HelperEnded(self._reap(self.pid))  # not its wait for `start` has closed the channel: its end has
+
+    def _waits(self) -> bool:
+        """Whether init is to wait for `start`."""
+        return any(step.kind == "await-start" for step in self.steps)
 
     def _finish(self) -> None:
         """Our steps behind the last of the helper's; after `create` they are those of `start`."""
-        if any(step.kind == "await-start" for step in self.steps):
+        if self._waits():
             return
         self._act(1 + max((at for at, step in enumerate(self.steps) if step.actor != RUNTIME), default=-1))
 
@@ -216,6 +222,8 @@ class Launch:
         finally:
             if pid == self.helper:
                 self.helper = 0
+            if pid == self.pid:
+                self.pid = 0
 
     def kill(self) -> None:
         """Kills and reaps every process of the launch. They are our children: their pids can't have been reused."""
