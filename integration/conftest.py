@@ -27,8 +27,10 @@ def box(tmp_path: Path) -> Iterator[Box]:
 @pytest.fixture(scope="module")
 def hostile_scene() -> Iterator[Scene]:
     """The stand-ins and their daemon. We are in cgroups of our own meanwhile, for a library may leave some in ours."""
-    from scene import own_cgroups, scene
+    from scene import mounts, own_cgroups, scene
 
+    if not mounts():
+        pytest.skip("this host has no v1 hierarchy to be moved in")
     with own_cgroups(f"pyrunc-hostile-{os.getpid()}"), scene() as made:
         yield made
 

@@ -29,9 +29,10 @@ def test_a_moved_process_is_put_back_before_its_program_runs(stage: Stage, libra
     assert not escaped(stage.started(library, at))
 
 
+@pytest.mark.parametrize("at", AT)
 @pytest.mark.parametrize("library", MOVERS)
-def test_without_reading_back_it_stays_where_it_was_moved(stage: Stage, library: str) -> None:
-    left = escaped(stage.started(library, "exec", without="placement"))
+def test_without_reading_back_it_stays_where_it_was_moved(stage: Stage, library: str, at: str) -> None:
+    left = escaped(stage.started(library, at, without="placement"))
     assert len(left) >= 9 and ("" in left) == (library in ("own_write", "unified_too"))
 
 

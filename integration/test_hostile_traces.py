@@ -12,7 +12,7 @@ import pytest
 from hostile_box import AT, Stage, running, status
 from scene import build_inheriting_helper
 
-from harness import cgroups_of, wait_for
+from harness import PYRUNC, cgroups_of, wait_for
 
 both = pytest.mark.parametrize("at", AT)
 
@@ -125,13 +125,13 @@ def test_dropped_capabilities_stop_the_container(stage: Stage, at: str) -> None:
 @both
 def test_children_are_killed(stage: Stage, at: str) -> None:
     assert stage.run("forks", at, "echo ran; ls /proc | grep -c '^[0-9]'") == "ran\n3\n"
-    assert not running("/forks.so")
+    assert not running(stage.scene.library("forks"))
     # One that lives has our channel: `run --detach` would wait for its end.
     words = ["-b", str(stage.box.bundle("sleep 100")), *stage.preload("forks", "--preload-at", at)]
     quiet = {"capture_output": False, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "timeout": 2}
     with pytest.raises(subprocess.TimeoutExpired):
         stage.pyrunc("run", "-d", *words, stage.box.new_id(), without="children", **quiet)
-    left = running("/forks.so")
+    left = running(stage.scene.library("forks"))
     assert left
     for child in left:
         os.kill(child, 9)
@@ -152,7 +152,7 @@ def test_one_that_ends_the_process_is_named(stage: Stage, library: str, at: str,
     command = ["-b", str(stage.box.bundle("echo started")), *stage.preload(library, "--preload-at", at)]
     done = stage.pyrunc("run", *command, stage.box.new_id())
     assert done.returncode == 1 and words in done.stderr and f"{library}.so" in done.stderr
-    assert not stage.box.leftovers() and not running(f"/{library}.so")
+    assert not stage.box.leftovers() and not running(stage.scene.library(library))
     silent = stage.pyrunc("run", *command, stage.box.new_id(), without="end")
     assert words not in silent.stderr and "started" not in silent.stdout
 
@@ -163,10 +163,10 @@ def test_one_that_hangs_is_killed_after_its_time_and_named(stage: Stage, at: str
     command = ["run", "-b", str(stage.box.bundle("true")), *words]
     done = stage.pyrunc(*command, stage.box.new_id())
     assert done.returncode == 1 and "hangs.so: loading did not end within 0.3 s" in done.stderr
-    assert not stage.box.leftovers() and not running("/hangs.so")
+    assert not stage.box.leftovers() and not running(stage.scene.library("hangs"))
     with pytest.raises(subprocess.TimeoutExpired):
         stage.pyrunc(*command, stage.box.new_id(), without="limit", timeout=2)
-    for pid in running("/hangs.so"):
+    for pid in running(stage.scene.library("hangs")):
         os.kill(pid, 9)
 
 
@@ -197,7 +197,7 @@ def test_exec_that_cannot_load_leaves_the_container_as_it_is(stage: Stage) -> No
     for library in ("crashes", "exits", "drops"):
         done = stage.pyrunc("exec", *stage.preload(library), name, "true")
         assert done.returncode == 255 and f"{library}.so" in done.stderr
-    assert stage.box.state(name)["status"] == "running" and not running("/drops.so")
+    assert stage.box.state(name)["status"] == "running" and not running(stage.scene.library("drops"))
     assert before == [sorted(str(path) for path in Path(top).rglob("*")) for top in cgroups_of(name)]
 
 
@@ -237,3 +237,48 @@ def test_unresolved_symbols_are_named(stage: Stage, at: str) -> None:
     done = stage.pyrunc("run", "-b", str(stage.box.bundle("true")), *words, stage.box.new_id())
     assert done.returncode == 1 and "undefined symbol: missing" in done.stderr and library in done.stderr
     assert "/proc/self/fd" not in done.stderr and not stage.box.leftovers()
+
+
+def test_what_does_not_go_together_is_refused(stage: Stage) -> None:
+    name = stage.box.start()
+    lxc1 = stage.preload("lxc1")
+    cases = {
+        ("--placement", "legacy"): "--placement legacy is for --preload-lib only",
+        (*lxc1, "--preload-timeout", "0"): "the time limit 0 is not between 0 and 86400 seconds",
+        (*lxc1 * 9,): "at most 8 libraries",
+    }
+    for words, said in cases.items():
+        for command in (["run", "-b", str(stage.box.bundle("true"))], ["exec"]):
+            rest = [name, "true"] if command[0] == "exec" else [stage.box.new_id()]
+            done = stage.pyrunc(*command, *words, *rest)
+            assert done.returncode in (1, 255) and said in done.stderr, (command, words)
+
+
+def test_several_libraries_are_loaded(stage: Stage) -> None:
+    words = [*stage.preload("settings"), *stage.preload("lxc1"), "--preload-at", "init"]
+    done = stage.pyrunc("run", "-b", str(stage.box.bundle("echo ran")), *words, stage.box.new_id())
+    assert done.stdout == "ran\n" and "undone: " in done.stderr and "is put back" in done.stderr
+
+
+@both
+def test_preserved_descriptors_come_through(stage: Stage, at: str) -> None:
+    """What the library finds free lies behind them, and what is ours behind that."""
+    kept = stage.box.directory / "kept"
+    bundle = str(stage.box.bundle("echo through >&3; ls /proc/self/fd | wc -l"))
+    words = [*stage.preload("descriptors", "--preload-at", at), "--preserve-fds", "1", stage.box.new_id()]
+    command = [
+        "sh",
+        "-c",
+        'exec 3>"$0" && exec "$@"',
+        kept,
+        PYRUNC,
+        "--root",
+        stage.box.root,
+        "run",
+        "-b",
+        bundle,
+        *words,
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout == "5\n", done.stderr
+    assert kept.read_text() == "through\n"

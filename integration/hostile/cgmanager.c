@@ -105,7 +105,7 @@ int main(int argc, char **argv) {
             if (wish == 'p')
                 probe(who.pid, argv + 3);
             move(who.pid, argv[2], argv + 3);
-            (void)!write(caller, "d", 1);
+            send(caller, "d", 1, MSG_NOSIGNAL); /* it may have been killed meanwhile */
         }
         close(caller);
     }

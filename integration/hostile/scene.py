@@ -79,6 +79,7 @@ def scene() -> Iterator[Scene]:
         try:
             assert daemon.stdout is not None and daemon.stdout.readline() == b"ready\n"
             yield Scene(directory, daemon)
+            assert daemon.poll() is None, "the daemon ended, and what it should have moved stayed where it was"
         finally:
             daemon.kill()
             daemon.wait()

@@ -8,6 +8,7 @@ from pyrunc.container.container import absolute
 from pyrunc.hostile.audit import Audit, judge
 from pyrunc.hostile.library import open_checked
 from pyrunc.hostile.place import in_pid_namespace
+from pyrunc.hostile.preload import check_timeout
 from pyrunc.hostile.probe import observe
 from pyrunc.spec.json_text import dumps
 
@@ -17,6 +18,7 @@ WIDEST = 60
 
 def run(options: Any) -> int:
     """0 when merely loading the library did nothing, 1 when it did something."""
+    check_timeout(options.timeout)
     path = absolute(options.library)
     library = open_checked(path)
     try:

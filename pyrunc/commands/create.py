@@ -35,12 +35,10 @@ def prepare(options: "Any") -> "tuple[Config, CreateOptions]":
         cgroup_manager=cgroup_manager(options),
     )
     chosen.preserve_fds, chosen.extra_env = preserved(options.preserve_fds)
-    if options.preload_lib:
+    if options.preload_lib or options.placement == "legacy":
         from pyrunc.hostile import preload
 
         preload.choose(chosen, options)
-    elif options.placement == "legacy":
-        raise PyruncError("--placement legacy is for --preload-lib only")
     return spec, chosen
 
 

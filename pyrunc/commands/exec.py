@@ -26,7 +26,7 @@ def run(options: "Any") -> int:
         trace=options.trace or "",
     )
     chosen.preserve_fds, chosen.extra_env = preserved(options.preserve_fds)
-    if options.preload_lib:
+    if options.preload_lib or options.placement == "legacy":
         from pyrunc.hostile import preload
 
         preload.choose(chosen, options)

@@ -13,6 +13,7 @@ from pyrunc.container.container import absolute
 from pyrunc.errors import PyruncError
 from pyrunc.hostile.library import open_checked
 from pyrunc.hostile.place import in_pid_namespace
+from pyrunc.hostile.preload import check_timeout
 from pyrunc.hostile.report import write
 from pyrunc.hostile.verify import LEGEND, Series, Verifier, grid, plain_bundle
 from pyrunc.spec.json_text import dumps
@@ -58,6 +59,7 @@ def run(options: Any) -> int:
     placements = chosen(options.placement, PLACEMENTS, "placement")
     moments = chosen(options.preload_at, MOMENTS, "preload-at")
     delay = span(options.delay)
+    check_timeout(options.preload_timeout)
     check_host()
     log.only("error")  # a line of them for each container would bury the grid
     library = absolute(options.library)

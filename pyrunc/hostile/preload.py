@@ -1,9 +1,13 @@
 """--preload-lib: what is different when a library is loaded into the init path on purpose."""
 
+import posix
+
 from pyrunc import log
 from pyrunc.errors import PyruncError
 from pyrunc.hostile.library import open_checked
 from pyrunc.plan.slots import LIBRARIES
+
+LONGEST = 86400
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,9 +17,22 @@ if TYPE_CHECKING:
     from pyrunc.container.options import CreateOptions
 
 
+def check_timeout(seconds: float) -> None:
+    """PyruncError when it is no time."""
+    if not 0 < seconds <= LONGEST:
+        raise PyruncError(f"the time limit {seconds:g} is not between 0 and {LONGEST} seconds")
+
+
 def choose(chosen: "CreateOptions | ExecOptions", options: "Any") -> None:
-    """Takes the options over, opens and checks every library, and says loudly what is going on."""
+    """Takes the options over, opens and checks every library, and says loudly what is going on. PyruncError when they
+    do not go together."""
     paths = list(options.preload_lib)
+    if not paths:
+        raise PyruncError("--placement legacy is for --preload-lib only")
+    check_timeout(options.preload_timeout)
+    if posix.geteuid() != 0 and options.preload_at == "init" and options.placement == "hardened":
+        # In its user namespace, and not dumpable: /proc shows it to root only (ptrace(2), "access mode checking").
+        raise PyruncError("--preload-at init needs root: without it nobody can look at what loading did to init")
     if len(paths) > LIBRARIES:
         raise PyruncError(f"--preload-lib: at most {LIBRARIES} libraries")
     chosen.libraries = [open_checked(path) for path in paths]

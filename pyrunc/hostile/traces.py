@@ -13,6 +13,10 @@ from pyrunc.hostile import strays
 from pyrunc.plan.preload import FIRST_SLOT
 from pyrunc.plan.slots import DIRECTORY, INHERITED
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 LIMITS = [name for name in dir(resource) if name.startswith("RLIMIT_") and name != "RLIMIT_OFILE"]
 FIXED = ("Uid", "Gid", "Groups", "NoNewPrivs", "Seccomp", "Seccomp_filters", "CapPrm", "CapBnd")
 """Lines of /proc/PID/status that a process cannot undo: what is lost is lost."""
@@ -55,8 +59,7 @@ class Baseline:
         undone += self._restore_limits(pid)
         undone += self._restore_scheduling(pid)
         if read(f"/proc/{pid}/oom_score_adj") != self.oom:
-            _write(f"/proc/{pid}/oom_score_adj", self.oom)
-            undone.append("oom_score_adj")
+            undone.append(_put_back("oom_score_adj", _write, f"/proc/{pid}/oom_score_adj", self.oom))
         undone += [word for key, word in SETTLED.items() if status.get(key) != self.status.get(key)]
         undone += ["working directory"] if posix.readlink(f"/proc/{pid}/cwd") != self.directory else []
         undone += ["personality"] if _optional(f"/proc/{pid}/personality") != self.personality else []
@@ -87,29 +90,31 @@ class Baseline:
         undone = []
         for name, limits in self.limits.items():
             number = getattr(resource, name)
-            if resource.prlimit(pid, number) == limits:
-                continue
-            try:
-                resource.prlimit(pid, number, limits)
-            except PermissionError:
+            if resource.prlimit(pid, number) != limits:
                 # A hard limit once lowered is raised by CAP_SYS_RESOURCE only (getrlimit(2)).
-                raise PyruncError(f"{name} was lowered by loading and cannot be raised again") from None
-            undone.append(name)
+                undone.append(_put_back(name, resource.prlimit, pid, number, limits))
         return undone
 
     def _restore_scheduling(self, pid: int) -> "list[str]":
         undone = []
         policy, priority = self.scheduler
         if posix.sched_getscheduler(pid) != policy:
-            posix.sched_setscheduler(pid, policy, posix.sched_param(priority))
-            undone.append("scheduler")
+            parameter = posix.sched_param(priority)
+            undone.append(_put_back("scheduler", posix.sched_setscheduler, pid, policy, parameter))
         if posix.getpriority(posix.PRIO_PROCESS, pid) != self.nice:
-            posix.setpriority(posix.PRIO_PROCESS, pid, self.nice)
-            undone.append("nice")
+            undone.append(_put_back("nice", posix.setpriority, posix.PRIO_PROCESS, pid, self.nice))
         if posix.sched_getaffinity(pid) != self.affinity:
-            posix.sched_setaffinity(pid, self.affinity)
-            undone.append("affinity")
+            undone.append(_put_back("affinity", posix.sched_setaffinity, pid, self.affinity))
         return undone
+
+
+def _put_back(name: str, function: "Callable[..., object]", *values: object) -> str:
+    """Calls ``function``; returns ``name``. PyruncError when we may not."""
+    try:
+        function(*values)
+    except PermissionError:
+        raise PyruncError(f"{name} was changed by loading, and we may not put it back") from None
+    return name
 
 
 def _status(pid: int) -> "dict[str, str]":
