@@ -245,6 +245,13 @@ def test_alone_it_says_what_there_is() -> None:
     assert done.returncode == 0 and b"verify-preload" in done.stdout
 
 
+def test_help_is_a_command_too() -> None:
+    assert pyrunc("help").stdout == pyrunc("--help").stdout
+    assert pyrunc("help", "create").stdout == pyrunc("h", "create").stdout == pyrunc("create", "--help").stdout
+    done = pyrunc("help", "nonsense")
+    assert (done.returncode, done.stderr) == (1, b"pyrunc: No such command 'nonsense'. (see pyrunc --help)\n")
+
+
 ROOT_OF = "import os\nfrom pyrunc.main import default_root\nif len(sys.argv) > 1: os.setuid(int(sys.argv[1]))\nprint(default_root())"
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pyrunc.cgroup.systemd import arguments, expand, parse, properties, scope_path
+from pyrunc.cgroup.systemd import arguments, change_arguments, expand, parse, properties, scope_path
 from pyrunc.errors import SpecError
 from pyrunc.spec.load import shaped_resources
 
@@ -30,3 +30,22 @@ def test_the_call() -> None:
     assert words[4:8] == ["ssa(sv)a(sa(sv))", "b.scope", "replace", "8"]
     assert "PIDs au 1 42" in " ".join(words) and "MemoryMax t 5" in " ".join(words)
     assert f"TasksMax t {2**64 - 1}" in " ".join(words) and "CPUQuotaPerSecUSec t 500000" in " ".join(words)
+
+
+def test_the_call_of_an_update() -> None:
+    words = change_arguments(
+        "b.scope", properties(shaped_resources({"pids": {"limit": 7}, "cpu": {"shares": 1024}}), True)
+    )
+    assert words[3:] == [
+        "SetUnitProperties",
+        "sba(sv)",
+        "b.scope",
+        "true",
+        "2",
+        "CPUWeight",
+        "t",
+        "100",
+        "TasksMax",
+        "t",
+        "7",
+    ]

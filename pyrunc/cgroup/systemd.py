@@ -98,6 +98,18 @@ def start(cgroups_path: str, container_id: str, pid: int, limits: "list[tuple[st
     _call(arguments(*parse(cgroups_path, container_id), pid, limits))
 
 
+def change(unit: str, limits: "list[tuple[str, str, str]]") -> None:
+    """Tells systemd the new limits of a running scope, which it would undo otherwise when it is reloaded."""
+    if limits:
+        _call(change_arguments(unit, limits))
+
+
+def change_arguments(unit: str, limits: "list[tuple[str, str, str]]") -> "list[str]":
+    """The call of SetUnitProperties for busctl(1), signature ``sba(sv)``; until the unit ends."""
+    flat = [word for limit in limits for word in limit]
+    return [*MANAGER, "SetUnitProperties", "sba(sv)", unit, "true", str(len(limits)), *flat]
+
+
 def stop(unit: str) -> None:
     """Stops the scope; one that is gone is fine."""
     try:

@@ -26,6 +26,8 @@ class Commands(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in ("help", "h"):  # runc has it beside --help
+            return _help
         return definition(cmd_name) if cmd_name in COMMANDS else None
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -39,6 +41,21 @@ def _version(context: click.Context, _: Any, wanted: bool) -> None:
 
         click.echo(version())
         context.exit()
+
+
+@click.command("help", params=[click.Argument(["command"], required=False)])
+@click.pass_context
+def _help(context: click.Context, command: str | None) -> None:
+    """The same as --help, of a command or of all."""
+    above = context.parent
+    assert above is not None
+    if command is None:
+        click.echo(above.get_help())
+        return
+    wanted = cli.get_command(above, command)
+    if wanted is None:
+        raise click.UsageError(f"No such command {command!r}.", above)
+    click.echo(wanted.get_help(click.Context(wanted, above, command)))
 
 
 @click.pass_context

@@ -38,10 +38,16 @@ def update(container: "Container", state: "State", changes: "dict[str, Any]") ->
         stored = state.data["config"].setdefault("linux", {}).setdefault("resources", {})
         cgroups = container.cgroups
         _check_usage(cgroups, resources)
-        writes = limits(discover(), shaped_resources(_completed(changes, stored)))
+        completed = shaped_resources(_completed(changes, stored))
+        writes = limits(discover(), completed)
         undo = previous(cgroups, writes)
         try:
             cgroups.apply(writes)
+            if state.data.get("systemd_unit"):
+                from pyrunc.cgroup import systemd
+
+                alone = UNIFIED in cgroups.dirs and len(cgroups.dirs) == 1
+                systemd.change(state.data["systemd_unit"], systemd.properties(completed, alone))
             if resources.devices:
                 cgroups.apply_devices(rules(resources))
             if schema:
