@@ -1,6 +1,6 @@
 """`pyrunc create`, and what `run` shares with it."""
 
-from pyrunc.commands.preserve import preserved
+from pyrunc.commands.preserve import notify_socket, preserved
 from pyrunc.container.container import absolute
 from pyrunc.container.create import Creation
 from pyrunc.container.options import CreateOptions
@@ -33,6 +33,7 @@ def prepare(options: "Any") -> "tuple[Config, CreateOptions]":
         no_new_keyring=bool(options.no_new_keyring),
         trace=options.trace or "",
         cgroup_manager=cgroup_manager(options),
+        notify_socket=notify_socket(),
     )
     chosen.preserve_fds, chosen.extra_env = preserved(options.preserve_fds)
     if options.preload_lib or options.placement == "legacy":

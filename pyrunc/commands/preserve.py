@@ -1,8 +1,14 @@
-"""--preserve-fds, of create, run and exec."""
+"""What our caller passes on: descriptors (--preserve-fds, sd_listen_fds(3)) and its service manager's socket."""
 
 import posix
 
 from pyrunc.errors import PyruncError
+
+
+def notify_socket() -> str:
+    """The service manager's, of who runs us as a service (sd_notify(3))."""
+    path: bytes = posix.environ.get(b"NOTIFY_SOCKET", b"")
+    return path.decode("utf-8", "surrogateescape")
 
 
 def preserved(count: "int | None") -> "tuple[int, list[str]]":

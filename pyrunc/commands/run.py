@@ -20,6 +20,7 @@ def run(options: "Any") -> int:
     def make() -> int:
         pid = creation.make()
         send_pidfd(options, pid)
+        creation.await_ready(pid, bool(options.detach))
         return pid
 
     if options.detach:

@@ -1,5 +1,6 @@
 """`pyrunc start`."""
 
+from pyrunc.commands.preserve import notify_socket
 from pyrunc.container.container import Container
 
 TYPE_CHECKING = False
@@ -9,5 +10,5 @@ if TYPE_CHECKING:
 
 def run(options: "Any") -> int:
     """Lets the created container's init execute the user's program."""
-    Container.load(options.container_id, options.root).start()
+    Container.load(options.container_id, options.root).start(notify_socket())
     return 0

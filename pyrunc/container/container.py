@@ -278,12 +278,16 @@ class Container:
 
     # -- its life ----------------------------------------------------------------------------------------------
 
-    def start(self) -> None:
-        """Lets init execute the user's program; returns when it does."""
+    def start(self, notify_socket: str = "") -> None:
+        """Lets init execute the user's program; returns when it does.
+
+        ``notify_socket``: path of a service manager's socket, to be told when the program is ready (sd_notify(3)), if
+        the container was created with one; then it returns when that was said.
+        """
         from pyrunc.container import start
 
         apart = self._apart()
-        start.start(apart, apart._state)
+        start.start(apart, apart._state, notify_socket)
 
     def signal(self, signal: "int | str", everyone: bool = False) -> None:
         """Sends a signal (``9``, ``signal.SIGTERM``, ``"TERM"``) to init; NotRunning when it has ended.

@@ -34,6 +34,7 @@ class Creation:
         self.state: State | None = None
         self.cgroups: Any = None
         self.net_devices: Any = None
+        self.notify: Any = None  # the container's socket for sd_notify(3), when it is ours to listen on
 
     def _settings(self) -> Settings:
         options, spec = self.options, self.spec
@@ -90,6 +91,10 @@ class Creation:
             from pyrunc.container import intel_rdt
 
             intel_rdt.check(self.options.resctrl, self.container_id, self.spec.linux.intel_rdt)
+        if self.options.notify_socket:
+            from pyrunc.container import notify
+
+            notify.give(self.spec, f"{self.options.root}/{self.container_id}/{State.NOTIFY}")
         steps = self.steps()
         self.begin()
         assert self.state is not None
@@ -99,6 +104,9 @@ class Creation:
         opened: dict[int, int] = {}
         try:
             opened = self._inherited()
+            if self.options.notify_socket:
+                posix.mkdir(f"{self.state.directory}/{State.NOTIFY}", 0o755)
+                self.notify = notify.listen(self.state) if self.options.run else None
             if self.options.libraries:
                 from pyrunc.hostile.launching import run
 
@@ -117,8 +125,6 @@ class Creation:
             self.undo()
             raise reason from None
         except BaseException:
-            if self.net_devices is not None:
-                self.net_devices.undo()
             launch.kill()
             self.undo()
             raise
@@ -250,9 +256,29 @@ class Creation:
         except NoSuchContainer:
             pass
 
+    def await_ready(self, pid: int, detached: bool) -> None:
+        """Passes on what the program says to sd_notify(3): here, or beside the wait for its end."""
+        if self.notify is None:
+            return
+        from pyrunc import hot, interrupts
+        from pyrunc.container import notify
+
+        if detached:
+            interrupts.allow()
+            notify.forward(self.notify, self.options.notify_socket, pid, True)
+            return
+        hot.complete()
+        import _thread
+
+        _thread.start_new_thread(notify.forward, (self.notify, self.options.notify_socket, pid, False))
+
     def undo(self) -> None:
         """After a failure: the processes are dead, so cgroups can go, and last of all the state."""
         assert self.state is not None
+        if self.net_devices is not None:
+            self.net_devices.undo()
+        if self.notify is not None:
+            self.notify.close()
         if self.cgroups is not None:
             self.cgroups.kill_all(9)
             self.cgroups.remove()

@@ -10,6 +10,7 @@ class CreateOptions:
     """Plain values; ``console``: a connected socket that takes the terminal's master, or -1.
 
     ``bundle`` is absolute. ``resctrl``: where that file system is mounted.
+    ``notify_socket``: the service manager's, for sd_notify(3) out of the container.
     ``stdio``: the process's three standard descriptors, ours unless given.
     ``libraries``: descriptors of checked libraries to be loaded into the init path.
     """
@@ -27,6 +28,7 @@ class CreateOptions:
         self.stdio: Sequence[int] = ()
         self.cgroup_manager = "cgroupfs"
         self.resctrl = "/sys/fs/resctrl"
+        self.notify_socket = ""
         self.libraries: list[int] = []
         self.library_names: list[str] = []
         self.preload_at = "exec"

@@ -6,7 +6,7 @@ from _socket import AF_UNIX, CMSG_LEN, MSG_CMSG_CLOEXEC, SOCK_SEQPACKET, socket
 from pyrunc.cgroup.existing import Existing
 from pyrunc.container import process
 from pyrunc.container.placement import verify_placement
-from pyrunc.container.state import MESSAGE_SIZE, SOCKET
+from pyrunc.container.state import MESSAGE_SIZE, SOCKET, State
 from pyrunc.errors import PyruncError, StepError, WrongStatus
 
 RIGHTS = CMSG_LEN(4)
@@ -16,11 +16,14 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyrunc.container.container import Container
-    from pyrunc.container.state import State
 
 
-def start(container: "Container", state: "State") -> None:
-    """Raises WrongStatus when it is not ``created``, StepError when the program can't be executed."""
+def start(container: "Container", state: "State", notify_socket: str = "") -> None:
+    """Raises WrongStatus when it is not ``created``, StepError when the program can't be executed.
+
+    ``notify_socket``: of the service manager; then it returns when the program has said that it is ready.
+    """
+    listener = None
     state.take_lock()
     try:
         state.reload()
@@ -28,6 +31,10 @@ def start(container: "Container", state: "State") -> None:
         if status != "created":
             raise WrongStatus(f"cannot start a container that is {status}: {container.id}")
         _verify(container, state)
+        if notify_socket and State.NOTIFY in posix.listdir(state.directory):
+            from pyrunc.container import notify
+
+            listener = notify.listen(state)
         _say_go(container, state)
         posix.unlink(state.socket)
         # A daemon or a thread may have moved it late; a program that has already ended is nowhere.
@@ -35,6 +42,11 @@ def start(container: "Container", state: "State") -> None:
         _poststart(container, state)
     finally:
         state.release()
+    if listener is not None:
+        from pyrunc import interrupts
+
+        interrupts.allow()
+        notify.forward(listener, notify_socket, state.data["pid"], True)
 
 
 def _verify(container: "Container", state: "State") -> None:

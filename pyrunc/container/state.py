@@ -80,6 +80,8 @@ class State:
     """One container's directory and, when ``load`` has read it, its ``data`` (the JSON object of state.json)."""
 
     __slots__ = ("container_id", "data", "directory", "lock")
+    NOTIFY = "notify"
+    """Directory of the socket for sd_notify(3), where there is one."""
 
     def __init__(self, root: str, container_id: str) -> None:
         check_id(container_id)
@@ -172,10 +174,19 @@ class State:
 
             Root(self.directory).remove()
             names.remove(CRIU_ROOT)
+        if self.NOTIFY in names:
+            self._remove_notify()
+            names.remove(self.NOTIFY)
         for name in sorted(names, key=lambda name: name == "state.json"):
             posix.unlink(f"{self.directory}/{name}")
         posix.rmdir(self.directory)
         self.release()
+
+    def _remove_notify(self) -> None:
+        directory = f"{self.directory}/{self.NOTIFY}"
+        for name in posix.listdir(directory):
+            posix.unlink(f"{directory}/{name}")
+        posix.rmdir(directory)
 
     @property
     def socket(self) -> str:
