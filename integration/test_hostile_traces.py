@@ -282,3 +282,88 @@ def test_preserved_descriptors_come_through(stage: Stage, at: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.stdout == "5\n", done.stderr
     assert kept.read_text() == "through\n"
+
+
+HIDDEN = """
+#define _GNU_SOURCE
+#include <sys/personality.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+__attribute__((constructor)) static void load(void) {
+    personality(ADDR_NO_RANDOMIZE);
+    prctl(PR_SET_TIMERSLACK, 123456, 0, 0, 0);
+    prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
+    syscall(SYS_ioprio_set, 1, 0, 3 << 13);
+    alarm(1);
+}
+"""
+
+
+@both
+def test_what_is_hidden_from_others_the_process_puts_back_itself(stage: Stage, at: str) -> None:
+    library = compiled(stage, HIDDEN, "-shared", "-fPIC")
+    script = "cat /proc/self/personality /proc/self/timerslack_ns; grep THP_enabled /proc/self/status; ionice"
+
+    def look(without: str = "") -> str:
+        words = ["--preload-lib", library, "--preload-at", at, stage.box.new_id()]
+        return str(stage.pyrunc("run", "-b", str(stage.box.bundle(script)), *words, without=without).stdout)
+
+    kept = look()
+    assert kept.split()[:4] == ["00000000", "50000", "THP_enabled:", "1"] and "idle" not in kept
+    lost = look(without="settle")
+    assert lost.split()[:4] == ["00040000", "123456", "THP_enabled:", "0"] and "idle" in lost
+
+
+def test_an_alarm_does_not_outlive_loading(stage: Stage) -> None:
+    library = compiled(stage, HIDDEN, "-shared", "-fPIC")
+    words = ["--preload-lib", library, "--preload-at", "init"]
+    for without in ("", "settle"):
+        bundle = str(stage.box.bundle(["sleep", "1.5"], host_pids))
+        done = stage.pyrunc("run", "-b", bundle, *words, stage.box.new_id(), without=without)
+        assert done.returncode == (128 + 14 if without else 0), done.stderr
+
+
+def host_pids(config: dict[str, Any]) -> None:
+    """Init of a pid namespace is deaf to a signal that it has no handler for."""
+    config["linux"]["namespaces"] = [space for space in config["linux"]["namespaces"] if space["type"] != "pid"]
+
+
+KEYRING = """
+#include <linux/keyctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+__attribute__((constructor)) static void load(void) { syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, "theirs"); }
+"""
+
+
+@both
+def test_a_session_keyring_is_replaced_or_refused(stage: Stage, at: str) -> None:
+    library = compiled(stage, KEYRING, "-shared", "-fPIC")
+    words = ["--preload-lib", library, "--preload-at", at]
+    bundle = str(stage.box.bundle("echo ran"))
+    assert stage.pyrunc("run", "-b", bundle, *words, stage.box.new_id()).stdout == "ran\n"
+    kept = ["run", "--no-new-keyring", "-b", bundle, *words]
+    done = stage.pyrunc(*kept, stage.box.new_id())
+    assert done.returncode == 1 and "the session keyring was changed by loading" in done.stderr
+    assert not stage.box.leftovers()
+    assert stage.pyrunc(*kept, stage.box.new_id(), without="settle").stdout == "ran\n"
+
+
+@both
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)", "NoNewPrivs is 1, was 0"),
+        ("setresuid(1, 1, 0)", "Uid is 1"),
+        ("unshare(CLONE_NEWUTS)", "namespace uts changed"),
+        ("close(5 + 4)", "descriptor 9 is closed, was /memfd:capture"),
+    ],
+)
+def test_what_cannot_be_undone_stops_the_container(stage: Stage, at: str, code: str, said: str) -> None:
+    heads = "#define _GNU_SOURCE\n#include <sched.h>\n#include <sys/prctl.h>\n#include <unistd.h>\n"
+    library = compiled(stage, f"{heads}__attribute__((constructor)) void load(void) {{ {code}; }}", "-shared", "-fPIC")
+    words = ["--preload-lib", library, "--preload-at", at, stage.box.new_id()]
+    done = stage.pyrunc("run", "-b", str(stage.box.bundle("echo ran")), *words)
+    assert done.returncode == 1 and said in done.stderr and not done.stdout, done.stderr
+    assert not stage.box.leftovers()
