@@ -163,6 +163,26 @@ def test_pause_freezes_children_too(box: Box) -> None:
     wait_for(lambda: [ticks(pid) for pid in pids] != before, "them to run again")
 
 
+def test_a_created_one_can_be_paused(box: Box) -> None:
+    """It does not start until it is resumed."""
+    name = box.create()
+    box.ok("pause", name)
+    assert box.state(name)["status"] == "paused"
+    done = box.call("start", name)
+    assert done.returncode == 1 and "cannot start a container that is paused" in done.stderr
+    box.ok("resume", name)
+    assert box.state(name)["status"] == "created"
+    box.ok("start", name)
+    assert box.state(name)["status"] == "running"
+
+
+def test_a_created_and_paused_one_can_be_killed(box: Box) -> None:
+    name = box.create()
+    box.ok("pause", name)
+    box.ok("kill", name, "KILL")
+    box.await_status(name, "stopped")
+
+
 def ticks(pid: int) -> int:
     """CPU time of a process."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

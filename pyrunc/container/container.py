@@ -204,9 +204,9 @@ class Container:
             return "creating" if self._locked() else "stopped"
         if not self._alive:
             return "stopped"
-        if self._waits_for_start():
-            return "created"
-        return "paused" if self._state.data["cgroups"] and self.freezer.frozen else "running"
+        if self._state.data["cgroups"] and self.freezer.frozen:
+            return "paused"  # before or behind `start`
+        return "created" if self._waits_for_start() else "running"
 
     def _waits_for_start(self) -> bool:
         try:
