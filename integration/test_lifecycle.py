@@ -222,6 +222,29 @@ def test_killed_while_creating_leaves_nothing_that_delete_does_not_remove(box: B
     assert not (box.root / name).exists()
 
 
+def test_a_cgroup_that_is_in_use_is_refused(box: Box) -> None:
+    """Whoever is in it would be killed with the container."""
+    used = box.start("sleep 100")
+    refused = box.run("true", lambda c: c["linux"].update(cgroupsPath=f"/{used}"))
+    assert refused.returncode == 1
+    assert "linux.cgroupsPath: container's cgroup is not empty: 1 process(es) found" in refused.stderr
+    assert box.state(used)["status"] == "running"
+
+
+def test_a_cgroup_that_is_frozen_is_refused(box: Box) -> None:
+    path = f"/sys/fs/cgroup/freezer/{box.directory.name}"
+    if not os.path.exists("/sys/fs/cgroup/freezer"):
+        pytest.skip("no v1 freezer here")
+    os.mkdir(path)
+    try:
+        with open(f"{path}/freezer.state", "w") as file:
+            file.write("FROZEN")
+        refused = box.run("true", lambda c: c["linux"].update(cgroupsPath=f"/{box.directory.name}"))
+        assert refused.returncode == 1 and "container's cgroup unexpectedly frozen" in refused.stderr
+    finally:
+        os.rmdir(path)
+
+
 def test_two_commands_at_once(box: Box) -> None:
     """One of them wins; the other says clearly that it did not, and nothing is left."""
     name = box.create()

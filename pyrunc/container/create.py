@@ -2,6 +2,8 @@
 
 import posix
 
+from pyrunc.cgroup.existing import Existing
+from pyrunc.cgroup.freezer import Freezer
 from pyrunc.container import process
 from pyrunc.container import state as states
 from pyrunc.container.actions import actions, out_of_memory
@@ -147,6 +149,8 @@ class Creation:
         self.state = State(self.options.root, self.container_id)
         self.state.make()
         try:
+            if self.options.cgroup_manager == "cgroupfs":
+                check_unused(self.settings.cgroups)
             self._first_state()
         except BaseException:
             self.undo()
@@ -289,6 +293,16 @@ class Creation:
         self.state.remove()
         if self.options.pid_file:
             _unlink(self.options.pid_file)
+
+
+def check_unused(cgroups: "dict[str, str]") -> None:
+    """SpecError when somebody is in the cgroups already: with the container's end they would be killed, too. In a
+    frozen one nothing could be made (as runc's words)."""
+    there = Existing(cgroups)
+    if count := len(there.pids()):
+        raise SpecError("linux.cgroupsPath", f"container's cgroup is not empty: {count} process(es) found")
+    if Freezer(cgroups).frozen:
+        raise SpecError("linux.cgroupsPath", "container's cgroup unexpectedly frozen")
 
 
 def check_bundle(bundle: str, spec: "Config") -> None:
