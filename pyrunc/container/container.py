@@ -205,7 +205,7 @@ class Container:
         if not self._alive:
             return "stopped"
         if self._state.data["cgroups"] and self.freezer.frozen:
-            return "paused"  # before or behind `start`
+            return "paused"  # also when it is created: `start` would wait for an init that can't answer
         return "created" if self._waits_for_start() else "running"
 
     def _waits_for_start(self) -> bool:
@@ -309,13 +309,15 @@ class Container:
         """Freezes every process; returns when they are."""
         from pyrunc.container import pause
 
-        pause.pause(self)
+        apart = self._apart()
+        pause.pause(apart, apart._state)
 
     def resume(self) -> None:
         """Thaws every process."""
         from pyrunc.container import pause
 
-        pause.resume(self)
+        apart = self._apart()
+        pause.resume(apart, apart._state)
 
     def update(self, resources: "Resources | dict[str, Any]") -> None:
         """Changes limits of the running container, and the stored config; ``resources`` (linux.resources) as JSON has

@@ -24,7 +24,7 @@ def stats(container: "Container") -> "dict[str, Any]":
         data = of_cgroups(container._state.data["cgroups"])
         data["network_interfaces"] = interfaces(container._init)
     except OSError:
-        if container.status == "stopped":  # it ended meanwhile
+        if process.exiting(container._init):
             raise NotRunning(f"container {container.id} is not running") from None
         raise
     data["intel_rdt"] = {}

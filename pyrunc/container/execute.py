@@ -90,8 +90,10 @@ def launch(container: "Container", process_: "Process", options: ExecOptions) ->
             verify_placement(cgroups, run.pid)
         if options.pid_file:
             write_pid_file(options.pid_file, run.pid)
-    except BaseException:
+    except BaseException as error:
         run.kill()
+        if isinstance(error, PyruncError) and process.exiting(data["pid"]):
+            raise NotRunning from None  # whatever could not be found any more
         raise
     finally:
         posix.close(target)

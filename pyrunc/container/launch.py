@@ -99,6 +99,11 @@ class Launch:
         except TimeoutError:
             self.kill()
             raise PyruncError(f"loading did not end within {self.timeout:g} s") from None
+        except (BrokenPipeError, ConnectionResetError):
+            # It was killed while it waited for our word.
+            ended = HelperEnded(self._reap(self.helper or self.pid))
+            self.kill()
+            raise ended from None
         except BaseException:
             self.kill()
             raise

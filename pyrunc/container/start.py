@@ -7,7 +7,7 @@ from pyrunc.cgroup.existing import Existing
 from pyrunc.container import process
 from pyrunc.container.placement import verify_placement
 from pyrunc.container.state import MESSAGE_SIZE, SOCKET, State
-from pyrunc.errors import PyruncError, StepError, WrongStatus
+from pyrunc.errors import NotRunning, PyruncError, StepError, WrongStatus
 
 RIGHTS = CMSG_LEN(4)
 
@@ -75,6 +75,8 @@ def _say_go(container: "Container", state: "State") -> None:
             connection.send(b"G")
             answer = connection.recv(MESSAGE_SIZE)
     except OSError as error:
+        if process.exiting(state.data["pid"]):
+            raise NotRunning from None
         raise PyruncError(f"container {container.id}: init does not answer: {(error.strerror or '').lower()}") from None
     finally:
         connection.close()
