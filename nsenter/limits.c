@@ -9,11 +9,31 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+/* The number of a limit, which is not the same on every architecture, or -1 with refuse(). */
+static int number_of(struct context *context, const char *name) {
+    static const struct {
+        const char *name;
+        int number;
+    } limits[] = {
+#define LIMIT(name) {#name, name}
+        LIMIT(RLIMIT_AS),       LIMIT(RLIMIT_CORE),   LIMIT(RLIMIT_CPU),        LIMIT(RLIMIT_DATA),
+        LIMIT(RLIMIT_FSIZE),    LIMIT(RLIMIT_LOCKS),  LIMIT(RLIMIT_MEMLOCK),    LIMIT(RLIMIT_MSGQUEUE),
+        LIMIT(RLIMIT_NICE),     LIMIT(RLIMIT_NOFILE), LIMIT(RLIMIT_NPROC),      LIMIT(RLIMIT_RSS),
+        LIMIT(RLIMIT_RTPRIO),   LIMIT(RLIMIT_RTTIME), LIMIT(RLIMIT_SIGPENDING), LIMIT(RLIMIT_STACK),
+#undef LIMIT
+    };
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
+        if (strcmp(limits[i].name, name) == 0)
+            return limits[i].number;
+    return refuse_without_errno(context, "%s is not known on this system", name);
+}
+
 int step_rlimit(struct context *context, const union argument *arguments) {
     struct rlimit limit = {(rlim_t)arguments[1].number, (rlim_t)arguments[2].number};
-    if (setrlimit((int)arguments[0].number, &limit) != 0)
-        return refuse(context, "setrlimit");
-    return 0;
+    int number = number_of(context, arguments[0].text.data);
+    if (number < 0)
+        return -1;
+    return setrlimit(number, &limit) == 0 ? 0 : refuse(context, "setrlimit %s", arguments[0].text.data);
 }
 
 /* Raising a hard limit takes CAP_SYS_RESOURCE in the initial user namespace (getrlimit(2)), so it is done before
@@ -21,14 +41,15 @@ int step_rlimit(struct context *context, const union argument *arguments) {
 int step_raise_limit(struct context *context, const union argument *arguments) {
     struct rlimit limit;
     rlim_t hard = (rlim_t)arguments[1].number;
-    if (getrlimit((int)arguments[0].number, &limit) != 0)
+    int number = number_of(context, arguments[0].text.data);
+    if (number < 0)
+        return -1;
+    if (getrlimit(number, &limit) != 0)
         return refuse(context, "getrlimit");
     if (hard <= limit.rlim_max)
         return 0;
     limit.rlim_max = hard;
-    if (setrlimit((int)arguments[0].number, &limit) != 0)
-        return refuse(context, "setrlimit");
-    return 0;
+    return setrlimit(number, &limit) == 0 ? 0 : refuse(context, "setrlimit %s", arguments[0].text.data);
 }
 
 int step_personality(struct context *context, const union argument *arguments) {

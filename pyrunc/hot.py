@@ -29,20 +29,16 @@ ORDINARY: "dict[str, tuple[str, ...]]" = {
     "create": (
         *("pyrunc.spec.load", "pyrunc.cgroup.manager", "pyrunc.cgroup.limits", "pyrunc.cgroup.devices"),
         *("pyrunc.cgroup.paths", "pyrunc.plan.compile", "pyrunc.plan.capabilities", "pyrunc.plan.cgroup_mounts"),
-        "resource",
     ),
     "start": ("pyrunc.container.start",),
-    "exec": (
-        *("pyrunc.spec.load", "pyrunc.cgroup.manager", "pyrunc.plan.compile", "pyrunc.plan.capabilities"),
-        "resource",
-    ),
+    "exec": (*("pyrunc.spec.load", "pyrunc.cgroup.manager", "pyrunc.plan.compile", "pyrunc.plan.capabilities"),),
     "kill": ("pyrunc.container.kill", "pyrunc.cgroup.freezer"),
     "delete": ("pyrunc.container.delete",),
     "state": ("pyrunc.cgroup.freezer",),
 }
 ORDINARY["run"] = (*ORDINARY["create"], *ORDINARY["delete"], "_prctl")
 COMMANDS = tuple(ORDINARY)
-STANDARD = ("_blake2", "_json", "_socket", "fcntl", "resource", "select", "termios", "time")
+STANDARD = ("_blake2", "_json", "_socket", "fcntl", "select", "termios", "time")
 """Extension modules of Python itself, where they are not built in: they lie where they lay at build time."""
 BESIDE = ("_prctl", "_cffi_backend")
 """Extension modules of other packages, which are installed beside pyrunc."""

@@ -1,6 +1,5 @@
 """The user's process: where it stands, who it is, what it may do, and what it executes. Shared by create and exec."""
 
-from pyrunc.errors import SpecError
 from pyrunc.plan.steps import Step
 
 TYPE_CHECKING = False
@@ -44,7 +43,7 @@ def before_identity(process: "Process", create_cwd: bool) -> "list[Step]":
 def rlimits(process: "Process") -> "list[Step]":
     """Exact limits, set while the process is still root."""
     return [
-        Step("rlimit", f"process.rlimits[{i}]", resource_number(limit.type), _signed(limit.soft), _signed(limit.hard))
+        Step("rlimit", f"process.rlimits[{i}]", limit.type, _signed(limit.soft), _signed(limit.hard))
         for i, limit in enumerate(process.rlimits)
     ]
 
@@ -52,20 +51,9 @@ def rlimits(process: "Process") -> "list[Step]":
 def raised_limits(process: "Process") -> "list[Step]":
     """Hard limits raised where needed, before a user namespace makes that impossible."""
     return [
-        Step("raise-limit", f"process.rlimits[{index}]", resource_number(limit.type), _signed(limit.hard))
+        Step("raise-limit", f"process.rlimits[{index}]", limit.type, _signed(limit.hard))
         for index, limit in enumerate(process.rlimits)
     ]
-
-
-def resource_number(name: str) -> int:
-    """RLIMIT_* of the C library's headers."""
-    import resource
-
-    # The ones Python does not name have the same number on every architecture but those of MIPS and SPARC.
-    number = getattr(resource, name, {"RLIMIT_LOCKS": 10}.get(name))
-    if number is None:
-        raise SpecError("process.rlimits", f"{name} is not known on this system")
-    return int(number)
 
 
 def _signed(value: int) -> int:
