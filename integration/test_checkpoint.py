@@ -235,13 +235,18 @@ def test_what_criu_is_asked_to_restore(box: Box, criu: StandIn) -> None:
     prepared_image(box, criu)
     bundle = box.bundle("true", bound(box.directory))
     words = ["--tcp-established", "--shell-job", "--lsm-profile", "apparmor:x", "--lsm-mount-context", "ctx"]
+    words += ["--ext-unix-sk", "--file-locks", "--auto-dedup", "--lazy-pages", "--link-remap", "--empty-ns", "network"]
+    words += ["--manage-cgroups-mode", "strict", "--work-path", str(box.directory / "work"), "--no-pivot"]
     assert criu.restore(bundle, "--detach", *words).returncode == 0
     name = box.ids[-1]
     request = criu.record()[-1]
     options = request["opts"]
     assert options["root"] == f"{box.root}/{name}/criu-root"
     assert options["rst_sibling"] and options["evasive_devices"] and options["log_file"] == "restore.log"
-    assert options["tcp_established"] and options["shell_job"]
+    for flag in ("tcp_established", "shell_job", "ext_unix_sk", "file_locks", "auto_dedup", "lazy_pages"):
+        assert options[flag], flag
+    assert options["manage_cgroups_mode"] == 5 and options["empty_ns"] == 0x40000000
+    assert (box.directory / "work").is_dir() and options["work_dir_fd"] > 2
     assert (options["lsm_profile"], options["lsm_mount_context"]) == ("apparmor:x", "ctx")
     assert {"key": "/home", "val": str(box.directory)} in options["ext_mnts"]
     assert {"key": "/dev/null", "val": "/dev/null"} in options["ext_mnts"]
