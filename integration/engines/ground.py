@@ -8,6 +8,7 @@ import glob
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -34,6 +35,10 @@ ip link set lo up
 echo 1 >/proc/sys/net/ipv4/ip_forward
 exec tini -- sh -c 'echo held; exec sleep infinity'
 """
+
+
+OF_CONTAINERS = re.compile(r"/(rootfs|merged|shm)$|/netns/(?!default$)")
+STATES = ["/run/pyrunc/*", "/run/runc/*", "/run/containerd/runc/*/*", "/run/docker/runtime-runc/*/*"]
 
 
 class Ground:
@@ -65,12 +70,15 @@ class Ground:
         self.environment["CONTAINERD_SNAPSHOTTER"] = "overlayfs" if self.overlay else "native"
         self.daemons: list[Daemon] = []
         unshare = ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
-        self.unshare = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "KILL", *unshare, "sh", "-c", SETUP, "setup", *private],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert self.unshare.stdout is not None and self.unshare.stdout.readline() == "held\n"
+        complaints = self.directory / "setup.log"
+        with complaints.open("w") as log:
+            self.unshare = subprocess.Popen(
+                ["setpriv", "--pdeathsig", "KILL", *unshare, "sh", "-c", SETUP, "setup", *private],
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+        assert self.unshare.stdout is not None and self.unshare.stdout.readline() == "held\n", complaints.read_text()
         children = Path(f"/proc/{self.unshare.pid}/task/{self.unshare.pid}/children")
         self.holder = int(children.read_text().split()[0])
         self.baseline = len(self.processes())
@@ -140,13 +148,17 @@ class Ground:
         return any(pid in one.helpers for one in self.daemons)
 
     def settle(self, seconds: float = 15.0) -> None:
-        """Waits until no process and no cgroup of a container is left; what stays is told as a failure."""
+        """Waits until nothing of a container is left: no process, cgroup, mount or state. What stays is a failure."""
         end = time.monotonic() + seconds
-        while (left := [*self.others().values(), *self.cgroups()]) and time.monotonic() < end:
+        while (left := self.left()) and time.monotonic() < end:
             time.sleep(0.02)
         for pid in self.others() if left else ():
             self.call("kill", "-9", str(pid))  # Told once, not by every later case again.
         assert not left, "left behind:\n" + "\n".join(left)
+
+    def left(self) -> list[str]:
+        """What there is of containers."""
+        return [*self.others().values(), *self.cgroups(), *self.mounts(), *self.states()]
 
     def cgroups(self) -> list[str]:
         """Cgroups below this ground's own that are still there."""
@@ -163,10 +175,14 @@ class Ground:
             remove_cgroups(f"{top}{self.cgroup}/{name}")
 
     def mounts(self) -> list[str]:
-        """Mount points below this ground's directory and below /run."""
-        lines = self.path("/proc/1/mountinfo").read_text().splitlines()
-        points = [line.split()[4] for line in lines]
-        return [point for point in points if point.startswith((str(self.directory), "/run/"))]
+        """Mount points that engines and runtimes make for one container: roots, shared memory, network namespaces."""
+        points = [line.split()[4] for line in self.path("/proc/1/mountinfo").read_text().splitlines()]
+        ours = (str(self.directory), "/run/")
+        return [point for point in points if point.startswith(ours) and OF_CONTAINERS.search(point)]
+
+    def states(self) -> list[str]:
+        """State directories of containers, wherever the engines here let a runtime keep them."""
+        return [path for place in STATES for path in glob.glob(str(self.path(place)))]
 
     def logs(self) -> str:
         """The ends of the daemons' logs, for a failure's report."""

@@ -439,7 +439,11 @@ def test_killed_shim_leaves_nothing(cri: Cri) -> None:
 
 def test_killed_sandbox_is_noticed(cri: Cri) -> None:
     pod = cri.pod()
-    pid = next(pid for pid, words in cri.ground.others().items() if words == "sleep 100000000")
+
+    def sandboxes() -> list[int]:
+        return [pid for pid, words in cri.ground.others().items() if words == "sleep 100000000"]
+
+    pid = wait_for(sandboxes, "the sandbox's process")[0]
     cri.ground.ok("kill", "-9", str(pid))
     wait_for(
         lambda: cri.call("PodSandboxStatus", pod_sandbox_id=pod).status.state == cri.types.SANDBOX_NOTREADY,

@@ -513,6 +513,14 @@ def test_read_only_state_directory_leaves_nothing(ctr: Ctr) -> None:
         ctr.ground.ok("umount", str(root))
 
 
+def test_checkpoint_that_fails_leaves_the_container_running(ctr: Ctr) -> None:
+    ctr.start("c", "--null-io")
+    # Debian's CRIU does not know every kernel: where it does, this one cannot be written.
+    done = ctr.call("tasks", "checkpoint", "--image-path", "/proc/no/such", "c")
+    assert done.returncode == 1 and done.stderr.strip()
+    assert ctr.status() == "RUNNING" and ctr.exec("echo", "still").stdout == "still\n"
+
+
 def test_killed_shim_leaves_nothing(ctr: Ctr) -> None:
     ctr.start(args=["sh", "-c", "sleep 1001 & exec sleep 1000"])
     ctr.kill_shim()
