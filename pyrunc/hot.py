@@ -221,6 +221,8 @@ def build(directory: str, checked: bool) -> None:
     import marshal
     from pathlib import Path
 
+    if Path(directory).is_file():  # as it was once
+        Path(directory).unlink()
     Path(directory).mkdir(exist_ok=True)
     top = Path(__file__).resolve().parent.parent
     own = _code(Path(__file__), top)
