@@ -5,7 +5,7 @@ import posix
 
 from pyrunc.cgroup.freezer import Freezer
 from pyrunc.cgroup.host import UNIFIED, discover, paths_of
-from pyrunc.container.process import read
+from pyrunc.container.process import read, write
 from pyrunc.errors import PyruncError
 
 TYPE_CHECKING = False
@@ -17,15 +17,6 @@ if TYPE_CHECKING:
 CHILDLESS = 2
 REMOVE_TIMEOUT = 5.0
 """Seconds. The kernel gives EBUSY for as long as the last process of a cgroup is on its way out."""
-
-
-def write(path: str, value: str) -> None:
-    """One write(2). OSError is the kernel's answer."""
-    descriptor = posix.open(path, posix.O_WRONLY | posix.O_CLOEXEC)
-    try:
-        posix.write(descriptor, value.encode())
-    finally:
-        posix.close(descriptor)
 
 
 class Existing:

@@ -1,8 +1,6 @@
 """Freezing a container: the v1 freezer (cgroup-v1/freezer-subsystem.rst) or v2's cgroup.freeze (cgroup-v2.rst)."""
 
-import posix
-
-from pyrunc.container.process import read
+from pyrunc.container.process import read, write
 from pyrunc.errors import PyruncError
 
 FREEZE_TIMEOUT = 10.0
@@ -54,11 +52,7 @@ class Freezer:
     def _set(self, on: bool) -> None:
         file, value = ("cgroup.freeze", str(int(on))) if self.v2 else ("freezer.state", "FROZEN" if on else "THAWED")
         try:
-            descriptor = posix.open(f"{self.directory}/{file}", posix.O_WRONLY | posix.O_CLOEXEC)
-            try:
-                posix.write(descriptor, value.encode())
-            finally:
-                posix.close(descriptor)
+            write(f"{self.directory}/{file}", value)
         except FileNotFoundError:
             return
         except OSError as error:

@@ -3,9 +3,9 @@
 import errno
 import posix
 
-from pyrunc.cgroup.existing import Existing, not_ours, write
+from pyrunc.cgroup.existing import Existing, not_ours
 from pyrunc.cgroup.host import UNIFIED
-from pyrunc.container.process import read
+from pyrunc.container.process import read, write
 from pyrunc.errors import PyruncError, SpecError
 
 TYPE_CHECKING = False

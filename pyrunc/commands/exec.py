@@ -4,7 +4,8 @@ from pyrunc.commands.preserve import preserved
 from pyrunc.container.another import process_of
 from pyrunc.container.attached import attached
 from pyrunc.container.container import Container
-from pyrunc.container.execute import ExecOptions, launch
+from pyrunc.container.execute import launch
+from pyrunc.container.options import ExecOptions
 from pyrunc.errors import PyruncError
 
 TYPE_CHECKING = False

@@ -3,6 +3,7 @@
 import posix
 
 from pyrunc.container.placement import verify_placement
+from pyrunc.container.process import write
 from pyrunc.errors import PyruncError, SpecError, StepError
 
 TYPE_CHECKING = False
@@ -14,15 +15,6 @@ if TYPE_CHECKING:
     from pyrunc.container.launch import Action, HelperEnded, Launch
     from pyrunc.plan.steps import Step
     from pyrunc.spec.types import Config
-
-
-def write(path: str, text: str) -> None:
-    """One write(2), as files of /proc want it. OSError is the kernel's answer."""
-    descriptor = posix.open(path, posix.O_WRONLY | posix.O_CLOEXEC)
-    try:
-        posix.write(descriptor, text.encode())
-    finally:
-        posix.close(descriptor)
 
 
 def actions(creation: "Creation") -> "dict[str, Action]":

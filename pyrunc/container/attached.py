@@ -10,8 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pyrunc.container.create import Creation
-    from pyrunc.container.execute import ExecOptions
-    from pyrunc.container.options import CreateOptions
+    from pyrunc.container.options import CreateOptions, ExecOptions
     from pyrunc.spec.types import Process
 
 

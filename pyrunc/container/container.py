@@ -367,7 +367,8 @@ class Container:
         """
         from pyrunc.container.another import given_process, process_of
         from pyrunc.container.exec_process import ExecProcess
-        from pyrunc.container.execute import ExecOptions, launch
+        from pyrunc.container.execute import launch
+        from pyrunc.container.options import ExecOptions
         from pyrunc.container.stdio import descriptors
 
         options = ExecOptions(console=console, pid_file=pid_file, cgroup=cgroup, ignore_paused=ignore_paused)

@@ -5,6 +5,7 @@ import posix
 from pyrunc.container import process
 from pyrunc.container.actions import common_actions, send_listener
 from pyrunc.container.launch import Launch
+from pyrunc.container.options import ExecOptions
 from pyrunc.container.placement import verify_placement
 from pyrunc.container.state import write_pid_file
 from pyrunc.errors import NotRunning, PyruncError, WrongStatus
@@ -13,8 +14,7 @@ from pyrunc.plan.settings import Settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from typing import Any
+    from collections.abc import Sequence
 
     from pyrunc.cgroup.manager import Cgroups
     from pyrunc.container.container import Container
@@ -26,31 +26,6 @@ if TYPE_CHECKING:
 def exit_status(status: int) -> int:
     """A shell's view of a wait(2) status."""
     return 128 + posix.WTERMSIG(status) if posix.WIFSIGNALED(status) else posix.WEXITSTATUS(status)
-
-
-class ExecOptions:
-    """The choices of `exec` that are not in its process, called as those of CreateOptions."""
-
-    def __init__(self, **given: "Any") -> None:
-        self.console = -1
-        self.pid_file = ""
-        self.preserve_fds = 0
-        self.extra_env: list[str] = []
-        self.stdio: Sequence[int] = ()
-        self.cgroup: Sequence[str] = ()
-        self.ignore_paused = False
-        self.trace = ""
-        self.libraries: list[int] = []
-        self.library_names: list[str] = []
-        self.preload_at = "exec"
-        self.placement = "hardened"
-        self.preload_timeout = 10.0
-        self.legacy_delay = 0.0
-        self.meanwhile: Callable[[], object] | None = None  # as Launch.meanwhile
-        for name, value in given.items():
-            if not hasattr(self, name):
-                raise TypeError(f"no such option: {name}")
-            setattr(self, name, value)
 
 
 def launch(container: "Container", process_: "Process", options: ExecOptions) -> int:

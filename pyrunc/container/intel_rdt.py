@@ -5,7 +5,7 @@
 
 import posix
 
-from pyrunc.container.process import read
+from pyrunc.container.process import read, write
 from pyrunc.errors import PyruncError, SpecError
 
 TYPE_CHECKING = False
@@ -105,11 +105,7 @@ def _make(path: str, where: str) -> None:
 def _write(root: str, path: str, text: str, where: str) -> None:
     """The kernel's words about a refusal are in info/last_cmd_status."""
     try:
-        descriptor = posix.open(path, posix.O_WRONLY | posix.O_CLOEXEC)
-        try:
-            posix.write(descriptor, text.encode())
-        finally:
-            posix.close(descriptor)
+        write(path, text)
     except OSError as error:
         said = " ".join(_text(f"{root}/info/last_cmd_status").split())
         more = f" ({said})" if said not in ("", "ok") else ""

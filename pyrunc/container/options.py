@@ -1,4 +1,4 @@
-"""The choices of create, run and exec that are not in config.json, with runc's defaults."""
+"""The choices of create, run and exec that are not in config.json or in the process, with runc's defaults."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -6,29 +6,20 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-class CreateOptions:
-    """Plain values; ``console``: a connected socket that takes the terminal's master, or -1.
+class LaunchOptions:
+    """What every launch of a process takes. ``console``: a connected socket that takes the terminal's master, or -1.
 
-    ``bundle`` is absolute. ``resctrl``: where that file system is mounted.
-    ``notify_socket``: the service manager's, for sd_notify(3) out of the container.
-    ``stdio``: the process's three standard descriptors, ours unless given.
-    ``libraries``: descriptors of checked libraries to be loaded into the init path.
+    ``stdio``: the process's three standard descriptors, ours unless given. ``libraries``: descriptors of checked
+    libraries to be loaded into its path. TypeError for a choice that there is not.
     """
 
     def __init__(self, **given: "Any") -> None:
-        self.root = "/run/pyrunc"
-        self.bundle = ""
-        self.run = False
         self.console = -1
         self.pid_file = ""
-        self.no_pivot = self.no_new_keyring = False
         self.preserve_fds = 0
-        self.trace = ""
         self.extra_env: list[str] = []
         self.stdio: Sequence[int] = ()
-        self.cgroup_manager = "cgroupfs"
-        self.resctrl = "/sys/fs/resctrl"
-        self.notify_socket = ""
+        self.trace = ""
         self.libraries: list[int] = []
         self.library_names: list[str] = []
         self.preload_at = "exec"
@@ -40,3 +31,24 @@ class CreateOptions:
             if not hasattr(self, name):
                 raise TypeError(f"no such option: {name}")
             setattr(self, name, value)
+
+
+class CreateOptions(LaunchOptions):
+    """``bundle`` is absolute. ``resctrl``: where that file system is mounted. ``notify_socket``: the service manager's,
+    for sd_notify(3) out of the container."""
+
+    root = "/run/pyrunc"
+    bundle = ""
+    run = False
+    no_pivot = False
+    no_new_keyring = False
+    cgroup_manager = "cgroupfs"
+    resctrl = "/sys/fs/resctrl"
+    notify_socket = ""
+
+
+class ExecOptions(LaunchOptions):
+    """``cgroup``: below the container's, as --cgroup has them."""
+
+    cgroup: "Sequence[str]" = ()
+    ignore_paused = False

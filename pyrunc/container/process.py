@@ -33,6 +33,15 @@ def read(path: str, size: int = 65536) -> bytes:
         posix.close(descriptor)
 
 
+def write(path: str, value: str) -> None:
+    """One write(2) of ``value``, as files of /proc and of cgroups want it; OSError is the kernel's answer."""
+    descriptor = posix.open(path, posix.O_WRONLY | posix.O_CLOEXEC)
+    try:
+        posix.write(descriptor, value.encode())
+    finally:
+        posix.close(descriptor)
+
+
 def _fields(pid: int) -> "list[bytes]":
     """The fields of /proc/PID/stat behind the name; none when there is no such process."""
     try:

@@ -13,8 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from pyrunc.container.execute import ExecOptions
-    from pyrunc.container.options import CreateOptions
+    from pyrunc.container.options import CreateOptions, ExecOptions
 
 
 def check_timeout(seconds: float) -> None:

@@ -59,7 +59,7 @@ class Baseline:
         undone += self._restore_limits(pid)
         undone += self._restore_scheduling(pid)
         if read(f"/proc/{pid}/oom_score_adj") != self.oom:
-            undone.append(_put_back("oom_score_adj", _write, f"/proc/{pid}/oom_score_adj", self.oom))
+            undone.append(_put_back("oom_score_adj", write, f"/proc/{pid}/oom_score_adj", self.oom.decode()))
         undone += [word for key, word in SETTLED.items() if status.get(key) != self.status.get(key)]
         undone += ["working directory"] if posix.readlink(f"/proc/{pid}/cwd") != self.directory else []
         undone += ["personality"] if _optional(f"/proc/{pid}/personality") != self.personality else []
@@ -150,11 +150,3 @@ def _optional(path: str) -> bytes:
         return read(path)
     except OSError:
         return b""
-
-
-def _write(path: str, data: bytes) -> None:
-    descriptor = posix.open(path, posix.O_WRONLY | posix.O_CLOEXEC)
-    try:
-        posix.write(descriptor, data)
-    finally:
-        posix.close(descriptor)
