@@ -7,7 +7,7 @@ is named here, and put right by the step ``settle`` behind it.
 import posix
 import resource
 
-from pyrunc.container.process import descendants, read
+from pyrunc.container.process import descendants, read, write
 from pyrunc.errors import PyruncError
 from pyrunc.hostile import strays
 from pyrunc.plan.preload import FIRST_SLOT
