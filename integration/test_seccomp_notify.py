@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from harness import Box
+from harness import Box, wait_for
 
 RECEIVE, SEND = 0xC0502100, 0xC0182101  # SECCOMP_IOCTL_NOTIF_*, linux/seccomp.h
 CONTINUE = 1
@@ -124,6 +124,7 @@ def test_the_state_that_comes_with_the_listener(box: Box, agent: Agent) -> None:
     name = box.create("sleep 100", notify(agent))
     assert agent.states == []  # the filter is loaded when it starts
     box.ok("start", name)
+    wait_for(lambda: agent.states, "the agent to read the state")
     (told,) = agent.states
     pid = box.state(name)["pid"]
     assert set(told) == {"ociVersion", "fds", "pid", "metadata", "state"}
@@ -138,6 +139,7 @@ def test_an_execd_process_has_its_own_listener(box: Box, agent: Agent) -> None:
     agent.errno = EACCES
     done = box.call("exec", "--pid-file", "pid", name, "mkdir", "/tmp/x")
     assert "Permission denied" in done.stderr
+    wait_for(lambda: len(agent.states) == 2, "the agent to read both states")
     init, execd = agent.states
     assert execd["pid"] == int((box.directory / "pid").read_text()) != init["pid"]
     assert (execd["state"]["status"], execd["state"]["pid"]) == ("running", init["pid"])

@@ -30,7 +30,7 @@ EXPECTED = (
 """What a command may say that came too late, or too early."""
 
 
-@pytest.mark.parametrize(("one", "other"), itertools.combinations_with_replacement(WORDS, 2))
+@pytest.mark.parametrize(("one", "other"), list(itertools.combinations_with_replacement(WORDS, 2)))
 def test_two_at_once(box: Box, one: str, other: str) -> None:
     name = box.create()
     if "start" not in (one, other):

@@ -17,8 +17,10 @@ void interpret(const char *code, const char *executable, char **words, int count
 #else
 #include <Python.h>
 #include <dlfcn.h>
+#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 /* Loaded, not linked: a machine without the library still has the slower way. */
@@ -35,6 +37,7 @@ void interpret(const char *code, const char *executable, char **words, int count
     X(int, PyImport_AppendInittab, (const char *, PyObject *(*)(void)))                                                 \
     X(PyObject *, PyModule_Create2, (PyModuleDef *, int))                                                               \
     X(PyObject *, PyLong_FromLong, (long))                                                                              \
+    X(int, PyArg_ParseTuple, (PyObject *, const char *, ...))                                                           \
     X(PyObject *, PyList_New, (Py_ssize_t))                                                                             \
     X(int, PyList_Append, (PyObject *, PyObject *))                                                                     \
     X(PyObject *, PyUnicode_DecodeFSDefault, (const char *))                                                            \
@@ -74,8 +77,43 @@ static PyObject *complete(PyObject *self, PyObject *arguments) {
     return python.PyLong_FromLong(0);
 }
 
+/* Held back for as long as a hot command runs; what is an error of our own, or only of interest to a terminal, is not. */
+static sigset_t held_signals(void) {
+    static const int others[] = {SIGSEGV, SIGBUS,  SIGFPE,  SIGILL,   SIGTRAP, SIGABRT,
+                                 SIGSYS,  SIGTSTP, SIGTTIN, SIGTTOU, SIGURG,  SIGWINCH};
+    sigset_t held;
+    sigfillset(&held);
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        sigdelset(&held, others[i]);
+    return held;
+}
+
+/* In place of the module `_signal`, which the first half has not. */
+static PyObject *next_signal(PyObject *self, PyObject *arguments) {
+    (void)self, (void)arguments;
+    sigset_t held = held_signals();
+    int number;
+    do
+        number = sigwaitinfo(&held, NULL);
+    while (number < 0 && errno == EINTR);
+    return python.PyLong_FromLong(number == SIGCHLD ? 0 : number);
+}
+
+static PyObject *send_signal(PyObject *self, PyObject *arguments) {
+    (void)self;
+    int pidfd, number;
+    if (!python.PyArg_ParseTuple(arguments, "ii", &pidfd, &number))
+        return NULL;
+    return python.PyLong_FromLong(syscall(SYS_pidfd_send_signal, pidfd, number, NULL, 0) == 0 ? 0 : errno);
+}
+
 static PyObject *make_module(void) {
-    static PyMethodDef methods[] = {{"complete", complete, METH_NOARGS, "Starts the rest of the interpreter."}, {0}};
+    static PyMethodDef methods[] = {
+        {"complete", complete, METH_NOARGS, "Starts the rest of the interpreter."},
+        {"next_signal", next_signal, METH_NOARGS, "Waits for one that was held back; 0: a child has ended."},
+        {"send_signal", send_signal, METH_VARARGS, "pidfd_send_signal(2); 0, or the errno."},
+        {0},
+    };
     static PyModuleDef module = {PyModuleDef_HEAD_INIT, .m_name = "_launcher", .m_size = -1, .m_methods = methods};
     return python.PyModule_Create2(&module, PYTHON_API_VERSION);
 }
@@ -89,6 +127,8 @@ static int configure(PyConfig *config, const char *executable, char **words, int
         return -1;
     python.PyConfig_InitIsolatedConfig(config);
     config->_init_main = 0;
+    if (python.PyStatus_Exception(python.PyConfig_SetBytesString(config, &config->home, PYTHON_PREFIX)))
+        return -1;
     config->site_import = config->write_bytecode = config->pathconfig_warnings = 0;
     config->install_signal_handlers = config->use_frozen_modules = config->module_search_paths_set = 1;
     /* All that Python would look for in the file system is known since the build. */
@@ -119,11 +159,7 @@ static void set_arguments(char **words, int count) {
 /* Half started, Python knows no signals: those that a caller may send wait until it does. The two that are errors of a
  * system call are ignored, as Python has them. */
 static void hold_signals(bool hot) {
-    static const int at_once[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS, SIGCHLD, SIGTSTP, SIGTTIN, SIGTTOU};
-    sigset_t held;
-    sigfillset(&held);
-    for (size_t i = 0; i < sizeof at_once / sizeof *at_once; i++)
-        sigdelset(&held, at_once[i]);
+    sigset_t held = held_signals();
     if (hot)
         sigprocmask(SIG_BLOCK, &held, NULL);
     signal(SIGPIPE, SIG_IGN);

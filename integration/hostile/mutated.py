@@ -83,7 +83,7 @@ MUTATIONS: dict[str, Callable[[], None]] = {
     "children": doing(traces.Baseline, "kill_children", []),
     "limits": doing(traces.Baseline, "_restore_limits", []),
     "scheduling": doing(traces.Baseline, "_restore_scheduling", []),
-    "oom": doing(traces, "_write"),
+    "oom": doing(traces, "write"),
     "lost": doing(traces.Baseline, "_refuse_lost"),
     "cgroups": doing(launching.Loading, "remove_cgroups", []),
     "limit": doing(launch.Launch, "limit"),

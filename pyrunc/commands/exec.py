@@ -52,9 +52,9 @@ def _detached(container: Container, process_: "Process", chosen: ExecOptions, op
         send_pidfd(options.pidfd_socket, pid)
     if options.detach:
         return 0
-    from pyrunc.container import foreground
+    from pyrunc.container import waiting
 
-    return foreground.wait(pid)
+    return waiting.wait(pid)
 
 
 def chosen_process(container: Container, options: "Any") -> "Process":

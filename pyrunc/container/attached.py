@@ -3,7 +3,8 @@
 For a process that does nothing else, for the signals of all of it are blocked and handled, and every child is reaped.
 """
 
-from pyrunc import hot
+from pyrunc import hot, interrupts
+from pyrunc.container import waiting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,29 +48,32 @@ def attached(options: "CreateOptions | ExecOptions", process: "Process | None", 
         front = Foreground()
         front.give_size(process)
         options.console = front.console
-    block_signals(options)
+    block_signals(options, front is not None)
     try:
         pid = launch()
-        if front is not None:
-            front.begin()
+        if front is None:
+            return waiting.wait(pid)
         from pyrunc.container import foreground
 
+        front.begin()
         return foreground.wait(pid, front)
     finally:
         if front is not None:
             front.end()
 
 
-def block_signals(options: "CreateOptions | ExecOptions") -> None:
-    """Keeps signals for the process, from before there is one. Where the launcher has blocked them already, Python's
-    own part in it, which takes the other half of the interpreter, is done while the helper works."""
+def block_signals(options: "CreateOptions | ExecOptions", terminal: bool) -> None:
+    """Keeps signals for the process, from before there is one. Where the launcher has blocked them already, a terminal
+    still takes Python's own part in it, and with it the other half of the interpreter: while the helper works."""
 
     def block() -> None:
         from pyrunc.container import foreground
 
         foreground.block()
 
-    if hot.half_started():
+    if hot.half_started() and not terminal:
+        interrupts.take()
+    elif hot.half_started():
         options.meanwhile = block
     else:
         block()

@@ -31,7 +31,7 @@ class ExecProcess:
 
     def poll(self) -> "int | None":
         """Its exit status, or None while it runs."""
-        from pyrunc.container.execute import exit_status
+        from pyrunc.container.process import exit_status
 
         with self._lock:
             if self._status is None:

@@ -23,11 +23,6 @@ if TYPE_CHECKING:
     from pyrunc.spec.types import Process
 
 
-def exit_status(status: int) -> int:
-    """A shell's view of a wait(2) status."""
-    return 128 + posix.WTERMSIG(status) if posix.WIFSIGNALED(status) else posix.WEXITSTATUS(status)
-
-
 def launch(container: "Container", process_: "Process", options: ExecOptions) -> int:
     """Executes ``process_``; returns its pid. Raises PyruncError or StepError; then no process is left."""
     status = container.status

@@ -1,11 +1,11 @@
-"""Waiting for a process in the foreground: signals go to it, the terminal between us, its exit status becomes ours."""
+"""Waiting for a process in the foreground that has a terminal, which is between it and ours; and that one's signals."""
 
 import _signal
 import posix
-from _signal import pidfd_send_signal
 
 from pyrunc import interrupts
-from pyrunc.container.execute import exit_status
+from pyrunc.container.process import exit_status
+from pyrunc.container.waiting import forward, reap
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,50 +26,22 @@ def block() -> "set[int]":
     return set(_signal.pthread_sigmask(_signal.SIG_BLOCK, signals()))
 
 
-def wait(pid: int, terminal: "Foreground | None" = None) -> int:
-    """Waits for our child ``pid``; reaps others that came to us as a subreaper. Returns its exit status (128+n)."""
+def next_signal() -> int:
+    """Waits for the next one; 0 when it was for ourselves."""
+    number = int(_signal.sigwait(signals()))
+    return 0 if number in (_signal.SIGCHLD, _signal.SIGWINCH) else number
+
+
+def wait(pid: int, terminal: "Foreground") -> int:
+    """Waits for our child ``pid``, and copies between both terminals. Returns its exit status (128+n)."""
     pidfd = posix.pidfd_open(pid)
     try:
-        if terminal is None:
-            return _wait_plain(pid, pidfd)
-        return _wait_terminal(pid, pidfd, terminal)
+        return _wait(pid, pidfd, terminal)
     finally:
         posix.close(pidfd)
 
 
-def _reap(pid: int) -> "int | None":
-    """Every child that has ended; the wait status when ``pid`` is one of them."""
-    found = None
-    while True:
-        try:
-            ended, status = posix.waitpid(-1, posix.WNOHANG)
-        except ChildProcessError:
-            return found
-        if ended == 0:
-            return found
-        if ended == pid:
-            found = status
-
-
-def _forward(pidfd: int, number: int) -> None:
-    try:
-        pidfd_send_signal(pidfd, number)
-    except ProcessLookupError:
-        pass
-
-
-def _wait_plain(pid: int, pidfd: int) -> int:
-    wanted = signals()
-    while True:
-        status = _reap(pid)
-        if status is not None:
-            return exit_status(status)
-        number = _signal.sigwait(wanted)
-        if number not in (_signal.SIGCHLD, _signal.SIGWINCH):
-            _forward(pidfd, number)
-
-
-def _wait_terminal(pid: int, pidfd: int, terminal: "Foreground") -> int:
+def _wait(pid: int, pidfd: int, terminal: "Foreground") -> int:
     """poll(2) on both terminals and the process; signals wake it through a pipe."""
     import select
 
@@ -94,17 +66,17 @@ def _wait_terminal(pid: int, pidfd: int, terminal: "Foreground") -> int:
                     if number == _signal.SIGWINCH:
                         terminal.resize()
                     elif number != _signal.SIGCHLD:
-                        _forward(pidfd, number)
+                        forward(pidfd, number)
             if terminal.master in events and not terminal.copy_out():
                 poll.unregister(terminal.master)
                 output = False
             if 0 in events and status is None and not terminal.copy_in():
                 poll.unregister(0)
             if pidfd in events and status is None:
-                status = _reap(pid)
+                status = reap(pid)
                 poll.unregister(pidfd)
         while status is None:
-            status = _reap(pid)
+            status = reap(pid)
             if status is None:
                 select.select([pidfd], [], [])
         return exit_status(status)

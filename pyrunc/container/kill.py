@@ -60,14 +60,12 @@ def kill_everyone(container: "Container", number: int) -> None:
 
 def send_to(pid: int, number: int) -> None:
     """Sends a signal to ``pid`` as it is now; one that has gone is fine."""
-    from _signal import pidfd_send_signal
-
     try:
         descriptor = posix.pidfd_open(pid)
     except OSError:
         return
     try:
-        pidfd_send_signal(descriptor, number)
+        process.send_by(descriptor, number)
     except ProcessLookupError:
         pass
     finally:

@@ -2,6 +2,7 @@
 
 import posix
 
+from pyrunc import hot
 from pyrunc.errors import NotRunning
 
 TYPE_CHECKING = False
@@ -140,15 +141,32 @@ def reap(pid: int, start_time: int) -> None:
     status_of(pid, start_time, leave=False)
 
 
+def exit_status(status: int) -> int:
+    """A shell's view of a wait(2) status."""
+    return 128 + posix.WTERMSIG(status) if posix.WIFSIGNALED(status) else posix.WEXITSTATUS(status)
+
+
+def send_by(descriptor: int, signal: int) -> None:
+    """pidfd_send_signal(2), also where the interpreter is half started. OSError, ProcessLookupError when it is gone."""
+    if not hot.half_started():
+        from _signal import pidfd_send_signal
+
+        pidfd_send_signal(descriptor, signal)
+        return
+    import _launcher
+
+    error = _launcher.send_signal(descriptor, signal)
+    if error:
+        raise OSError(error, posix.strerror(error))
+
+
 def send(pid: int, start_time: int, signal: int) -> None:
     """Sends ``signal``; NotRunning, in the words that engines match when the process has gone."""
-    from _signal import pidfd_send_signal
-
     descriptor = pidfd(pid, start_time)
     if descriptor < 0:
         raise NotRunning
     try:
-        pidfd_send_signal(descriptor, signal)
+        send_by(descriptor, signal)
     except ProcessLookupError:
         raise NotRunning from None
     finally:

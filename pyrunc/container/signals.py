@@ -1,17 +1,20 @@
 """Signals by number or by name."""
 
-import _signal
-
 from pyrunc.errors import PyruncError
+
+LAST = 64
+"""signal(7), on every architecture but MIPS."""
 
 
 def number(signal: "int | str") -> int:
     """A signal's number from ``9``, ``KILL``, ``SIGKILL``, ``RTMIN+3`` (a signal.Signals is a number); PyruncError for
     anything else."""
     if isinstance(signal, int) or (signal.isascii() and signal.isdigit()):
-        if 0 <= int(signal) <= _signal.NSIG - 1:
+        if 0 <= int(signal) <= LAST:
             return int(signal)
         raise PyruncError(f"unknown signal {str(signal)!r}")
+    import _signal  # which engines, who give numbers, need not wait for
+
     name = signal.upper().removeprefix("SIG")
     for base, sign in (("RTMIN", "+"), ("RTMAX", "-")):
         offset = name.removeprefix(base)
