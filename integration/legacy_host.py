@@ -41,10 +41,13 @@ def mount(controller: str) -> "subprocess.CompletedProcess[str]":
 
 
 def unmount(controller: str) -> None:
-    """A hierarchy outlives its last mount for as long as a cgroup in it is still being torn down: then once more."""
-    for _ in range(100):
+    """Until the hierarchy has gone. It outlives its last mount for a moment, and for good if just then a cgroup in it was
+    still being torn down: then it is mounted and unmounted once more."""
+    for _ in range(10):
         subprocess.run(["umount", TOP / controller], check=True)
-        if controller in missing():
-            break
-        time.sleep(0.05)
+        for _ in range(20):
+            if controller in missing():
+                return
+            time.sleep(0.05)
         mount(controller)
+    subprocess.run(["umount", TOP / controller], check=True)
