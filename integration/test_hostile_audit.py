@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from hostile_box import Stage, running
 
+from harness import NOBODY, PYRUNC, skip_unless_a_user_may_run_it
+
 MULTIARCH = subprocess.run(["gcc", "-print-multiarch"], capture_output=True, text=True, check=False).stdout.strip()
 HARMLESS = (
     *("liblxc.so.1", "libc.so.6", "libm.so.6", "libpthread.so.0", "libresolv.so.2", "libz.so.1", "libcap.so.2"),
@@ -117,6 +119,7 @@ def test_unresolved_symbols_are_told(stage: Stage) -> None:
 
 
 def test_as_a_user_it_says_what_it_cannot_show(stage: Stage) -> None:
+    skip_unless_a_user_may_run_it()
     directory = stage.scene.directory
     os.chmod(directory, 0o755)
     found = audit_as_nobody(stage, stage.scene.library("descriptors"))
@@ -127,24 +130,13 @@ def test_as_a_user_it_says_what_it_cannot_show(stage: Stage) -> None:
 
 
 def audit_as_nobody(stage: Stage, path: str) -> dict[str, Any]:
-    if not os.access("/work", os.X_OK) and not reachable_by_nobody():
-        pytest.skip("this checkout is in a directory that nobody else may enter")
-    done = stage.box.call("audit-lib", "--format", "json", path, user=65534, group=65534, extra_groups=[], cwd="/")
+    done = stage.box.call("audit-lib", "--format", "json", path, **NOBODY)
     assert done.stdout, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 
 
-def reachable_by_nobody() -> bool:
-    from harness import PYRUNC
-
-    command = ["test", "-x", PYRUNC]
-    return subprocess.run(command, user=65534, group=65534, extra_groups=[], check=False).returncode == 0
-
-
 def test_in_a_pid_namespace_it_says_so(stage: Stage) -> None:
-    from harness import PYRUNC
-
     command = ["unshare", "--pid", "--fork", "--mount-proc", PYRUNC, "audit-lib", stage.scene.library("files")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "note: in a pid namespace" in done.stdout, done.stderr

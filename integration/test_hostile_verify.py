@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hostile_box import Stage
 
-from harness import PYRUNC, TOP
+from harness import NOBODY, PYRUNC, TOP, skip_unless_a_user_may_run_it
 
 
 def verify(stage: Stage, name: str, *words: str) -> "subprocess.CompletedProcess[str]":
@@ -96,10 +96,8 @@ def test_where_it_cannot_be_shown_it_says_so(stage: Stage) -> None:
     inside = subprocess.run(["unshare", "--mount", "sh", "-c", no_v1, "sh", *words], capture_output=True, text=True)
     assert inside.returncode == 1 and "no v1 hierarchy" in inside.stderr
     os.chmod(stage.scene.directory, 0o755)
-    user = {"user": 65534, "group": 65534, "extra_groups": []}
-    if subprocess.run(["test", "-x", PYRUNC], **user).returncode:
-        pytest.skip("this checkout is in a directory that nobody else may enter")
-    done = subprocess.run(words, capture_output=True, text=True, cwd="/", **user)
+    skip_unless_a_user_may_run_it()
+    done = subprocess.run(words, capture_output=True, text=True, **NOBODY)
     assert done.returncode == 1 and "needs root" in done.stderr
 
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from harness import PYRUNC, ROOTFS, base_config, namespace
+from harness import PYRUNC, ROOTFS, base_config, namespace, skip_unless_a_user_may_run_it
 from pyrunc.spec.json_text import dumps
 
 HOST = 100000
-NOBODY = ["setpriv", f"--reuid={HOST}", f"--regid={HOST}", "--clear-groups"]
+MAPPED_USER = ["setpriv", f"--reuid={HOST}", f"--regid={HOST}", "--clear-groups"]
 # As Podman does: a user namespace whose root is that user, and a mount namespace that belongs to it.
 MAPPED = ["unshare", "--user", "--mount", "sh", "-c", 'echo ready; read go; exec "$@"', "sh"]
 
@@ -21,8 +21,7 @@ MAPPED = ["unshare", "--user", "--mount", "sh", "-c", 'echo ready; read go; exec
 @pytest.fixture
 def bundle() -> Iterator[Path]:
     """A bundle and a state directory that the user can reach."""
-    if subprocess.run([*NOBODY, PYRUNC, "--version"], capture_output=True).returncode != 0:
-        pytest.skip("pyrunc lies where another user can't execute it")
+    skip_unless_a_user_may_run_it()
     made = Path(tempfile.mkdtemp(prefix="pyrunc-rootless-", dir="/tmp"))
     shutil.copytree(ROOTFS, made / "rootfs", symlinks=True)
     subprocess.run(["chown", "-R", f"{HOST}:{HOST}", str(made)], check=True)
@@ -39,7 +38,7 @@ def run(bundle: Path, script: str, *words: str, change: Any = None) -> "subproce
     (bundle / "config.json").write_text(dumps(config))
     command = [PYRUNC, "--root", str(bundle / "state"), *words, "run", "--bundle", str(bundle), "mapped-root"]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen([*NOBODY, *MAPPED, *command], text=True, **pipes) as process:
+    with subprocess.Popen([*MAPPED_USER, *MAPPED, *command], text=True, **pipes) as process:
         assert process.stdout is not None and process.stdout.readline() == "ready\n"
         for kind in ("uid", "gid"):
             Path(f"/proc/{process.pid}/{kind}_map").write_text(f"0 {HOST} 65536\n")
