@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from ground import IMAGE, Ground
+from harness import skip_unless_a_user_may_run_it
 from podman import Podman, PodmanGround
 
 pytestmark = pytest.mark.usefixtures("clean")
@@ -33,6 +34,7 @@ class Rootless(Podman):
 
 @pytest.fixture(scope="module")
 def ground(archive: Path) -> Iterator[Ground]:
+    skip_unless_a_user_may_run_it()
     made = PodmanGround("podman-rootless")
     try:
         user = made.directory / "user"
