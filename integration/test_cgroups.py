@@ -93,6 +93,15 @@ def test_too_small_a_memory_limit_is_named(box: Box, verb: str) -> None:
     assert "linux.resources.memory.limit: 8192: " in done.stderr and "OOM-killed" in done.stderr
 
 
+def test_the_set_up_needs_little_of_what_is_limited(box: Box) -> None:
+    """What the kernel makes for a new container's namespaces is not charged to it."""
+
+    def change(config: dict[str, Any]) -> None:
+        config["linux"]["resources"] = {"memory": {"limit": 384 << 10}, "pids": {"limit": 1}}
+
+    box.out(["/bin/true"], change)
+
+
 def test_pids_limit_holds(box: Box) -> None:
     done = box.run("i=0; while [ $i -lt 40 ]; do sleep 3 & i=$((i+1)); done; echo all", resources(pids={"limit": 10}))
     assert "all\n" not in done.stdout and "an't fork" in done.stderr
