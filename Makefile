@@ -24,7 +24,7 @@ $(VENV)/.built: $(SOURCES) $(VENV)/.ready
 
 # And the archives of hot modules, which a changed source makes useless.
 $(VENV)/.hot: $(shell find pyrunc -name '*.py') $(VENV)/.built
-	@$(VENV)/bin/python -c "from pyrunc.hot import build; build('pyrunc/_bin/hot', True)"
+	@$(VENV)/bin/python -m pyrunc.hot pyrunc/_bin/hot
 	@touch $@
 
 build: setup

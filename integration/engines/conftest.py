@@ -10,6 +10,7 @@ import pytest
 
 import table
 from ground import RUNTIMES, Ground, image
+from podman import Podman
 
 RESULTS: dict[tuple[str, str], dict[str, str]] = {}
 
@@ -34,6 +35,14 @@ def clean(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     ground: Ground = request.getfixturevalue("ground")
     ground.settle()
+
+
+@pytest.fixture
+def podman(ground: Ground, runtime: str) -> Iterator[Podman]:
+    """Podman on the module's ground with the runtime under test; what a case made is removed behind it."""
+    made = Podman(ground, runtime)
+    yield made
+    made.remove_all()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -20,13 +20,6 @@ def ground(archive: Path) -> Iterator[Ground]:
         yield made
 
 
-@pytest.fixture
-def podman(ground: Ground, runtime: str) -> Iterator[Podman]:
-    made = Podman(ground, runtime)
-    yield made
-    made.remove_all()
-
-
 def effective(text: str) -> int:
     """The set of a ``CapEff`` line."""
     return int(text.split("CapEff:")[1].split()[0], 16)

@@ -18,13 +18,6 @@ def ground(archive: Path) -> Iterator[Ground]:
         yield made
 
 
-@pytest.fixture
-def podman(ground: Ground, runtime: str) -> Iterator[Podman]:
-    made = Podman(ground, runtime)
-    yield made
-    made.remove_all()
-
-
 def test_root_file_system_is_read_only(podman: Podman) -> None:
     done = podman.run(["touch", "/x"], "--read-only")
     assert done.returncode == 1 and "Read-only file system" in done.stderr

@@ -19,13 +19,6 @@ def ground(archive: Path) -> Iterator[Ground]:
         yield made
 
 
-@pytest.fixture
-def podman(ground: Ground, runtime: str) -> Iterator[Podman]:
-    made = Podman(ground, runtime)
-    yield made
-    made.remove_all()
-
-
 def assert_nothing_left(podman: Podman) -> None:
     """No container, process, cgroup or state directory; and the engine's next command works."""
     podman.ground.settle()

@@ -20,13 +20,6 @@ def ground(archive: Path) -> Iterator[Ground]:
         yield made
 
 
-@pytest.fixture
-def podman(ground: Ground, runtime: str) -> Iterator[Podman]:
-    made = Podman(ground, runtime)
-    yield made
-    made.remove_all()
-
-
 def shell(script: str) -> list[str]:
     return ["sh", "-c", script]
 

@@ -20,13 +20,6 @@ def ground(archive: Path) -> Iterator[Ground]:
         yield made
 
 
-@pytest.fixture
-def podman(ground: Ground, runtime: str) -> Iterator[Podman]:
-    made = Podman(ground, runtime)
-    yield made
-    made.remove_all()
-
-
 def own(podman: Podman, kind: str, pid: str = "self") -> str:
     """A namespace as seen from the ground's own /proc."""
     return podman.ground.ok("readlink", f"/proc/{pid}/ns/{kind}").strip()
