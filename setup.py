@@ -6,6 +6,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+from importlib.util import MAGIC_NUMBER
 from pathlib import Path
 
 from setuptools import Command, Distribution, setup
@@ -14,9 +15,11 @@ from setuptools.command.build_py import build_py
 HERE = Path(__file__).resolve().parent
 NSENTER = HERE / "nsenter"
 PROGRAMS = HERE / "pyrunc" / "_bin"
-LAUNCHER = ["launcher.c", "interpreter.c"]
-APART = {*LAUNCHER, "probe.c"}
-"""Programs of their own; every other file of nsenter/ is part of the helper."""
+INSTALLED = HERE / "build" / "programs"
+"""Those of a wheel, which another interpreter than the checkout's may build: it leaves the checkout's alone."""
+SHIM = "containerd-shim-pyrunc-v1"
+COMMANDS = ("pyrunc", SHIM)
+"""One program, which looks at the name that it was called by."""
 
 CC = os.environ.get("CC", "gcc").split()
 FLAGS = [
@@ -47,9 +50,11 @@ def check_tools() -> None:
             fail(f"the header {header} is missing: apt-get install {package}")
 
 
-def compile_program(output: Path, sources: "list[Path]", *flags: str) -> None:
+def compile_program(output: Path, program: str, *flags: str) -> None:
+    """Every C file of ``nsenter/PROGRAM``."""
     output.parent.mkdir(parents=True, exist_ok=True)
-    command = [*CC, *FLAGS, f"-I{output.parent}", f"-I{NSENTER}", "-o", str(output), *map(str, sources), *flags]
+    sources = map(str, sorted((NSENTER / program).glob("*.c")))
+    command = [*CC, *FLAGS, f"-I{output.parent}", "-o", str(output), *sources, *flags]
     result = subprocess.run(command, capture_output=True, text=True)
     if result.returncode:
         fail(f"{output.name} does not compile:\n{result.stderr}")
@@ -57,21 +62,24 @@ def compile_program(output: Path, sources: "list[Path]", *flags: str) -> None:
 
 def commit() -> str:
     """What `pyrunc --version` calls the commit."""
-    found = subprocess.run(["git", "-C", str(HERE), "describe", "--always", "--dirty"], capture_output=True, text=True)
-    return found.stdout.strip() or "unknown"
+    command = ["git", "-C", str(HERE), "describe", "--always", "--dirty"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True).stdout.strip() or "unknown"
+    except FileNotFoundError:  # a source archive may be built where there is no git
+        return "unknown"
 
 
 def build_archives(directory: Path, checked: bool) -> None:
-    """The hot modules (pyrunc/hot.py); ``checked``: of a checkout, whose sources may be edited later."""
+    """The hot modules (pyrunc/fastpath); ``checked``: of a checkout, whose sources may be edited later."""
     command = [sys.executable, "-I", "-S", "-c", "import sys; sys.path[:0] = sys.argv[1].split(':')\n"]
-    command[-1] += "from pyrunc.hot import build; build(sys.argv[2], sys.argv[3] == 'checked')"
+    command[-1] += "from pyrunc.fastpath.archive_build import build; build(sys.argv[2], sys.argv[3] == 'checked')"
     packages = ":".join([str(HERE), *sys.path])
     # Without them everything works, only slower.
     subprocess.run([*command, packages, str(directory), "checked" if checked else "installed"], check=False)
 
 
 def python_flags() -> "list[str]":
-    """For nsenter/interpreter.c: this interpreter's shared library and where its modules lie, if it has one."""
+    """For nsenter/launcher/interpreter.c: the shared library of this interpreter, if it has one, and its modules."""
     variables = sysconfig.get_config_vars()
     library = Path(str(variables.get("LIBDIR")), str(variables.get("INSTSONAME")))
     if ("CC" in os.environ and "--check" in sys.argv) or library.suffix == ".a" or not library.exists():
@@ -83,20 +91,21 @@ def python_flags() -> "list[str]":
         "PYTHON_DYNLOAD": variables.get("DESTSHARED"),
     }
     defines = [f'-D{name}="{place}"' for name, place in places.items()]
+    defines.append(f"-DPYTHON_MAGIC={int.from_bytes(MAGIC_NUMBER[:2], 'little')}")
     return [*defines, f"-I{sysconfig.get_path('include')}", f"-I{sysconfig.get_path('platinclude')}", "-ldl"]
 
 
 def build_programs(directory: Path) -> None:
-    """Everything of nsenter/ into ``directory``."""
+    """The programs of nsenter/ into ``directory``."""
     directory.mkdir(parents=True, exist_ok=True)
-    subprocess.run([sys.executable, str(NSENTER / "generate.py"), str(directory / "steps.h")], check=True)
-    helper = [source for source in sorted(NSENTER.glob("*.c")) if source.name not in APART]
-    compile_program(directory / "pyrunc-nsenter", helper, "-static", "-s")
-    compile_program(directory / "pyrunc-nsenter-dynamic", helper, "-DPYRUNC_DYNAMIC", "-ldl", "-s")
-    compile_program(directory / "pyrunc", [NSENTER / name for name in LAUNCHER], *python_flags(), "-s")
-    if (NSENTER / "probe.c").exists():
-        compile_program(directory / "pyrunc-probe", [NSENTER / "probe.c"], "-ldl", "-s")
-    (directory / "steps.h").unlink()
+    subprocess.run([sys.executable, str(NSENTER / "generate.py"), str(directory)], check=True)
+    compile_program(directory / "pyrunc-nsenter", "helper", "-static", "-s")
+    compile_program(directory / "pyrunc-nsenter-dynamic", "helper", "-DPYRUNC_DYNAMIC", "-ldl", "-s")
+    compile_program(directory / "pyrunc", "launcher", *python_flags(), "-s")
+    shutil.copy(directory / "pyrunc", directory / SHIM)
+    compile_program(directory / "pyrunc-probe", "probe", "-fno-pie", "-no-pie", "-ldl", "-s")
+    for header in directory.glob("*.h"):
+        header.unlink()
     build_archives(directory / "hot", True)
     (directory / "commit").write_text(commit() + "\n")
 
@@ -106,10 +115,13 @@ class Build(build_py):
 
     def run(self) -> None:
         check_tools()
-        build_programs(PROGRAMS)
+        build_programs(programs())
         super().run()
-        if "editable_wheel" not in sys.argv and not self.editable_mode:
-            build_archives(Path(self.build_lib, "pyrunc", "_bin", "hot"), False)
+        if not editable():
+            packaged = Path(self.build_lib, "pyrunc", "_bin")
+            shutil.rmtree(packaged, ignore_errors=True)
+            shutil.copytree(INSTALLED, packaged)
+            build_archives(packaged / "hot", False)
 
 
 class BuildPrograms(Command):
@@ -132,8 +144,9 @@ class BuildPrograms(Command):
         build_programs(PROGRAMS)
         self.reinitialize_command("build_ext", inplace=True)
         self.run_command("build_ext")
-        # The installed command is a copy.
-        shutil.copy(PROGRAMS / "pyrunc", Path(sys.prefix) / "bin" / "pyrunc")
+        # The installed commands are copies.
+        for name in COMMANDS:
+            shutil.copy(PROGRAMS / name, Path(sys.prefix) / "bin" / name)
 
 
 class Binary(Distribution):
@@ -147,10 +160,20 @@ class Binary(Distribution):
         return bool(self.data_files)
 
 
+def editable() -> bool:
+    """Whether pip installs the checkout itself (PEP 660)."""
+    return "editable_wheel" in sys.argv
+
+
+def programs() -> Path:
+    """Where the programs are built that are installed now."""
+    return PROGRAMS if editable() else INSTALLED
+
+
 def data_files() -> "list[tuple[str, list[str]]]":
     """The launcher; for an editable install also where the source is, which the launcher can't ask `site` for."""
-    files = [("bin", ["pyrunc/_bin/pyrunc"])]
-    if "editable_wheel" in sys.argv:
+    files = [("bin", [str((programs() / name).relative_to(HERE)) for name in COMMANDS])]
+    if editable():
         note = HERE / "build" / "pyrunc.source"
         note.parent.mkdir(exist_ok=True)
         note.write_text(f"{HERE}\n")
@@ -164,5 +187,5 @@ if __name__ == "__main__":
         distclass=Binary,
         cmdclass={"build_py": Build, "build_programs": BuildPrograms},
         data_files=data_files(),
-        cffi_modules=[f"pyrunc/ffi/{name}_build.py:ffibuilder" for name in ("seccomp", "sys")],
+        cffi_modules=[f"pyrunc/ffi/{name}_build.py:ffibuilder" for name in ("seccomp", "sys", "sdbus")],
     )

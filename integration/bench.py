@@ -6,74 +6,26 @@ Machines are noisy: what counts are the ratios of the medians, not the milliseco
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parent / "support"))
+
+import bench_scale
+from bench_runtime import KIB, Failed, Runtime, in_turn, run, timed, write_bundle
 from chart import bars
 from legacy_host import legacy_host
 
-from harness import PYRUNC, ROOTFS
+from harness import PYRUNC
 
 RUNTIMES = {"pyrunc": PYRUNC, "runc": "/usr/sbin/runc", "crun": "/usr/bin/crun"}
 AT_ONCE = 50
-KIB = 1024
 LIMITS = [64, 96, 128, 160, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192, 12288, 16384]
 """KiB of memory limit that are tried, from the smallest on."""
-
-
-class Runtime:
-    """One runtime with a state directory of its own."""
-
-    def __init__(self, name: str, program: str, directory: Path) -> None:
-        self.name = name
-        self.command = [program, "--root", str(directory / name)]
-        self.bundle = directory / "true"
-        self.sleeping = directory / "sleep"
-        self.count = 0
-
-    def new_id(self) -> str:
-        self.count += 1
-        return f"bench-{os.getpid()}-{self.name}-{self.count}"
-
-    def popen(self, *words: str) -> "subprocess.Popen[bytes]":
-        # crun tells on standard error that the host is hybrid; nobody reads what containers print.
-        null = subprocess.DEVNULL
-        return subprocess.Popen([*self.command, *words], stdin=null, stdout=null, stderr=null)
-
-    def status(self, *words: str) -> int:
-        """Runs to the end."""
-        return self.popen(*words).wait()
-
-    def ok(self, *words: str) -> None:
-        status = self.status(*words)
-        assert status == 0, f"{self.name} {' '.join(words)}: exit status {status}"
-
-
-def write_bundle(path: Path, args: list[str], memory: int = 0) -> None:
-    """The bundle of all: what `runc spec` writes, without a terminal."""
-    from pyrunc.spec.default import config
-
-    made: dict[str, Any] = config()
-    made["ociVersion"] = "1.0.2"  # what the peers of Debian 12 know
-    made["process"].update(terminal=False, args=args)
-    made["root"] = {"path": str(ROOTFS), "readonly": True}
-    if memory:
-        made["linux"]["resources"]["memory"] = {"limit": memory * KIB}
-    path.mkdir(exist_ok=True)
-    (path / "config.json").write_text(json.dumps(made))
-
-
-def run(runtime: Runtime) -> float:
-    """`run` of /bin/true, to its end."""
-    name = runtime.new_id()
-    return timed(lambda: runtime.ok("run", "-b", str(runtime.bundle), name))
 
 
 def create_start_delete(runtime: Runtime) -> float:
@@ -87,7 +39,9 @@ def create_start_delete(runtime: Runtime) -> float:
 
 
 def state(runtime: Runtime, name: str) -> str:
-    done = subprocess.run([*runtime.command, "state", name], capture_output=True, check=True)
+    done = subprocess.run([*runtime.command, "state", name], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Failed(f"{runtime.name} state {name}: exit status {done.returncode}: {done.stderr.strip()}")
     return str(json.loads(done.stdout)["status"])
 
 
@@ -115,13 +69,15 @@ def at_once(runtime: Runtime) -> float:
     names = [runtime.new_id() for _ in range(AT_ONCE)]
     try:
         begun = time.monotonic()
-        processes = [runtime.popen("run", "-d", "-b", str(runtime.sleeping), name) for name in names]
-        statuses = [process.wait() for process in processes]
+        processes = [runtime.begin("run", "-d", "-b", str(runtime.sleeping), name) for name in names]
+        for process in processes:
+            process.status()
         spent = time.monotonic() - begun
     finally:
         for name in names:
             runtime.status("delete", "--force", name)
-    assert not any(statuses), f"{runtime.name}: {sum(map(bool, statuses))} of {AT_ONCE} failed"
+    if failures := [failure for failure in [process.failure() for process in processes] if failure]:
+        raise Failed(f"{len(failures)} of {AT_ONCE} at once failed: {failures[0]}")
     return spent * 1000
 
 
@@ -129,7 +85,9 @@ def peak(runtime: Runtime) -> float:
     """KiB that the runtime itself has resident at its peak, in `run`. A small program starts it: the size that we have
     would count as its own (getrusage(2), ru_maxrss)."""
     command = ["/usr/bin/time", "-f", "%M", *runtime.command, "run", "-b", str(runtime.bundle), runtime.new_id()]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Failed(f"{' '.join(command[3:])}: exit status {done.returncode}: {done.stderr.strip()}")
     return float(done.stderr.split()[-1])
 
 
@@ -137,7 +95,8 @@ def smallest_limit(runtime: Runtime, directory: Path, tries: int = 5) -> int:
     """KiB of the smallest memory limit under which the container starts every time."""
     for limit in LIMITS:
         bundle = directory / f"limit-{limit}"
-        write_bundle(bundle, ["/bin/true"], limit)
+        memory = {"memory": {"limit": limit * KIB}}
+        write_bundle(bundle, ["/bin/true"], lambda config, memory=memory: config["linux"]["resources"].update(memory))  # type: ignore[misc]
         names = [runtime.new_id() for _ in range(tries)]
         worked = all(runtime.status("run", "-b", str(bundle), name) == 0 for name in names)
         for name in names:
@@ -145,25 +104,6 @@ def smallest_limit(runtime: Runtime, directory: Path, tries: int = 5) -> int:
         if worked:
             return limit
     return 0
-
-
-def timed(action: Callable[[], object]) -> float:
-    """Milliseconds."""
-    begun = time.monotonic()
-    action()
-    return (time.monotonic() - begun) * 1000
-
-
-def in_turn(runtimes: list[Runtime], measure: Callable[[Runtime], float], rounds: int) -> dict[str, float]:
-    """{runtime: median in ms}; every round has each runtime once, in another order."""
-    found: dict[str, list[float]] = {runtime.name: [] for runtime in runtimes}
-    for number in range(rounds + 1):
-        turn = number % len(runtimes)
-        for runtime in runtimes[turn:] + runtimes[:turn]:
-            spent = measure(runtime)
-            if number:  # the first round warms up
-                found[runtime.name].append(spent)
-    return {name: statistics.median(values) for name, values in found.items()}
 
 
 def times(runtimes: list[Runtime], rounds: int) -> dict[str, dict[str, float]]:
@@ -190,7 +130,7 @@ def times(runtimes: list[Runtime], rounds: int) -> dict[str, dict[str, float]]:
 
 
 def table(rows: dict[str, dict[str, float]], names: list[str], unit: str) -> str:
-    """A row an operation; behind each peer how pyrunc compares to it."""
+    """A row an operation; after each peer the ratio of pyrunc to it."""
     head = f"{unit:<22}" + "".join(f"{name:>12}" for name in names)
     head += "".join(f"{'/ ' + name:>9}" for name in names[1:])
     lines = [head]
@@ -201,36 +141,71 @@ def table(rows: dict[str, dict[str, float]], names: list[str], unit: str) -> str
     return "\n".join(lines)
 
 
-def main() -> int:
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--rounds", type=int, default=40)
-    options.add_argument("--peers", default="runc,crun")
-    options.add_argument("--picture", type=Path, default=Path("bench/out/bench.svg"))
-    chosen = options.parse_args()
-    wanted = ["pyrunc", *chosen.peers.split(",")]
-    host = legacy_host() if "crun" in wanted else nullcontext("")
-    with host as refusal, tempfile.TemporaryDirectory(prefix="pyrunc-bench-") as name:
+def able(runtimes: list[Runtime]) -> list[Runtime]:
+    """Those that run a container on this host; of the others it is told why they don't."""
+    kept = []
+    for runtime in runtimes:
+        refusal = runtime.refusal()
+        if refusal:
+            print(f"without {runtime.name}: {refusal}\n")
+        else:
+            kept.append(runtime)
+    if not kept or kept[0].name != "pyrunc":
+        raise Failed("pyrunc runs no container here")
+    return kept
+
+
+def programs(peers: str) -> dict[str, str]:
+    """{name: program} of pyrunc, ``peers`` (names of RUNTIMES) and BENCH_PEERS (``name=path``, with commas between)."""
+    found = {name: RUNTIMES[name] for name in ["pyrunc", *filter(None, peers.split(","))]}
+    for entry in filter(None, os.environ.get("BENCH_PEERS", "").split(",")):
+        name, equals, path = entry.partition("=")
+        if not equals or not os.access(path, os.X_OK):
+            raise Failed(f"BENCH_PEERS: {entry}: is to be name=path of a program")
+        found[name] = path
+    return found
+
+
+def bench(chosen: argparse.Namespace) -> None:
+    """Prints the tables, writes the picture."""
+    wanted = programs(chosen.peers)
+    host = legacy_host() if any("crun" in name for name in wanted) else nullcontext([])
+    with host as notes, tempfile.TemporaryDirectory(prefix="pyrunc-bench-") as name:
+        for note in notes:
+            print(f"{note}\n")
         directory = Path(name)
         write_bundle(directory / "true", ["/bin/true"])
         write_bundle(directory / "sleep", ["/bin/sleep", "1000"])
-        if refusal:
-            print(f"without crun, which wants all controllers on v1: {refusal}\n")
-            wanted.remove("crun")
-        there = {name: RUNTIMES[name] for name in wanted}
-        runtimes = [Runtime(name, program, directory) for name, program in there.items()]
+        runtimes = able([Runtime(name, program, directory) for name, program in wanted.items()])
+        names = [runtime.name for runtime in runtimes]
+        print(f"medians of {chosen.rounds} rounds; after them pyrunc's ratio to each peer\n")
         rows = times(runtimes, chosen.rounds)
+        print(table(rows, names, "ms"), flush=True)
+        if chosen.scale != "none":
+            scaled = bench_scale.rows(runtimes, directory, chosen.scale, max(5, chosen.rounds // 4))
+            print("\n" + table(scaled, names, "ms"), flush=True)
         sizes = {
             "peak memory (KiB)": {runtime.name: peak(runtime) for runtime in runtimes},
             "smallest limit (KiB)": {r.name: float(smallest_limit(r, directory)) for r in runtimes},
         }
-    names = list(there)
-    print(f"medians of {chosen.rounds} rounds; behind them pyrunc's ratio to each peer\n")
-    print(table(rows, names, "ms"))
-    print()
-    print(table(sizes, names, ""))
+        print("\n" + table(sizes, names, ""))
+    base = "runc" if "runc" in names else names[0]
     chosen.picture.parent.mkdir(parents=True, exist_ok=True)
-    chosen.picture.write_text(bars("Time, by operation, as a share of runc's", rows, names, "runc"))
+    chosen.picture.write_text(bars(f"Time, by operation, as a share of {base}'s", rows, names, base))
     print(f"\npicture: {chosen.picture}")
+
+
+def main() -> int:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--rounds", type=int, default=40)
+    options.add_argument("--peers", default="runc,crun", help="besides those of BENCH_PEERS=name=path,...")
+    options.add_argument("--scale", choices=("none", "short", "whole"), default=os.environ.get("BENCH_SCALE", "short"))
+    options.add_argument("--picture", type=Path, default=Path("bench/out/bench.svg"))
+    try:
+        bench(options.parse_args())
+    except Failed as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
     return 0
 
 

@@ -1,4 +1,5 @@
-"""Fixtures of all integration tests: real containers of busybox, as root, on the host we are on."""
+"""Fixtures of all integration tests: real containers of busybox, on the host we are on; as root, and as a user those
+that are marked ``rootless``."""
 
 import os
 from collections.abc import Iterator
@@ -11,15 +12,20 @@ from harness import Box
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    if os.geteuid() != 0:
-        for item in items:
-            item.add_marker(pytest.mark.skip(reason="integration tests start containers: they need root"))
+    if os.geteuid() == 0:
+        return
+    for item in items:
+        if item.get_closest_marker("rootless") is None:
+            item.add_marker(pytest.mark.skip(reason="needs root: the test is not marked rootless"))
 
 
 @pytest.fixture
-def box(tmp_path: Path) -> Iterator[Box]:
-    """A place to run containers in; whatever is left of them at the end is removed, and told as a failure."""
-    made = Box(tmp_path)
+def box(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Box]:
+    """A place to run containers in; whatever is left of them at the end is removed, and told as a failure.
+
+    The runtime is pyrunc, unless peers.also_on says otherwise.
+    """
+    made = Box(tmp_path, *([request.param] if hasattr(request, "param") else []))
     yield made
     made.close()
 

@@ -4,7 +4,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from pyrunc.container.container import Container
+    __version__: str
+
+    from pyrunc.api import Container
     from pyrunc.container.exec_process import ExecProcess
     from pyrunc.errors import (
         ContainerExists,
@@ -18,10 +20,8 @@ if TYPE_CHECKING:
     from pyrunc.spec.config import Config
     from pyrunc.spec.resources import Resources
 
-__version__ = "0.1.0"
-
 _PLACES = {
-    "Container": "container.container",
+    "Container": "api",
     "ExecProcess": "container.exec_process",
     "Config": "spec.config",
     "Resources": "spec.resources",
@@ -48,4 +48,6 @@ def __getattr__(name: str) -> "Any":
         raise AttributeError(f"module 'pyrunc' has no attribute {name!r}")
     from importlib import import_module
 
+    if name == "__version__":
+        return import_module("pyrunc.version").VERSION
     return getattr(import_module(f"pyrunc.{_PLACES.get(name, 'errors')}"), name)

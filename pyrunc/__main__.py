@@ -1,5 +1,5 @@
 """``python -m pyrunc``."""
 
-from pyrunc.main import main
+from pyrunc.cli.dispatch import main
 
 main()

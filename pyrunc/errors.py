@@ -2,7 +2,10 @@
 
 
 class PyruncError(Exception):
-    """Any failure that pyrunc reports as one line and exit status 1. ``str()`` is the line."""
+    """Any failure that pyrunc reports as one line, ``str()``. ``exit_status``: the command line's, where it is another
+    one than the command's own for failures."""
+
+    exit_status = 0
 
 
 class SpecError(PyruncError):
@@ -41,6 +44,10 @@ class ContainerExists(PyruncError):
 
     def __init__(self, container_id: str) -> None:
         super().__init__(f"container with given ID already exists: {container_id}")
+
+
+class DamagedState(PyruncError):
+    """state.json is not what pyrunc wrote. Only `delete --force` goes on."""
 
 
 class WrongStatus(PyruncError):

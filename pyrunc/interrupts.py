@@ -1,34 +1,106 @@
 """When a signal may end a command.
 
-A hot command takes some milliseconds, and one that is ended in the middle leaves half a container: the launcher holds
-signals back (nsenter/interpreter.c) until the command is done, or has to wait for somebody and calls ``allow``. In a
-program that uses pyrunc as a library signals are the program's own: nothing is done here.
+A command of milliseconds that is ended in the middle leaves half a container: signals that would end it are held back
+(by the launcher, nsenter/launcher/interpreter.c, or by ``hold``) and let in only while it waits for another process:
+``with allowed``. There they raise KeyboardInterrupt or Terminated, so that what was half made is undone. In a program
+that uses pyrunc as a library signals are the program's own: nothing is done here.
 """
 
-from pyrunc import hot
+import posix
+
+from pyrunc import interpreter
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FrameType
+
+SIGHUP, SIGINT, SIGQUIT, SIGTERM = 1, 2, 3, 15
+PATIENCE = 0.2
+"""Seconds that a step of the helper takes at most, unless it waits for another process: then signals are let in."""
+ENDING = (SIGHUP, SIGQUIT, SIGTERM)
+"""Besides SIGINT, which is Python's own KeyboardInterrupt."""
 
 
-class _Held:
-    signals = False
+class Terminated(BaseException):
+    """A signal that ends the command came while it waited. ``number``: which one."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"ended by signal {number}")
+        self.number = number
+
+
+class _State:
+    held = False
+    handled = False
 
 
 def hold() -> None:
-    """Said by `main`: the launcher has blocked signals."""
-    _Held.signals = True
+    """From here on they wait for ``allowed``. The launcher has blocked them; where it could not, that is done here."""
+    _State.held = True
+    if not interpreter.half_started():
+        import _signal
 
-
-def take() -> None:
-    """Said by who blocks signals to hand them on to a container's process: they are no longer ours to allow."""
-    _Held.signals = False
+        _signal.pthread_sigmask(_signal.SIG_BLOCK, _blocked())
 
 
 def allow() -> None:
-    """From here on an interrupt is a KeyboardInterrupt, and the other signals do what they do."""
-    if _Held.signals:
-        _Held.signals = False
-        hot.complete()
-        import _signal
+    """From here on they are let in, for the rest of the command."""
+    if _State.held:
+        _State.held = False
+        _let_in()
 
+
+class _Allowed:
+    """Blocks again at its end: an exception comes from inside the wait only."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        if _State.held:
+            _let_in()
+
+    def __exit__(self, *_: object) -> None:
+        if _State.held:
+            import _signal
+
+            _signal.pthread_sigmask(_signal.SIG_BLOCK, _blocked())
+
+
+allowed = _Allowed()
+"""``with allowed:`` around a wait."""
+
+
+def _let_in() -> None:
+    interpreter.complete()
+    import _signal
+
+    if not _State.handled:
+        _State.handled = True
         if _signal.getsignal(_signal.SIGINT) == _signal.SIG_DFL:
             _signal.signal(_signal.SIGINT, _signal.default_int_handler)
-        _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
+        for number in ENDING:
+            # Not those that the caller has us ignore (nohup).
+            if _signal.getsignal(number) == _signal.SIG_DFL:
+                _signal.signal(number, _terminate)
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
+
+
+def _terminate(number: int, _: "FrameType | None") -> None:
+    raise Terminated(number)
+
+
+def _blocked() -> "set[int]":
+    """As the launcher's ``held_signals``: not what is an error of our own, nor what only informs."""
+    import _signal as s
+
+    faults = {s.SIGSEGV, s.SIGBUS, s.SIGFPE, s.SIGILL, s.SIGTRAP, s.SIGABRT, s.SIGSYS}
+    return set(s.valid_signals()) - faults - {s.SIGURG, s.SIGWINCH}
+
+
+def die_by(number: int) -> None:
+    """Ends this process by signal ``number``, as its parent expects of a command that was terminated."""
+    import _signal
+
+    _signal.signal(number, _signal.SIG_DFL)
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
+    posix.kill(posix.getpid(), number)

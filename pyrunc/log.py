@@ -3,6 +3,7 @@
 import _json
 import errno
 import posix
+import sys
 
 from pyrunc.errors import PyruncError
 
@@ -11,6 +12,7 @@ ALIASES = {"trace": "debug", "warn": "warning", "fatal": "error", "panic": "erro
 """Logrus' other levels."""
 BARE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._/@^+")
 """What logrus' text form leaves unquoted."""
+FIXED = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
 
 
 NUMBERS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
@@ -22,6 +24,7 @@ class _Log:
         self.library = True  # until the command line begins: the program's own logging takes what we have to say
         self.descriptor = 2
         self.json = False
+        self.alone = False  # nothing goes to standard error besides
         self.lowest = LEVELS.index("info")
 
 
@@ -46,21 +49,52 @@ def configure(path: "str | None", form: str, level: "str | None", debug: bool) -
     _log.lowest = LEVELS.index("debug" if debug else name)
 
 
+def to(descriptor: int, debug: bool) -> None:
+    """From now on lines go to ``descriptor`` alone, as logrus' text; -1: nowhere."""
+    begin()
+    _log.descriptor = descriptor
+    _log.json = False
+    _log.alone = True
+    _log.lowest = LEVELS.index("debug" if debug else "info")
+
+
 def _open(path: str) -> int:
-    flags = posix.O_WRONLY | posix.O_APPEND | posix.O_CREAT | posix.O_CLOEXEC
     try:
-        return posix.open(path, flags, 0o644)
+        return append(path)
     except OSError as error:
-        number = path.rpartition("/")[2]
-        # A descriptor of ours that is a socket (systemd's standard error) can't be opened by name, only be copied.
-        if error.errno == errno.ENXIO and path.startswith(("/dev/fd/", "/proc/self/fd/")) and number.isdigit():
-            return posix.dup(int(number))
         raise PyruncError(f"--log {path}: {(error.strerror or '').lower()}") from None
+
+
+def append(path: str) -> int:
+    """A descriptor to append to ``path``, which is made when it is missing; the caller's to close. A link, and a file
+    with a second name, which may be another user's, are refused (ELOOP, EMLINK); a pipe without a reader is ENXIO."""
+    if (number := own_descriptor(path)) >= 0:
+        return posix.dup(number)
+    flags = posix.O_WRONLY | posix.O_APPEND | posix.O_NOFOLLOW | posix.O_NONBLOCK | posix.O_NOCTTY | posix.O_CLOEXEC
+    try:
+        return posix.open(path, flags | posix.O_CREAT | posix.O_EXCL, 0o644)
+    except FileExistsError:
+        descriptor = posix.open(path, flags)
+    status = posix.fstat(descriptor)
+    if status.st_mode & 0o170000 == 0o100000 and status.st_nlink > 1:
+        posix.close(descriptor)
+        raise OSError(errno.EMLINK, "the file has more than one name")
+    return descriptor
+
+
+def own_descriptor(path: str) -> int:
+    """The number of a descriptor of ours that ``path`` names, else -1: one that is a socket (systemd's standard error)
+    can't be opened by name."""
+    for prefix in ("/dev/fd/", "/proc/self/fd/"):
+        number = path.removeprefix(prefix)
+        if number != path and number.isascii() and number.isdigit():
+            return int(number)
+    return FIXED.get(path, -1)
 
 
 def out(text: str) -> None:
     """A line on standard output, whole, as bytes: what a hot command prints."""
-    left = memoryview(f"{text}\n".encode("utf-8", "surrogateescape"))
+    left = memoryview(_bytes(f"{text}\n"))
     while left:
         left = left[posix.write(1, left) :]
 
@@ -73,6 +107,9 @@ def only(level: str) -> None:
 
 def wanted(level: str) -> bool:
     """Whether a line of ``level`` would be written."""
+    if _log.library:
+        logging = sys.modules.get("logging")
+        return logging is not None and bool(logging.getLogger("pyrunc").isEnabledFor(NUMBERS[level]))
     return LEVELS.index(level) >= _log.lowest
 
 
@@ -89,18 +126,35 @@ def _line(level: str, message: str) -> str:
 
 
 def _valid(text: str) -> str:
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    """With what is no text as an escape. By hand: the half-started interpreter has not all error handlers of codecs."""
+    if text.isascii():
+        return text
+    return "".join(_escaped(c) for c in text)
+
+
+def _escaped(character: str) -> str:
+    # By number: a constant that is no character could not be unmarshalled in the half-started interpreter either.
+    if 0xDC80 <= ord(character) <= 0xDCFF:
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return "\ufffd" if 0xD800 <= ord(character) <= 0xDFFF else character
+
+
+def _bytes(text: str) -> bytes:
+    """Paths as the bytes that they are; any other half of a surrogate pair as the character for what is none."""
+    if not text.isascii():
+        text = "".join(c if 0xDC80 <= ord(c) <= 0xDCFF else _escaped(c) for c in text)
+    return text.encode("utf-8", "surrogateescape")
 
 
 def _write(descriptor: int, text: str) -> None:
     try:
-        posix.write(descriptor, text.encode("utf-8", "surrogateescape"))
+        posix.write(descriptor, _bytes(text))
     except OSError:
-        pass  # nobody is left to be told
+        pass  # there is no other place to report it
 
 
 def log(level: str, message: str) -> None:
-    """One line, if ``level`` is wanted."""
+    """Writes one line, if ``level`` is wanted."""
     if _log.library:
         import logging
 
@@ -110,12 +164,12 @@ def log(level: str, message: str) -> None:
 
 
 def debug(message: str) -> None:
-    """A line for who looks closely."""
+    """Writes a line of level debug."""
     log("debug", message)
 
 
 def warning(message: str) -> None:
-    """Something the user should know, that stops nothing."""
+    """Writes a line of level warning: the user should know it, and the command goes on."""
     log("warning", message)
 
 
@@ -132,7 +186,7 @@ def error(message: str) -> None:
 
 
 def _both(level: str, message: str) -> None:
-    if _log.library:
+    if _log.library or _log.alone:
         log(level, message)
         return
     if _log.descriptor != 2 or _log.json:

@@ -12,18 +12,19 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import bench_shim
 import podman
 from ctr import Ctr
 from dockerd import Docker
-from ground import IMAGE, RUNTIMES, Ground, image
+from ground import IMAGE, NATIVE, RUNTIMES, Ground, image
 
 Once = Callable[[str], None]
 AT_ONCE = 20
 
 
 @contextmanager
-def with_ctr(archive: Path) -> Iterator[tuple[Once, Once]]:
-    """`ctr run` of one container, and of twenty at once."""
+def with_ctr(archive: Path) -> Iterator[tuple[Ground, Once, Once, Once]]:
+    """The ground; `ctr run` of one container, and of twenty at once; `ctr task exec`."""
     with Ground("bench-ctr", private=["/etc/cni/net.d", "/var/lib/cni", "/var/lib/containerd"]) as ground:
         Ctr.prepare(ground, archive)
 
@@ -37,7 +38,10 @@ def with_ctr(archive: Path) -> Iterator[tuple[Once, Once]]:
             clients = [ground.popen(*tool.words(("run", "--rm", *tool.flags(), IMAGE, name, "true"))) for name in names]
             assert [client.wait(120) for client in clients] == [0] * AT_ONCE
 
-        yield one, many
+        def execute(runtime: str) -> None:
+            Ctr(ground, runtime).ok("tasks", "exec", "--exec-id", "e", f"stays-{runtime}", "true")
+
+        yield ground, one, many, execute
         ground.settle()
 
 
@@ -56,9 +60,8 @@ def with_podman(archive: Path) -> Iterator[tuple[Once, ...]]:
         yield (lambda runtime: podman.Podman(ground, runtime).out(["true"]) and None,)
 
 
-def measure(one: Once, rounds: int) -> dict[str, list[float]]:
+def measure(one: Once, rounds: int, names: list[str]) -> dict[str, list[float]]:
     """Milliseconds of each round by runtime; who is first changes from round to round."""
-    names = list(RUNTIMES)
     taken: dict[str, list[float]] = {name: [] for name in names}
     for number in range(-1, rounds):
         for name in names if number % 2 else reversed(names):
@@ -71,31 +74,44 @@ def measure(one: Once, rounds: int) -> dict[str, list[float]]:
 
 def row(what: str, taken: dict[str, list[float]]) -> str:
     medians = {name: statistics.median(values) for name, values in taken.items()}
-    ratio = medians["pyrunc"] / medians["runc"]
-    return f"| {what} | {medians['pyrunc']:.0f} | {medians['runc']:.0f} | {ratio:.2f} |"
+    base = medians["runc"]
+    own = f"{medians[NATIVE]:.0f} ({medians[NATIVE] / base:.2f})" if NATIVE in medians else ""
+    return f"| {what} | {own} | {medians['pyrunc']:.0f} ({medians['pyrunc'] / base:.2f}) | {base:.0f} |"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=15)
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--shim", action="store_true", help="only what tells about pyrunc's shim")
+    parser.add_argument("--picture", type=Path, default=Path("bench-shim.svg"))
+    chosen = parser.parse_args()
+    rounds = chosen.rounds
     version = subprocess.run(
         [RUNTIMES["runc"], "--version"], capture_output=True, text=True, check=True
     ).stdout.split()[2]
-    print(f"| medians of {rounds} rounds | pyrunc, ms | runc {version}, ms | ratio |\n|---|---|---|---|", flush=True)
+    print(f"| medians of {rounds} rounds, ms (ratio) | pyrunc's shim | pyrunc | runc {version} |", flush=True)
+    print("|---|---|---|---|", flush=True)
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         archive = image(directory / "busybox.tar")
-        one, many = stack.enter_context(with_ctr(archive))
-        (docker,) = stack.enter_context(with_docker(archive))
-        (pod,) = stack.enter_context(with_podman(archive))
-        for what, call, times in [
-            ("ctr run", one, rounds),
-            (f"{AT_ONCE} x ctr run at once", many, max(5, rounds // 3)),
-            ("docker run", docker, rounds),
-            ("podman run", pod, rounds),
+        ground, one, many, execute = stack.enter_context(with_ctr(archive))
+        if not chosen.shim:
+            (docker,) = stack.enter_context(with_docker(archive))
+            (pod,) = stack.enter_context(with_podman(archive))
+        two, three = list(RUNTIMES), [NATIVE, *RUNTIMES]
+        with ExitStack() as staying:
+            for runtime in three:
+                staying.enter_context(bench_shim.running(Ctr(ground, runtime), f"stays-{runtime}"))
+            print(row("ctr task exec", measure(execute, rounds, three)), flush=True)
+        for what, call, times, names in [
+            ("ctr run", one, rounds, three),
+            (f"{AT_ONCE} x ctr run at once", many, max(5, rounds // 3), three),
+            *((("docker run", docker, rounds, two), ("podman run", pod, rounds, two)) if not chosen.shim else ()),
         ]:
-            print(row(what, measure(call, times)), flush=True)
+            print(row(what, measure(call, times, names)), flush=True)
+        print(flush=True)
+        for line in bench_shim.report(ground, three, rounds, chosen.picture):
+            print(line, flush=True)
 
 
 if __name__ == "__main__":

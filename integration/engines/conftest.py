@@ -4,21 +4,36 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import table
-from ground import RUNTIMES, Ground, image
+from ctr import Ctr
+from dockerd import Docker
+from ground import NATIVE, RUNTIMES, SHIM, Ground, image
+from pod import Pod
 from podman import Podman
+
+if TYPE_CHECKING:
+    from cri import Cri
 
 RESULTS: dict[tuple[str, str], dict[str, str]] = {}
 
 
-@pytest.fixture(scope="module", params=list(RUNTIMES))
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Every case runs on pyrunc and on runc, so that a failure tells whose it is; those of containerd's own clients run
+    on pyrunc's shim, too. (Docker takes a shim from 23 on: Debian 12's is 20.10.)"""
+    if "runtime" in metafunc.fixturenames:
+        file = Path(str(metafunc.module.__file__)).stem
+        more = [NATIVE] if file.startswith(("test_ctr", "test_cri")) else []
+        metafunc.parametrize("runtime", [*RUNTIMES, *more], indirect=True, scope="module")
+
+
+@pytest.fixture(scope="module")
 def runtime(request: pytest.FixtureRequest) -> str:
-    """The runtime under test: every case runs on pyrunc and on runc, so that a failure tells whose it is."""
-    if not shutil.which(RUNTIMES[request.param]):
+    """The runtime under test."""
+    if not shutil.which(RUNTIMES.get(request.param, str(SHIM))):
         pytest.skip(f"{request.param} is not installed")
     return str(request.param)
 
@@ -38,8 +53,42 @@ def clean(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture
+def ctr(ground: Ground, runtime: str) -> Iterator[Ctr]:
+    """ctr on the module's ground with the runtime under test, as every engine's fixture here; what a case made is
+    removed after it."""
+    made = Ctr(ground, runtime)
+    yield made
+    made.remove_all()
+
+
+@pytest.fixture
+def cri(ground: Ground, runtime: str) -> Iterator["Cri"]:
+    from cri import Cri  # which needs gRPC, and the other suites do not
+
+    made = Cri(ground, runtime)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def docker(ground: Ground, runtime: str) -> Iterator[Docker]:
+    made = Docker(ground, runtime)
+    yield made
+    made.remove_all()
+
+
+@pytest.fixture
+def pod(ground: Ground, request: pytest.FixtureRequest) -> Iterator[Pod]:
+    """A pod of the shim's own, driven by its own calls."""
+    made = Pod(ground, f"p{abs(hash(request.node.name)) % 10**8}")
+    (ground.directory / made.group).mkdir()
+    yield made
+    made.end()
+    ground.settle()
+
+
+@pytest.fixture
 def podman(ground: Ground, runtime: str) -> Iterator[Podman]:
-    """Podman on the module's ground with the runtime under test; what a case made is removed behind it."""
     made = Podman(ground, runtime)
     yield made
     made.remove_all()

@@ -6,6 +6,8 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,12 @@ import grpc
 from grpc_tools import protoc
 
 from ctr import NETWORK, Ctr
-from ground import IMAGE, RUNTIMES, TOP, Ground, wait_for
+from ground import CONTAINERD, IMAGE, NATIVE, RUNTIMES, TOP, Ground, image, wait_for
 
+TRAP = "trap 'echo got it; exit 6' TERM; echo ready; while :; do sleep 0.05; done"
 NUMBERS = itertools.count(1)
+HANDLERS = {"pyrunc": "pyrunc-cli", NATIVE: "pyrunc", "runc": "runc"}
+"""Runtime handlers of config.toml; "pyrunc" is what the RuntimeClass names."""
 HERE = Path(__file__).parent
 DEPLOY = TOP / "deploy" / "kubernetes"
 CONFIG = """
@@ -55,7 +60,17 @@ def node_settings() -> str:
     """What deploy/kubernetes tells a node's administrator to add, with the path of the pyrunc under test."""
     text = (DEPLOY / "containerd-config.toml").read_text()
     assert text.count('"/usr/local/bin/pyrunc"') == 1
+    assert text.count('runtime_type = "io.containerd.pyrunc.v1"') == 1
     return text.replace('"/usr/local/bin/pyrunc"', f'"{RUNTIMES["pyrunc"]}"')
+
+
+@contextmanager
+def ready(name: str, archive: Path) -> Iterator[Ground]:
+    """A ground called ``name``, on which containerd runs with CRI and has the image and that of a pod's sandbox."""
+    with Ground(name, private=["/var/lib/containerd"]) as made:
+        pause = image(made.directory / "pause.tar", "localhost/pause:latest", Entrypoint=["sleep", "100000000"], Cmd=[])
+        prepare(made, archive, pause)
+        yield made
 
 
 def prepare(ground: Ground, archive: Path, pause: Path) -> None:
@@ -70,7 +85,7 @@ def prepare(ground: Ground, archive: Path, pause: Path) -> None:
     )
     tool = Ctr(ground, "", namespace="k8s.io")
     ground.daemon(
-        "/usr/bin/containerd",
+        str(CONTAINERD),
         "--config",
         str(ground.directory / "config.toml"),
         ready=lambda: tool.call("version").returncode == 0,
@@ -84,7 +99,7 @@ class Cri:
 
     def __init__(self, ground: Ground, runtime: str) -> None:
         self.ground = ground
-        self.runtime = runtime
+        self.runtime = HANDLERS[runtime]
         self.types = messages(ground.directory)
         self.channel = grpc.insecure_channel(f"unix:{ground.directory}/containerd.sock")
         self.service = self.types.DESCRIPTOR.services_by_name["RuntimeService"]

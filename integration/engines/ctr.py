@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ground import IMAGE, RUNTIMES, Ground, wait_for
+from ground import CONTAINERD, IMAGE, NATIVE, RUNTIMES, Ground, wait_for
 from terminal import Terminal
 
 NETWORK = {
@@ -48,6 +48,14 @@ class Ctr:
         self.namespace = namespace or ground.name
 
     @staticmethod
+    @contextmanager
+    def ready(name: str, archive: Path) -> Iterator[Ground]:
+        """A ground called ``name``, on which containerd runs and has the image."""
+        with Ground(name, private=["/etc/cni/net.d", "/var/lib/cni", "/var/lib/containerd"]) as made:
+            Ctr.prepare(made, archive)
+            yield made
+
+    @staticmethod
     def prepare(ground: Ground, archive: Path, config: str = CONFIG) -> None:
         """Starts containerd in ``ground`` and loads the image."""
         (ground.directory / "config.toml").write_text(config.format(directory=ground.directory))
@@ -55,7 +63,7 @@ class Ctr:
         network.write_text(json.dumps(NETWORK))
         words = Ctr(ground, "")
         ground.daemon(
-            "/usr/bin/containerd",
+            str(CONTAINERD),
             "--config",
             str(ground.directory / "config.toml"),
             ready=lambda: words.call("version").returncode == 0,
@@ -63,7 +71,14 @@ class Ctr:
         words.ok("images", "import", str(archive))
 
     def words(self, args: tuple[str, ...]) -> list[str]:
-        return ["ctr", "--address", f"{self.ground.directory}/containerd.sock", "--namespace", self.namespace, *args]
+        return [
+            str(CONTAINERD.with_name("ctr")),
+            "--address",
+            f"{self.ground.directory}/containerd.sock",
+            "--namespace",
+            self.namespace,
+            *args,
+        ]
 
     def call(self, *args: str, **settings: Any) -> "subprocess.CompletedProcess[str]":
         return self.ground.call(*self.words(args), **settings)
@@ -73,7 +88,17 @@ class Ctr:
 
     def flags(self) -> list[str]:
         """What chooses the runtime."""
+        if self.runtime == NATIVE:
+            return ["--runtime", "io.containerd.pyrunc.v1"]
         return ["--runtime", "io.containerd.runc.v2", "--runc-binary", RUNTIMES[self.runtime]]
+
+    def root_flags(self, root: Path) -> list[str]:
+        """What puts the runtime's state below ``root``: the shim is no runc to ctr, and is configured by a file."""
+        if self.runtime != NATIVE:
+            return ["--runc-root", str(root)]
+        file = self.ground.directory / "shim.toml"
+        file.write_text(f'Root = "{root}"\n')
+        return ["--runtime-config-path", str(file)]
 
     def run(
         self, args: list[str], *options: str, name: str = "c", **settings: Any
@@ -107,6 +132,10 @@ class Ctr:
 
     def exec_as_it_is(self, *args: str, name: str = "c", options: list[str] | None = None, **settings: Any) -> Any:
         return self.call("tasks", "exec", "--exec-id", "e", *(options or []), name, *args, **settings)
+
+    def run_in_terminal(self, script: str, **size: int) -> Terminal:
+        """`ctr run` with a terminal of ours, of ``rows`` and ``columns``."""
+        return self.terminal("run", "--rm", "-t", *self.flags(), IMAGE, "c", "sh", "-c", script, **size)
 
     def terminal(self, *args: str, rows: int = 24, columns: int = 80) -> Terminal:
         return Terminal(self.ground, self.words(args), rows, columns)

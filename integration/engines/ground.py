@@ -23,6 +23,12 @@ from typing import Any
 
 TOP = Path(__file__).resolve().parents[2]
 RUNTIMES = {"pyrunc": os.environ.get("RUNTIME", str(Path(sys.prefix) / "bin" / "pyrunc")), "runc": "/usr/sbin/runc"}
+SHIM = Path(RUNTIMES["pyrunc"]).with_name("containerd-shim-pyrunc-v1")
+CONTAINERD = Path(os.environ.get("CONTAINERD", "/usr/bin/containerd"))
+"""Another containerd's has its own client and shim beside it."""
+GO_SHIM = CONTAINERD.with_name("containerd-shim-runc-v2")
+NATIVE = "shim"
+"""pyrunc as containerd's own shim, of the type io.containerd.pyrunc.v1: no runtime is executed at all."""
 IMAGE = "localhost/busybox:latest"
 
 # /run is private as a whole: shims, conmon and the runtimes keep sockets and state there, whatever an engine is told.
@@ -38,25 +44,36 @@ exec tini -- sh -c 'echo held; exec sleep infinity'
 
 
 OF_CONTAINERS = re.compile(r"/(rootfs|merged|shm)$|/netns/(?!default$)")
-STATES = ["/run/pyrunc/*", "/run/runc/*", "/run/containerd/runc/*/*", "/run/docker/runtime-runc/*/*"]
+STATES = [
+    "/run/pyrunc/*",
+    "/run/runc/*",
+    "/run/containerd/runc/*/*",
+    "/run/containerd/pyrunc/*/*",
+    "/run/docker/runtime-runc/*/*",
+]
 
 
 class Ground:
     """Private mount, network and pid namespaces, held by a reaper, and a directory; one engine lives in it.
 
     ``private`` names directories that are to be empty in there. ``directory`` is seen under the same name inside and
-    outside. The pid namespace makes leaks visible: whoever is left in it was left by the engine or its runtime.
+    outside. The pid namespace makes leaks visible: a process left in it was left by the engine or its runtime.
     """
 
     def __init__(self, name: str, private: Iterable[str] = ()) -> None:
         self.name = f"engines-{name}-{os.getpid()}"
         self.cgroup = "/" + self.name
         self.directory = Path(tempfile.mkdtemp(prefix=f"{name}-", dir="/tmp"))
+        programs = self.directory / "bin"
+        programs.mkdir()
+        for shim in (SHIM, GO_SHIM):  # where containerd looks for shims, and remembers them: on its PATH
+            (programs / shim.name).symlink_to(shim)
         self.environment = {
-            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+            "PATH": f"{programs}:/usr/sbin:/usr/bin:/sbin:/bin",
             "HOME": str(self.directory / "home"),
             "TMPDIR": str(self.directory / "tmp"),
             "LANG": "C.UTF-8",
+            "CONTAINERD_SUPPRESS_DEPRECATION_WARNINGS": "1",  # of a newer one (CONTAINERD): cgroup v1
         }
         for kind in ("HOME", "TMPDIR"):
             Path(self.environment[kind]).mkdir()
@@ -154,7 +171,7 @@ class Ground:
             time.sleep(0.02)
         for pid in self.others() if left else ():
             self.call("kill", "-9", str(pid))  # Told once, not by every later case again.
-        assert not left, "left behind:\n" + "\n".join(left)
+        assert not left, "left over:\n" + "\n".join(left)
 
     def left(self) -> list[str]:
         """What there is of containers."""
@@ -254,7 +271,7 @@ def cgroup_tops() -> list[str]:
 
 
 def remove_cgroups(path: str) -> None:
-    """Removes a cgroup and those below it; kills nobody: who is still in there keeps it, and was told already."""
+    """Removes a cgroup and those below it; kills no process: one that is still in it keeps it, and was reported already."""
     for directory, _, _ in os.walk(path, topdown=False):
         try:
             os.rmdir(directory)

@@ -29,6 +29,13 @@ network_backend = "netavark"
 network_config_dir = "{directory}/networks"
 """
 RUNROOT = "/run/storage"
+WRONG_COMMANDS = {
+    "missing": ("nosuch", 127, "executable file not found"),
+    "missing path": ("/no/such", 127, "no such file or directory"),
+    "not executable": ("/etc/plain", 126, "permission denied"),
+    "directory": ("/etc", 126, "permission denied"),
+}
+"""By the case's name: the command, the exit status of `podman run` and `podman exec`, and a part of the message."""
 
 
 class PodmanGround(Ground):
@@ -135,6 +142,6 @@ class Podman:
     def remove_all(self) -> None:
         """Ends and removes what the test made; an image that it built may stay, the ground ends with its storage."""
         self.ok("pod", "rm", "--all", "--force", "--time", "0")
-        # conmon has Podman clean up as well, when a container ends: whoever comes second finds its mounts busy.
+        # conmon has Podman clean up as well, when a container ends: the second of the two finds its mounts busy.
         wait_for(lambda: self.call("rm", "--all", "--force", "--time", "0").returncode == 0, "podman rm --all")
         self.ok("volume", "prune", "--force")

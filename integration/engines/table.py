@@ -5,7 +5,10 @@ from pathlib import Path
 import pytest
 
 ENGINES = {"ctr": "ctr", "cri": "CRI", "docker": "Docker", "podman": "Podman", "buildah": "buildah"}
-RUNTIME_IDS = ("pyrunc", "runc")
+NATIVE = "shim"
+RUNTIME_IDS = ("pyrunc", "runc", NATIVE)
+NATIVE_COLUMNS = {name: f"{name}, own shim" for name in ("ctr", "CRI")}
+"""Of the same cases on containerd-shim-pyrunc-v1."""
 BEGIN, END = "<!-- table: made by `make engines-table` -->", "<!-- end of the table -->"
 Results = dict[tuple[str, str], dict[str, str]]
 
@@ -22,6 +25,8 @@ def case_of(nodeid: str) -> tuple[str, str] | None:
     parameters = words_of(test)
     if engine is None or not set(parameters) & set(RUNTIME_IDS):
         return None
+    if NATIVE in parameters:
+        engine = NATIVE_COLUMNS[engine]
     words = test.partition("[")[0].removeprefix("test_").replace("_", " ")
     rest = "-".join(word for word in parameters if word not in RUNTIME_IDS)
     return words + (f": {rest.replace('_', ' ')}" if rest else ""), engine
@@ -34,9 +39,14 @@ def record(results: Results, nodeid: str, report: pytest.TestReport) -> None:
         return
     runtime = next(word for word in words_of(nodeid) if word in RUNTIME_IDS)
     outcome = "passed" if report.passed else "failed" if report.failed or hasattr(report, "wasxfail") else "skipped"
-    cell = results.setdefault(case, {})
-    if cell.get(runtime) != "failed":
-        cell[runtime] = outcome
+    words, column = case
+    own = NATIVE_COLUMNS.get(column)
+    # runc's outcome stands beside both of ours.
+    for name in [column, own] if runtime == "runc" and own else [column]:
+        cell = results.setdefault((words, name), {})
+        key = "runc" if runtime == "runc" else "pyrunc"
+        if cell.get(key) != "failed":
+            cell[key] = outcome
 
 
 def cell(outcomes: dict[str, str]) -> str:
@@ -60,7 +70,7 @@ def read(text: str) -> dict[str, dict[str, str]]:
 
 def render(cells: dict[str, dict[str, str]]) -> str:
     """The table as Markdown, cases in alphabetical order, the number of cases below."""
-    names = list(ENGINES.values())
+    names = [name for engine in ENGINES.values() for name in (engine, NATIVE_COLUMNS.get(engine)) if name]
     lines = ["| case | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
     lines += [f"| {case} | " + " | ".join(cells[case].get(name, "") for name in names) + " |" for case in sorted(cells)]
     counts = [sum(name in row for row in cells.values()) for name in names]

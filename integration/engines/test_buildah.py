@@ -260,7 +260,7 @@ def test_interrupted_run_leaves_nothing(buildah: Buildah) -> None:
     words = buildah.words("run", buildah.name, "--", "sleep", "4321")
     client = buildah.ground.popen(*words, stderr=subprocess.DEVNULL)
     wait_for(lambda: "/bin/sleep 4321" in buildah.ground.processes().values(), "the command")
-    # Between its `start` and its first `state` buildah would end of the signal, and end nobody.
+    # Between its `start` and its first `state` the signal would end buildah, and no process of the container.
     wait_for(lambda: any(" state " in line for line in buildah.ground.processes().values()), "buildah to ask")
     pid = next(pid for pid, line in buildah.ground.processes().items() if line == " ".join(words))
     buildah.ground.ok("kill", "-INT", str(pid))

@@ -1,36 +1,23 @@
-"""Kubernetes' side: containerd's CRI plugin with pyrunc as a runtime handler, pods with a shared sandbox."""
+"""Kubernetes' side, containerd's CRI plugin with pyrunc as a runtime handler: pods, their containers' files, limits and rights."""
 
 import json
 import re
-import signal
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
-from cri import DEPLOY, Cri, prepare
-from ground import IMAGE, Ground, image, wait_for
+from cri import DEPLOY, Cri, ready
+from ground import IMAGE, Ground
 
 pytestmark = pytest.mark.usefixtures("clean")
-TRAP = "trap 'echo got it; exit 6' TERM; echo ready; while :; do sleep 0.05; done"
 
 
 @pytest.fixture(scope="module")
-def ground(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
-    pause = tmp_path_factory.mktemp("pause") / "pause.tar"
-    image(pause, "localhost/pause:latest", Entrypoint=["sleep", "100000000"], Cmd=[])
-    with Ground("cri", private=["/var/lib/containerd"]) as made:
-        prepare(made, archive, pause)
+def ground(archive: Path) -> Iterator[Ground]:
+    with ready("cri", archive) as made:
         yield made
-
-
-@pytest.fixture
-def cri(ground: Ground, runtime: str) -> Iterator[Cri]:
-    made = Cri(ground, runtime)
-    yield made
-    made.close()
 
 
 def test_engine_is_ready_and_knows_the_runtime(cri: Cri) -> None:
@@ -138,7 +125,8 @@ def test_device_is_added(cri: Cri) -> None:
 def test_masked_and_read_only_paths(cri: Cri) -> None:
     security = {"masked_paths": ["/proc/timer_list", "/data"], "readonly_paths": ["/tmp"]}
     text = cri.out("wc -c < /proc/timer_list; ls /data; touch /tmp/x", code=1, security=security)
-    assert text.startswith("0\n") and "Read-only file system" in text and "file\n" not in text
+    # The log's order of the two streams is not the process's.
+    assert "0" in text.splitlines() and "Read-only file system" in text and "file\n" not in text
 
 
 def test_memory_limit_is_set(cri: Cri) -> None:
@@ -161,7 +149,9 @@ def test_cpu_quota_and_shares(cri: Cri) -> None:
 
 
 def test_score_for_the_memory_killer(cri: Cri) -> None:
-    assert cri.out("cat /proc/self/oom_score_adj", resources={"oom_score_adj": 500}) == "500\n"
+    # Above containerd's own, which it inherited: it gives none below that (restrict_oom_score_adj).
+    score = (int(Path("/proc/self/oom_score_adj").read_text()) + 1000) // 2
+    assert cri.out("cat /proc/self/oom_score_adj", resources={"oom_score_adj": score}) == f"{score}\n"
 
 
 def test_capabilities_added_and_dropped(cri: Cri) -> None:
@@ -257,207 +247,6 @@ def test_pods_reach_each_other_by_network(cri: Cri) -> None:
     cri.start(pod, "echo from pod to pod > /tmp/index.html; exec httpd -f -p 80 -h /tmp")
     address = cri.call("PodSandboxStatus", pod_sandbox_id=pod).status.network.ip
     assert cri.out(f"until wget -q -O - http://{address}/ 2>/dev/null; do sleep 0.1; done") == "from pod to pod\n"
-
-
-def test_exec_prints_and_exits_with_the_status(cri: Cri) -> None:
-    done = cri.exec(cri.start(cri.pod()), "sh", "-c", "echo out; echo err >&2; exit 5")
-    assert (done.stdout, done.stderr, done.exit_code) == (b"out\n", b"err\n", 5)
-
-
-def test_exec_ends_after_its_timeout(cri: Cri) -> None:
-    container = cri.start(cri.pod())
-    assert "timeout" in cri.error("ExecSync", container_id=container, cmd=["sleep", "1003"], timeout=1)
-    wait_for(lambda: "1003" not in cri.said(container, "ps"), "the exec'd process to be gone")
-
-
-def test_exec_of_a_missing_command_is_told(cri: Cri) -> None:
-    container = cri.start(cri.pod())
-    words = cri.error("ExecSync", container_id=container, cmd=["nonesuch"])
-    assert 'exec: "nonesuch": executable file not found in $PATH' in words
-    assert cri.said(container, "echo", "next") == "next\n"
-
-
-def test_exec_streams_both_ways(cri: Cri) -> None:
-    container = cri.start(cri.pod())
-    request = {
-        "container_id": container,
-        "cmd": ["sh", "-c", "read a; echo got $a; exit 3"],
-        "stdin": True,
-        "stdout": True,
-    }
-    done = cri.stream(cri.call("Exec", **request).url, data="a line\n")
-    assert done.stdout == "got a line\n" and '"message":"3"' in done.stderr, done.stderr
-
-
-def test_exec_has_a_terminal(cri: Cri) -> None:
-    container = cri.start(cri.pod())
-    script = "until stty size | grep 99; do sleep 0.05; done; tty"
-    request = {"container_id": container, "cmd": ["sh", "-c", script], "tty": True, "stdin": True, "stdout": True}
-    done = cri.stream(cri.call("Exec", **request).url, "--resize", "30x99")
-    assert "30 99" in done.stdout and "/dev/pts/" in done.stdout
-
-
-def test_attach_shows_the_output(cri: Cri) -> None:
-    container = cri.start(cri.pod(), "while :; do echo tick; sleep 0.05; done")
-    url = cri.call("Attach", container_id=container, stdout=True).url
-    assert "tick\ntick\n" in cri.stream(url, "--until", "tick\ntick\n").stdout
-
-
-def test_terminal_of_a_container(cri: Cri) -> None:
-    # The kernel's terminal turns each newline into two bytes; its output is in the log as the kernel gave it.
-    pod = cri.pod()
-    assert cri.out("tty; test -w /dev/console && echo console", pod, tty=True).split() == ["/dev/pts/0", "console"]
-
-
-def test_stop_within_the_grace_period(cri: Cri) -> None:
-    pod = cri.pod()
-    container = cri.start(pod, TRAP)
-    wait_for(lambda: "ready" in cri.log(container), "the trap")
-    cri.call("StopContainer", container_id=container, timeout=20)
-    assert cri.status(container).exit_code == 6
-
-
-def test_stop_kills_after_the_grace_period(cri: Cri) -> None:
-    container = cri.start(cri.pod(), "trap '' TERM; while :; do sleep 0.05; done")
-    cri.call("StopContainer", container_id=container, timeout=1)
-    assert cri.status(container).exit_code == 137
-
-
-def test_stopped_pod_ends_its_containers(cri: Cri) -> None:
-    pod = cri.pod()
-    containers = [cri.start(pod, "sleep 1001 & exec sleep 1000") for _ in range(2)]
-    cri.call("StopPodSandbox", pod_sandbox_id=pod)
-    assert [cri.status(container).state for container in containers] == [cri.types.CONTAINER_EXITED] * 2
-    cri.ground.settle()
-
-
-def test_update_of_limits(cri: Cri) -> None:
-    container = cri.start(cri.pod(), resources={"memory_limit_in_bytes": 67108864, "cpu_shares": 512})
-    linux = {"memory_limit_in_bytes": 33554432, "cpu_shares": 300, "cpu_quota": 20000, "cpu_period": 100000}
-    cri.call("UpdateContainerResources", container_id=container, linux=linux)
-    assert cri.limit(container, "memory", "memory.limit_in_bytes") == "33554432"
-    assert [cri.limit(container, "cpu", file) for file in ("cpu.cfs_quota_us", "cpu.shares")] == ["20000", "300"]
-
-
-def test_update_that_cannot_be_is_told(cri: Cri) -> None:
-    container = cri.start(cri.pod())
-    assert cri.error("UpdateContainerResources", container_id=container, linux={"cpuset_cpus": "99"})
-    assert cri.said(container, "echo", "next") == "next\n"
-
-
-def test_statistics_are_read(cri: Cri) -> None:
-    container = cri.start(cri.pod(), "while :; do :; done")
-    stats = cri.call("ContainerStats", container_id=container).stats
-    assert stats.cpu.usage_core_nano_seconds.value > 0 and stats.memory.working_set_bytes.value > 0
-
-
-def test_log_is_reopened_after_rotation(cri: Cri) -> None:
-    pod = cri.pod()
-    container = cri.start(pod, "while :; do echo tick; sleep 0.05; done")
-    file = cri.logs[container]
-    file.rename(file.with_suffix(".old"))
-    cri.call("ReopenContainerLog", container_id=container)
-    wait_for(lambda: "tick" in file.read_text(), "the new log")
-
-
-def test_container_of_a_pod_is_run_again(cri: Cri) -> None:
-    pod = cri.pod()
-    assert [cri.out(f"echo {n}", pod) for n in range(3)] == ["0\n", "1\n", "2\n"]
-
-
-COMMANDS = {
-    "missing": (["nonesuch"], 'exec: "nonesuch": executable file not found in $PATH'),
-    "missing path": (["/no/such"], "/no/such: no such file or directory"),
-    "not executable": (["/etc/plain"], "permission denied"),
-}
-
-
-@pytest.mark.parametrize(("command", "words"), COMMANDS.values(), ids=list(COMMANDS))
-def test_wrong_command_is_told(cri: Cri, command: list[str], words: str) -> None:
-    pod = cri.pod()
-    container = cri.create(pod, command)
-    assert words in cri.error("StartContainer", container_id=container)
-    status = cri.status(container)
-    assert (status.state, status.exit_code, status.reason) == (cri.types.CONTAINER_EXITED, 128, "StartError")
-    assert words in status.message
-    assert cri.out("echo next", pod) == "next\n"
-
-
-OPTIONS: dict[str, tuple[dict[str, Any], list[str]]] = {
-    "directory": ({"working_dir": "/data/file"}, ["/data/file", "not a directory"]),
-    "mount target": (
-        {"mounts": [{"container_path": "/data/file", "host_path": "/tmp"}]},
-        ["/data/file", "not a directory"],
-    ),
-    "seccomp file": (
-        {"security": {"seccomp": {"profile_type": "Localhost", "localhost_ref": "/no/such"}}},
-        ["/no/such"],
-    ),
-    "user": ({"security": {"run_as_username": "nonesuch"}}, ["no users found"]),
-    "device": ({"devices": [{"container_path": "/dev/x", "host_path": "/dev/nonesuch"}]}, ["/dev/nonesuch"]),
-    "cpus": ({"resources": {"cpuset_cpus": "99"}}, ["cpuset.cpus"]),
-}
-
-
-@pytest.mark.parametrize(("options", "words"), OPTIONS.values(), ids=list(OPTIONS))
-def test_bad_option_is_told(cri: Cri, options: dict[str, Any], words: list[str]) -> None:
-    pod = cri.pod()
-    security = dict(options.get("security", {}))
-    try:
-        container = cri.create(pod, "true", **{**options, "security": security})
-    except Exception as error:
-        told = str(error)
-    else:
-        told = cri.error("StartContainer", container_id=container)
-    assert all(word in told for word in words) and "Traceback" not in told, told
-    assert cri.out("echo next", pod) == "next\n"
-
-
-def test_engine_restarts_while_a_pod_runs(cri: Cri) -> None:
-    pod = cri.pod()
-    container = cri.start(pod, TRAP)
-    daemon = cri.ground.daemons[0]
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        daemon.stop(number)
-        daemon.start(lambda: cri.answers())
-        assert cri.status(container).state == cri.types.CONTAINER_RUNNING
-        assert cri.said(container, "echo", "still") == "still\n"
-    cri.call("StopContainer", container_id=container, timeout=20)
-    assert cri.status(container).exit_code == 6
-
-
-def test_killed_shim_leaves_nothing(cri: Cri) -> None:
-    pod = cri.pod()
-    container = cri.start(pod)
-    shims = [pid for pid, words in cri.ground.others().items() if "containerd-shim" in words]
-    assert len(shims) == 1
-    cri.ground.ok("kill", "-9", str(shims[0]))
-    wait_for(lambda: cri.status(container).state != cri.types.CONTAINER_RUNNING, "the end to be noticed")
-    cri.remove_all()
-    cri.ground.settle()
-
-
-def test_killed_sandbox_is_noticed(cri: Cri) -> None:
-    pod = cri.pod()
-
-    def sandboxes() -> list[int]:
-        return [pid for pid, words in cri.ground.others().items() if words == "sleep 100000000"]
-
-    pid = wait_for(sandboxes, "the sandbox's process")[0]
-    cri.ground.ok("kill", "-9", str(pid))
-    wait_for(
-        lambda: cri.call("PodSandboxStatus", pod_sandbox_id=pod).status.state == cri.types.SANDBOX_NOTREADY,
-        "the pod to be not ready",
-    )
-
-
-def test_five_pods_at_once(cri: Cri) -> None:
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(5) as pool:
-        pods = list(pool.map(lambda _: cri.pod(), range(5)))
-        containers = list(pool.map(cri.start, pods))
-    assert {cri.status(container).state for container in containers} == {cri.types.CONTAINER_RUNNING}
 
 
 def test_sample_pod_of_the_runtime_class_runs(cri: Cri) -> None:

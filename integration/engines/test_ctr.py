@@ -1,31 +1,20 @@
-"""containerd alone, through its own client `ctr`."""
+"""containerd alone, through its own client `ctr`: the process, its files, its limits, its rights."""
 
-import re
-import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ctr import Ctr
-from ground import IMAGE, Ground, wait_for
+from ground import Ground
 
 pytestmark = pytest.mark.usefixtures("clean")
 
 
 @pytest.fixture(scope="module")
 def ground(archive: Path) -> Iterator[Ground]:
-    with Ground("ctr", private=["/etc/cni/net.d", "/var/lib/cni", "/var/lib/containerd"]) as made:
-        Ctr.prepare(made, archive)
+    with Ctr.ready("ctr", archive) as made:
         yield made
-
-
-@pytest.fixture
-def ctr(ground: Ground, runtime: str) -> Iterator[Ctr]:
-    made = Ctr(ground, runtime)
-    yield made
-    made.remove_all()
 
 
 def test_run_prints_and_exits_with_the_status(ctr: Ctr) -> None:
@@ -212,33 +201,21 @@ def test_pivot_root_can_be_left_out(ctr: Ctr) -> None:
 
 def test_state_directory_of_the_runtime(ctr: Ctr) -> None:
     root = ctr.ground.directory / "elsewhere"
-    ctr.start("c", "--runc-root", str(root))
+    ctr.start("c", *ctr.root_flags(root))
     assert [path.name for path in root.glob("*/*")] == ["c"]
     ctr.remove_all()
     assert list(root.glob("*/*")) == []
 
 
 def test_terminal_has_the_size(ctr: Ctr) -> None:
-    terminal = ctr.terminal(
-        "run",
-        "--rm",
-        "-t",
-        *ctr.flags(),
-        IMAGE,
-        "c",
-        "sh",
-        "-c",
-        "until stty size 2>&1 | grep -v stty; do sleep 0.1; done; tty",
-        rows=31,
-        columns=97,
-    )
+    terminal = ctr.run_in_terminal("until stty size 2>&1 | grep -v stty; do sleep 0.1; done; tty", rows=31, columns=97)
     assert terminal.wait() == 0
     assert "31 97" in terminal.text and "/dev/pts/0" in terminal.text
 
 
 def test_terminal_is_resized(ctr: Ctr) -> None:
     script = "trap 'exit 3' INT; while :; do stty size; sleep 0.1; done"
-    terminal = ctr.terminal("run", "--rm", "-t", *ctr.flags(), IMAGE, "c", "sh", "-c", script)
+    terminal = ctr.run_in_terminal(script)
     terminal.expect("24 80")
     terminal.resize(40, 132)
     terminal.expect("40 132")
@@ -247,301 +224,8 @@ def test_terminal_is_resized(ctr: Ctr) -> None:
 
 
 def test_terminal_interrupt_reaches_the_process(ctr: Ctr) -> None:
-    terminal = ctr.terminal(
-        "run",
-        "--rm",
-        "-t",
-        *ctr.flags(),
-        IMAGE,
-        "c",
-        "sh",
-        "-c",
-        "trap 'echo caught; exit 9' INT; echo ready; while :; do sleep 0.1; done",
-    )
+    terminal = ctr.run_in_terminal("trap 'echo caught; exit 9' INT; echo ready; while :; do sleep 0.1; done")
     terminal.expect("ready")
     terminal.send("\x03")
     terminal.expect("caught")
     assert terminal.wait() == 9
-
-
-def test_detached_container_is_listed(ctr: Ctr) -> None:
-    ctr.start()
-    assert ctr.status() == "RUNNING"
-    assert ctr.cmdline(ctr.pid()) == ["sleep", "1000"]
-
-
-def test_pid_file_is_written(ctr: Ctr) -> None:
-    file = ctr.ground.directory / "pidfile"
-    ctr.start("c", "--pid-file", str(file))
-    assert file.read_text() == str(ctr.pid())
-
-
-def test_log_file_holds_the_output(ctr: Ctr) -> None:
-    file = ctr.source("log") / "output"
-    ctr.start("c", "--log-uri", f"file://{file}", args=["sh", "-c", "echo line; exec sleep 1000"])
-    wait_for(lambda: file.exists() and file.read_text() == "line\n", "the log")
-
-
-def test_attach_shows_the_output(ctr: Ctr) -> None:
-    ctr.start(args=["sh", "-c", "trap 'exit 4' TERM; while :; do echo tick; sleep 0.1; done"])
-    client = ctr.ground.popen(*ctr.words(("tasks", "attach", "c")), stdout=subprocess.PIPE)
-    assert client.stdout is not None and client.stdout.readline() == "tick\n"
-    ctr.ok("tasks", "kill", "c")
-    client.stdout.read()
-    assert client.wait(20) == 4
-
-
-def test_kill_ends_with_the_signal(ctr: Ctr) -> None:
-    client = ctr.foreground(["sleep", "1000"])
-    ctr.ok("tasks", "kill", "-s", "SIGKILL", "c")
-    assert client.wait(20) == 137
-
-
-def test_signal_by_name_reaches_the_process(ctr: Ctr) -> None:
-    client = ctr.foreground(["sh", "-c", "trap 'exit 42' USR1; while :; do sleep 0.1; done"])
-    ctr.await_trap()
-    ctr.ok("tasks", "kill", "-s", "SIGUSR1", "c")
-    assert client.wait(20) == 42
-
-
-def test_kill_all_reaches_every_process(ctr: Ctr) -> None:
-    ctr.start(args=["sh", "-c", "sleep 1001 & sleep 1002 & exec sleep 1000"])
-    wait_for(lambda: len(ctr.pids()) == 3, "three processes")
-    ctr.ok("tasks", "kill", "--all", "-s", "SIGKILL", "c")
-    ctr.await_status("STOPPED")
-
-
-def test_kill_of_a_stopped_container_is_told(ctr: Ctr) -> None:
-    ctr.start(args=["true"])
-    ctr.await_status("STOPPED")
-    done = ctr.call("tasks", "kill", "c")
-    assert done.returncode == 1 and "process already finished: not found" in done.stderr
-
-
-def test_pause_and_resume(ctr: Ctr) -> None:
-    ctr.start()
-    ctr.ok("tasks", "pause", "c")
-    assert ctr.status() == "PAUSED"
-    assert "FROZEN" in ctr.ground.limit("freezer", "c", "freezer.state")
-    ctr.ok("tasks", "resume", "c")
-    assert ctr.status() == "RUNNING"
-
-
-def test_processes_are_listed(ctr: Ctr) -> None:
-    ctr.start(args=["sh", "-c", "sleep 1001 & exec sleep 1000"])
-    wait_for(lambda: len(ctr.pids()) == 2, "two processes")
-    assert sorted(ctr.cmdline(pid)[1] for pid in ctr.pids()) == ["1000", "1001"]
-
-
-def test_statistics_are_read(ctr: Ctr) -> None:
-    ctr.start("c", "--memory-limit", "33554432")
-    text = ctr.ok("tasks", "metrics", "c")
-    assert re.search(r"memory\.usage_in_bytes +[1-9]", text) and re.search(r"pids\.current +1", text)
-
-
-def test_events_of_a_life(ctr: Ctr) -> None:
-    with ctr.events() as events:
-        ctr.run(["true"])
-        for topic in ("/tasks/create", "/tasks/start", "/tasks/exit", "/tasks/delete"):
-            events.expect(topic)
-
-
-def test_exec_prints_and_exits_with_the_status(ctr: Ctr) -> None:
-    ctr.start()
-    done = ctr.exec("sh", "-c", "echo out; echo err >&2; exit 5")
-    assert (done.stdout, done.stderr, done.returncode) == ("out\n", "err\n", 5)
-
-
-def test_exec_reads_standard_input(ctr: Ctr) -> None:
-    ctr.start()
-    assert ctr.exec("wc", "-c", input="12345").stdout == "5\n"
-
-
-def test_exec_has_user_and_directory(ctr: Ctr) -> None:
-    ctr.start()
-    assert (
-        ctr.exec("sh", "-c", "id -u; id -g; pwd", options=["--user", "1000:1000", "--cwd", "/home"]).stdout
-        == "1000\n1000\n/home\n"
-    )
-    assert ctr.exec("id", "-un", options=["--user", "guest"]).stdout == "guest\n"
-
-
-def test_exec_has_a_terminal(ctr: Ctr) -> None:
-    ctr.start()
-    terminal = ctr.terminal(
-        "tasks",
-        "exec",
-        "-t",
-        "--exec-id",
-        "e",
-        "c",
-        "sh",
-        "-c",
-        "until stty size 2>&1 | grep -v stty; do sleep 0.1; done; tty",
-        rows=30,
-        columns=99,
-    )
-    assert terminal.wait() == 0 and "30 99" in terminal.text and "/dev/pts/" in terminal.text
-
-
-def test_exec_is_in_every_namespace_and_cgroup(ctr: Ctr) -> None:
-    ctr.start()
-    script = "cd /proc/self/ns; for n in *; do readlink $n; done; cat /proc/self/cgroup"
-    there = ctr.exec("sh", "-c", script).stdout
-    init = ctr.exec("sh", "-c", script.replace("self", "1")).stdout
-    assert there == init != ""
-
-
-def test_exec_detached_is_killed_by_its_id(ctr: Ctr) -> None:
-    ctr.start()
-    assert ctr.exec_as_it_is("sleep", "1003", options=["--detach"]).returncode == 0
-    wait_for(lambda: len(ctr.pids()) == 2, "the exec'd process")
-    ctr.ok("tasks", "kill", "--exec-id", "e", "-s", "SIGKILL", "c")
-    wait_for(lambda: len(ctr.pids()) == 1, "the end of the exec'd process")
-
-
-def test_exec_of_a_missing_command_is_told(ctr: Ctr) -> None:
-    ctr.start()
-    done = ctr.exec_as_it_is("nonesuch")
-    assert done.returncode == 1 and 'exec: "nonesuch": executable file not found in $PATH' in done.stderr
-    assert ctr.exec("echo", "next").stdout == "next\n"
-
-
-def test_exec_in_a_stopped_container_is_told(ctr: Ctr) -> None:
-    ctr.start(args=["true"])
-    ctr.await_status("STOPPED")
-    done = ctr.exec("true")
-    assert done.returncode == 1 and "stopped" in done.stderr
-
-
-def test_ten_execs_at_once(ctr: Ctr) -> None:
-    ctr.start()
-    clients = [
-        ctr.ground.popen(
-            *ctr.words(("tasks", "exec", "--exec-id", f"e{n}", "c", "sh", "-c", f"echo {n}; sleep 0.1")),
-            stdout=subprocess.PIPE,
-        )
-        for n in range(10)
-    ]
-    assert [client.communicate(timeout=60)[0] for client in clients] == [f"{n}\n" for n in range(10)]
-
-
-def test_twenty_containers_at_once(ctr: Ctr) -> None:
-    clients = [
-        ctr.ground.popen(
-            *ctr.words(("run", "--rm", *ctr.flags(), IMAGE, f"c{n}", "echo", str(n))), stdout=subprocess.PIPE
-        )
-        for n in range(20)
-    ]
-    assert [client.communicate(timeout=90)[0] for client in clients] == [f"{n}\n" for n in range(20)]
-
-
-def test_name_is_free_again_after_the_end(ctr: Ctr) -> None:
-    assert [ctr.out(["echo", str(n)]) for n in range(3)] == ["0\n", "1\n", "2\n"]
-
-
-@pytest.mark.parametrize(
-    ("args", "words"),
-    [
-        (["nonesuch"], 'exec: "nonesuch": executable file not found in $PATH'),
-        (["/no/such"], 'exec: "/no/such": stat /no/such: no such file or directory'),
-        (["/etc/plain"], 'exec: "/etc/plain": permission denied'),
-        (["/data"], 'exec: "/data": '),
-    ],
-    ids=["missing", "missing path", "not executable", "directory"],
-)
-def test_wrong_command_is_told(ctr: Ctr, args: list[str], words: str) -> None:
-    done = ctr.run(args)
-    assert done.returncode == 1 and words in done.stderr, done.stderr
-    assert ctr.out(["echo", "next"]) == "next\n"
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        (["--cwd", "/data/file"], ["/data/file", "not a directory"]),
-        (["--mount", "type=bind,src=/no/such,dst=/mnt,options=rbind"], ["/no/such", "no such file or directory"]),
-        (["--mount", "type=nonesuch,src=x,dst=/mnt"], ["/mnt", "no such device"]),
-        (["--memory-limit", "4096"], []),
-        (["--with-ns", "network:/no/such"], ["/no/such", "no such file or directory"]),
-        pytest.param(
-            ["--with-ns", "network:/proc/1/ns/ipc"], ["/proc/1/ns/ipc"], marks=pytest.mark.runc_fails("names no path")
-        ),
-    ],
-    ids=["directory", "mount source", "mount type", "memory limit", "namespace path", "namespace of another kind"],
-)
-def test_bad_option_is_told(ctr: Ctr, options: list[str], words: list[str]) -> None:
-    done = ctr.run(["true"], *options)
-    assert done.returncode == 1 and all(word in done.stderr for word in words), (done.returncode, done.stderr)
-    assert "Traceback" not in done.stderr and len(done.stderr.splitlines()) == 1
-    assert ctr.out(["echo", "next"]) == "next\n"
-
-
-def test_bad_seccomp_action_is_told(ctr: Ctr) -> None:
-    done = ctr.run(["true"], "--seccomp", "--seccomp-profile", ctr.profile({"defaultAction": "SCMP_ACT_NONESUCH"}))
-    assert done.returncode == 1 and "SCMP_ACT_NONESUCH" in done.stderr
-    assert ctr.out(["echo", "next"]) == "next\n"
-
-
-def test_unknown_capability_is_told_or_left_out(ctr: Ctr) -> None:
-    done = ctr.run(["echo", "ran"], "--cap-add", "CAP_NONESUCH")
-    assert done.stdout == "ran\n" or "CAP_NONESUCH" in done.stderr
-
-
-@pytest.mark.runc_fails("its message has no reason in it")
-def test_full_state_directory_leaves_nothing(ctr: Ctr) -> None:
-    root = ctr.ground.directory / "full"
-    root.mkdir(exist_ok=True)
-    ctr.ground.ok("mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(root))
-    try:
-        ctr.ground.call("dd", "if=/dev/zero", f"of={root}/fill", "bs=4k")
-        done = ctr.run(["true"], "--runc-root", str(root))
-        assert done.returncode == 1 and "no space left on device" in done.stderr
-        assert ctr.ground.ok("find", str(root), "-name", "c") == ""
-    finally:
-        ctr.ground.ok("umount", str(root))
-
-
-def test_read_only_state_directory_leaves_nothing(ctr: Ctr) -> None:
-    root = ctr.ground.directory / "read-only"
-    root.mkdir(exist_ok=True)
-    ctr.ground.ok("mount", "-t", "tmpfs", "-o", "ro", "tmpfs", str(root))
-    try:
-        done = ctr.run(["true"], "--runc-root", str(root))
-        assert done.returncode == 1 and "read-only file system" in done.stderr
-    finally:
-        ctr.ground.ok("umount", str(root))
-
-
-def test_checkpoint_that_fails_leaves_the_container_running(ctr: Ctr) -> None:
-    ctr.start("c", "--null-io")
-    # Debian's CRIU does not know every kernel: where it does, this one cannot be written.
-    done = ctr.call("tasks", "checkpoint", "--image-path", "/proc/no/such", "c")
-    assert done.returncode == 1 and done.stderr.strip()
-    assert ctr.status() == "RUNNING" and ctr.exec("echo", "still").stdout == "still\n"
-
-
-def test_killed_shim_leaves_nothing(ctr: Ctr) -> None:
-    ctr.start(args=["sh", "-c", "sleep 1001 & exec sleep 1000"])
-    ctr.kill_shim()
-    wait_for(lambda: ctr.status() in ("", "STOPPED", "UNKNOWN"), "the task's end")
-    ctr.remove_all()
-    ctr.ground.settle()
-    assert ctr.out(["echo", "next"]) == "next\n"
-
-
-def test_engine_restarts_while_a_container_runs(ctr: Ctr) -> None:
-    ctr.start(args=["sh", "-c", "trap 'exit 6' TERM; while :; do sleep 0.1; done"])
-    ctr.restart()
-    assert ctr.status() == "RUNNING"
-    assert ctr.exec("echo", "still").stdout == "still\n"
-    ctr.ok("tasks", "kill", "c")
-    ctr.await_status("STOPPED")
-
-
-def test_engine_killed_and_restarted(ctr: Ctr) -> None:
-    ctr.start()
-    ctr.restart(signal.SIGKILL)
-    assert ctr.status() == "RUNNING"
-    ctr.ok("tasks", "kill", "-s", "SIGKILL", "c")
-    ctr.await_status("STOPPED")

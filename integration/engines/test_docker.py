@@ -18,13 +18,6 @@ def ground(archive: Path) -> Iterator[Ground]:
         yield made
 
 
-@pytest.fixture
-def docker(ground: Ground, runtime: str) -> Iterator[Docker]:
-    made = Docker(ground, runtime)
-    yield made
-    made.remove_all()
-
-
 def test_run_prints_and_exits_with_the_status(docker: Docker) -> None:
     done = docker.run(["sh", "-c", "echo out; echo err >&2; exit 7"])
     assert (done.stdout, done.stderr, done.returncode) == ("out\n", "err\n", 7)

@@ -24,13 +24,6 @@ def ground(archive: Path) -> Iterator[Ground]:
         yield made
 
 
-@pytest.fixture
-def docker(ground: Ground, runtime: str) -> Iterator[Docker]:
-    made = Docker(ground, runtime)
-    yield made
-    made.remove_all()
-
-
 def test_detached_container_is_listed(docker: Docker) -> None:
     identity = docker.start()
     assert docker.ok("ps", "--no-trunc", "--format", "{{.ID}} {{.Names}} {{.State}}") == f"{identity} box running"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ground import RUNTIMES, Ground, wait_for
-from podman import Podman, prepared
+from podman import WRONG_COMMANDS, Podman, prepared
 
 pytestmark = pytest.mark.usefixtures("clean")
 
@@ -28,16 +28,7 @@ def assert_nothing_left(podman: Podman) -> None:
     assert podman.out(["echo", "next"]) == "next\n"
 
 
-@pytest.mark.parametrize(
-    ("command", "code", "words"),
-    [
-        ("nosuch", 127, "executable file not found"),
-        ("/no/such", 127, "no such file or directory"),
-        ("/etc/plain", 126, "permission denied"),
-        ("/etc", 126, "permission denied"),
-    ],
-    ids=["missing", "missing path", "not executable", "directory"],
-)
+@pytest.mark.parametrize(("command", "code", "words"), WRONG_COMMANDS.values(), ids=list(WRONG_COMMANDS))
 def test_wrong_command_is_told(podman: Podman, command: str, code: int, words: str) -> None:
     done = podman.run([command])
     assert done.returncode == code and words in done.stderr and f'"{command}"' in done.stderr

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ground import Ground, wait_for
-from podman import Podman, prepared
+from podman import WRONG_COMMANDS, Podman, prepared
 
 pytestmark = pytest.mark.usefixtures("clean")
 
@@ -137,16 +137,7 @@ def test_exec_has_preserved_descriptors(podman: Podman) -> None:
         assert podman.ok("exec", "--preserve-fds", "1", "c", *shell("cat <&3"), pass_fds=[3]) == "through\n"
 
 
-@pytest.mark.parametrize(
-    ("command", "code", "words"),
-    [
-        ("nosuch", 127, "executable file not found"),
-        ("/no/such", 127, "no such file or directory"),
-        ("/etc/plain", 126, "permission denied"),
-        ("/etc", 126, "permission denied"),
-    ],
-    ids=["missing", "missing path", "not executable", "directory"],
-)
+@pytest.mark.parametrize(("command", "code", "words"), WRONG_COMMANDS.values(), ids=list(WRONG_COMMANDS))
 def test_exec_of_a_wrong_command_is_told(podman: Podman, command: str, code: int, words: str) -> None:
     podman.start()
     done = podman.call("exec", "c", command)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 FLAGS = ["-Wall", "-Wextra", "-Werror", "-O1"]
-PROGRAMS = ("cgmanager", "show_cgroups")
+PROGRAMS = ("cgmanager", "loads", "look", "show_cgroups")
 LIBRARIES = sorted(path.stem for path in HERE.glob("*.c") if path.stem not in PROGRAMS)
 
 
@@ -17,11 +17,22 @@ def build(directory: Path, socket: str = "/run/pyrunc-hostile.sock") -> None:
         output, source = directory / f"{name}.so", HERE / f"{name}.c"
         define = f'-DSOCKET="{socket}"'
         subprocess.run(["gcc", *FLAGS, define, "-shared", "-fPIC", "-pthread", "-o", output, source], check=True)
-    for name in PROGRAMS:
+    for name in ("cgmanager", "show_cgroups"):
         subprocess.run(["gcc", *FLAGS, "-o", directory / name, HERE / f"{name}.c"], check=True)
     linked = ["-Wl,--no-as-needed", directory / "lxc2.so", f"-Wl,-rpath,{directory}"]
     output = directory / "show_cgroups_linked"
     subprocess.run(["gcc", *FLAGS, "-o", output, HERE / "show_cgroups.c", *linked], check=True)
+
+
+def build_deeds(directory: Path, names: list[str]) -> None:
+    """The libraries ``names`` of deeds/, and the program that looks, into ``directory``."""
+    define = f'-DSCENE="{directory}"'
+    for source in (HERE / "deeds" / f"{name}.c" for name in names):
+        output = directory / f"{source.stem}.so"
+        subprocess.run(
+            ["gcc", *FLAGS, define, "-shared", "-fPIC", "-pthread", "-o", output, source, "-lrt"], check=True
+        )
+    subprocess.run(["gcc", *FLAGS, "-static", "-o", directory / "look", HERE / "look.c"], check=True)
 
 
 if __name__ == "__main__":

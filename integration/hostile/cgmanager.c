@@ -64,6 +64,14 @@ static int current(pid_t pid, const char *mount, char *path, size_t size) {
     return found;
 }
 
+/* As the real one, which answers such a caller that it "requires a proxy": its pids are not the daemon's. */
+static int is_in_our_pid_namespace(pid_t pid) {
+    char file[64], ours[64], theirs[64];
+    snprintf(file, sizeof file, "/proc/%d/ns/pid", (int)pid);
+    ssize_t own = readlink("/proc/self/ns/pid", ours, sizeof ours), other = readlink(file, theirs, sizeof theirs);
+    return own > 0 && own == other && memcmp(ours, theirs, (size_t)own) == 0;
+}
+
 static void probe(pid_t pid, char **hierarchies) {
     char own[4000], path[8300];
     for (; *hierarchies != NULL; hierarchies++) {
@@ -101,7 +109,8 @@ int main(int argc, char **argv) {
         if (caller < 0)
             continue;
         /* Whoever is not in our pid namespace has pid 0 here: nothing can be done to it. */
-        if (getsockopt(caller, SOL_SOCKET, SO_PEERCRED, &who, &size) == 0 && who.pid > 0 && recv(caller, &wish, 1, 0) == 1) {
+        if (getsockopt(caller, SOL_SOCKET, SO_PEERCRED, &who, &size) == 0 && who.pid > 0 &&
+            is_in_our_pid_namespace(who.pid) && recv(caller, &wish, 1, 0) == 1) {
             if (wish == 'p')
                 probe(who.pid, argv + 3);
             move(who.pid, argv[2], argv + 3);

@@ -13,8 +13,9 @@ from scene import TOP, own_cgroups, scene
 
 from pyrunc import log
 from pyrunc.container.create import Creation
-from pyrunc.container.options import CreateOptions
+from pyrunc.hostile import observer
 from pyrunc.hostile.library import open_checked
+from pyrunc.plan.options import CreateOptions
 from pyrunc.spec.load import load
 
 BUNDLE = str(TOP / "bundles" / "plain")
@@ -24,7 +25,12 @@ def once(root: str, library: str, placement: str, number: int) -> float:
     """Milliseconds that `create` takes with ``library`` in the init path; without one when it is empty."""
     libraries = [open_checked(library)] if library else []
     options = CreateOptions(
-        root=root, bundle=BUNDLE, libraries=libraries, library_names=[library] * len(libraries), placement=placement
+        observer=observer.run if libraries else None,
+        root=root,
+        bundle=BUNDLE,
+        libraries=libraries,
+        library_names=[library] * len(libraries),
+        placement=placement,
     )
     creation = Creation(f"cost-{os.getpid()}-{number}", load(f"{BUNDLE}/config.json"), options)
     begun = time.perf_counter()
@@ -37,21 +43,24 @@ def once(root: str, library: str, placement: str, number: int) -> float:
 
 
 def measure(library: str, runs: int) -> dict[str, float]:
-    """{way: lower quartile in milliseconds}: what other processes take is in the upper ones."""
+    """{way: median in milliseconds}, and ``pairs``: the median of hardened minus legacy, each pair in a row, so that what
+    other processes take at the time is taken of both."""
     taken: dict[str, list[float]] = {"none": [], "legacy": [], "hardened": []}
     with tempfile.TemporaryDirectory() as root:
         for number in range(runs):
             for way, times in taken.items():
                 placement = "legacy" if way == "legacy" else "hardened"
                 times.append(once(root, "" if way == "none" else library, placement, number * 3 + len(times)))
-    return {way: statistics.quantiles(times, n=4)[0] for way, times in taken.items()}
+    found = {way: statistics.median(times) for way, times in taken.items()}
+    pairs = [after - before for before, after in zip(taken["legacy"], taken["hardened"], strict=True)]
+    return {**found, "pairs": statistics.median(pairs)}
 
 
 def report(found: dict[str, float]) -> None:
     """Prints the times, and the difference."""
-    for way, quartile in found.items():
-        print(f"create, {way:<9} {quartile:6.2f} ms (lower quartile)")
-    print(f"hardened - legacy {found['hardened'] - found['legacy']:6.2f} ms")
+    for way in ("none", "legacy", "hardened"):
+        print(f"create, {way:<9} {found[way]:6.2f} ms (median)")
+    print(f"hardened - legacy {found['pairs']:6.2f} ms (median of pairs)")
 
 
 def main() -> None:

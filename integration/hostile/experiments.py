@@ -13,7 +13,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import cost
-from scene import PYRUNC, TOP, Scene, own_cgroups, scene
+from scene import PYRUNC, TOP, Scene, own_cgroups, scene, without_pid_namespace
 
 import build
 from pyrunc import log
@@ -65,6 +65,7 @@ def summary(at: Scene, name: str, runs: int) -> bool:
     """One line a stand-in: how often each way was escaped."""
     placements = "hardened" if name in REFUSING else "legacy,hardened"
     words = ["--runs", str(runs), "--delay", "0-12", "--placement", placements, "--preload-at", "exec,init"]
+    words += ["--bundle", str(at.bundle)]
     words += ["--format", "json", "--preload-timeout", "0.1" if name == "hangs" else "10"]
     begun = time.monotonic()
     done = subprocess.run([PYRUNC, "verify-preload", at.library(name), *words], stdout=subprocess.PIPE, check=False)
@@ -90,11 +91,15 @@ def main() -> int:
         print("make hostile needs root: without it a library can move nobody out of a cgroup", file=sys.stderr)
         return 1
     with own_cgroups(f"pyrunc-hostile-{os.getpid()}"), scene() as at:
+        at.bundle = without_pid_namespace(at.directory)
         first(at)
         second(at)
         good = [grid(at, name, runs) for name in FAMOUS]
         title(f"every stand-in, {runs} containers each way: how many left a cgroup")
         good += [summary(at, name, runs) for name in build.LIBRARIES]
+        title("each deed: what audit-lib names, and what a container's program has of it")
+        command = [sys.executable, str(Path(__file__).parent / "deeds.py")]
+        good.append(subprocess.run(command, check=False).returncode == 0)
         title("what it costs")
         cost.report(measure_cost(at, min(runs, 100)))
     title("hardened held every time" if all(good) else "NOT as it should be: see above")

@@ -9,9 +9,11 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from pyrunc import main
-from pyrunc.container import actions, create, execute, helper, kill, launch, start
-from pyrunc.hostile import launching, traces
+from pyrunc.cli import dispatch
+from pyrunc.container import create, kill, start
+from pyrunc.container import exec as exec_
+from pyrunc.hostile import changes, handover, limits, observer, streams
+from pyrunc.launch import actions, conversation, helper
 from pyrunc.plan import compile as plans
 
 
@@ -45,7 +47,7 @@ def doing(module: Any, name: str, result: Any = None) -> Callable[[], None]:
 
 def unchecked_placement() -> None:
     """Nobody reads back where the process is."""
-    for module in (actions, create, execute, start):
+    for module in (actions, create, exec_, observer, start):
         module.verify_placement = lambda *_: None
 
 
@@ -62,13 +64,14 @@ def killing_by_cgroup_alone() -> None:
 def printing() -> None:
     """What a library prints goes where the container's output goes."""
     original = posix.memfd_create
-    launching.posix.memfd_create = lambda name, flags=0: posix.dup(1) if name == "capture" else original(name, flags)
-    launching.Loading.said = lambda _: ""
+    observer.posix.memfd_create = lambda name, flags=0: posix.dup(1) if name == "capture" else original(name, flags)
+    observer.Loading.said = lambda _: ""
 
 
-def inheriting() -> None:
-    """The test build of the helper, whose execve adds its own environment; its path is in the environment."""
-    helper.DYNAMIC = posix.environ[b"PYRUNC_TEST_HELPER"].decode()
+def changed_helper() -> None:
+    """Test builds of the helper (scene.build_changed_helper); their directory is in the environment."""
+    directory = posix.environ[b"PYRUNC_TEST_HELPER"].decode()
+    helper.STATIC, helper.DYNAMIC = f"{directory}/static", f"{directory}/dynamic"
 
 
 MUTATIONS: dict[str, Callable[[], None]] = {
@@ -76,24 +79,28 @@ MUTATIONS: dict[str, Callable[[], None]] = {
     "start": unchecked_at_start,
     "clone": without_its_own_clone,
     "settle": without_steps("settle"),
-    "descriptors": without_steps("settle", "close-descriptors"),
+    "descriptors": without_steps("close-descriptors"),
     "umask": without_steps("settle", "umask"),
     "directory": without_steps("settle", "working-directory"),
     "capabilities": without_steps("settle", "capabilities"),
-    "children": doing(traces.Baseline, "kill_children", []),
-    "limits": doing(traces.Baseline, "_restore_limits", []),
-    "scheduling": doing(traces.Baseline, "_restore_scheduling", []),
-    "oom": doing(traces, "write"),
-    "lost": doing(traces.Baseline, "_refuse_lost"),
-    "cgroups": doing(launching.Loading, "remove_cgroups", []),
-    "limit": doing(launch.Launch, "limit"),
-    "end": doing(launch.Launch, "_check_end"),
+    "children": doing(changes.Baseline, "kill_children", []),
+    "limits": doing(changes.Baseline, "_restore_limits", []),
+    "scheduling": doing(changes.Baseline, "_restore_scheduling", []),
+    "oom": doing(changes, "write"),
+    "lost": doing(changes.Baseline, "_refuse_lost"),
+    "cgroup limits": doing(limits.Limits, "restore", []),
+    "streams": doing(streams.Streams, "restore", []),
+    "files": doing(changes.Baseline, "_restore_files", []),
+    "cgroups": doing(observer.Loading, "remove_cgroups", []),
+    "limit": doing(conversation.Launch, "limit"),
+    "end": doing(conversation.Launch, "_check_end"),
     "output": printing,
     "members": killing_by_cgroup_alone,
-    "environment": inheriting,
+    "helper": changed_helper,
+    "program": doing(handover, "check_program"),
 }
 
 if __name__ == "__main__":
     for mutation in sys.argv.pop(1).split(","):
         MUTATIONS[mutation]()
-    sys.exit(main.run(sys.argv[1:]))
+    sys.exit(dispatch.run(sys.argv[1:]))

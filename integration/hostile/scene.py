@@ -1,5 +1,6 @@
 """Where the experiments and the tests of hostile libraries take place: stand-ins, their daemon, cgroups of our own."""
 
+import json
 import os
 import subprocess
 import sys
@@ -12,8 +13,6 @@ import build
 
 TOP = Path(__file__).resolve().parents[2]
 PYRUNC = str(Path(sys.prefix) / "bin" / "pyrunc")
-APART = ("probe.c", "launcher.c", "interpreter.c")
-"""Files of nsenter/ that are no part of the helper (setup.py)."""
 
 
 class Scene:
@@ -22,19 +21,39 @@ class Scene:
     def __init__(self, directory: Path, daemon: "subprocess.Popen[bytes]") -> None:
         self.directory = directory
         self.daemon = daemon
+        self.bundle = directory
+        """For experiments: a bundle without a pid namespace."""
 
     def library(self, name: str) -> str:
         """The path of one stand-in."""
         return str(self.directory / f"{name}.so")
 
 
-def build_inheriting_helper(output: Path) -> None:
-    """The dynamic helper with the mutation of inherit.h."""
-    sources = [path for path in sorted((TOP / "nsenter").glob("*.c")) if path.name not in APART]
-    steps = output.parent / "steps.h"
-    subprocess.run([sys.executable, TOP / "nsenter" / "generate.py", steps], check=True)
-    flags = ["-Os", "-DPYRUNC_DYNAMIC", f"-I{output.parent}", "-include", TOP / "integration" / "hostile" / "inherit.h"]
-    subprocess.run(["gcc", *flags, "-o", output, *sources, "-ldl"], check=True)
+def build_changed_helper(directory: Path, changes: dict[str, str]) -> None:
+    """``static`` and ``dynamic`` in ``directory``: both builds of the helper with ``changes`` {text: other text}."""
+    sources = directory / "sources"
+    sources.mkdir(parents=True, exist_ok=True)
+    text = {path.name: path.read_text() for path in (TOP / "nsenter" / "helper").glob("*.[ch]")}
+    for old, new in changes.items():
+        assert sum(body.count(old) for body in text.values()) == 1, old
+        text = {name: body.replace(old, new) for name, body in text.items()}
+    for name, body in text.items():
+        (sources / name).write_text(body)
+    subprocess.run([sys.executable, TOP / "nsenter" / "generate.py", sources], check=True)
+    programs = sorted(sources.glob("*.c"))
+    for name, flags in (("static", ["-static"]), ("dynamic", ["-DPYRUNC_DYNAMIC", "-ldl"])):
+        subprocess.run(["gcc", "-Os", "-D_GNU_SOURCE", "-o", directory / name, *programs, *flags], check=True)
+
+
+def without_pid_namespace(directory: Path) -> Path:
+    """bundles/plain in the host's pid namespace: the daemon serves nobody who is in another one."""
+    config = json.loads((TOP / "bundles" / "plain" / "config.json").read_text())
+    config["root"]["path"] = str(TOP / "bundles" / "plain" / "rootfs")
+    config["linux"]["namespaces"] = [space for space in config["linux"]["namespaces"] if space["type"] != "pid"]
+    bundle = directory / "host-pids"
+    bundle.mkdir()
+    (bundle / "config.json").write_text(json.dumps(config))
+    return bundle
 
 
 def mounts() -> list[str]:

@@ -1,7 +1,7 @@
 """Device rules: the spec's ordered list, brought into the form that both kernels take, with the same meaning.
 
 A v1 devices cgroup is either "all but" or "none but" a set of exceptions; the emulation below (after the kernel's own
-security/device_cgroup.c) says which. v2's eBPF program is made from the same result (``ebpf.py``).
+security/device_cgroup.c) says which. v2's eBPF program is made from the same result (v2/devices.py).
 """
 
 from pyrunc.errors import SpecError
@@ -29,8 +29,9 @@ DEFAULT: "tuple[tuple[str, int, int, str], ...]" = (
     ("c", 5, 0, "rwm"),  # tty
     ("c", 5, 2, "rwm"),  # ptmx
     ("c", 136, ANY, "rwm"),  # pts/*
+    ("c", 10, 200, "rwm"),  # net/tun
 )
-"""Allowed behind the config's own rules, as runc does: what "Default Devices" and a terminal need."""
+"""Allowed after the config's own rules, as runc does: what "Default Devices" and a terminal need."""
 
 
 class Rules:
@@ -43,7 +44,7 @@ class Rules:
         self.exceptions: dict[Key, str] = {}
 
     def apply(self, allow: bool, kind: str, major: int, minor: int, access: str, where: str) -> None:
-        """One more rule behind those so far."""
+        """Adds a rule after those so far."""
         if kind in ("a", ""):
             self.allow_all = allow
             self.exceptions.clear()
@@ -78,6 +79,17 @@ def _covers(wide: "Key", narrow: "Key") -> bool:
     return wide[0] == narrow[0] and all(w in (ANY, n) for w, n in zip(wide[1:], narrow[1:], strict=True))
 
 
+def parse(words: "Sequence[str]") -> Rules:
+    """The rules that ``describe`` has put into words."""
+    made = Rules()
+    made.allow_all = words[0] == "allow a"
+    for line in words[1:]:
+        kind, numbers, access = line.split(" ")
+        major, minor = (ANY if number == "*" else int(number) for number in numbers.split(":"))
+        made.exceptions[kind, major, minor] = access
+    return made
+
+
 def rules(resources: "Resources | None") -> Rules:
     """What the config's rules and the defaults come to. Nothing is allowed to begin with."""
     result = Rules()
@@ -88,12 +100,6 @@ def rules(resources: "Resources | None") -> Rules:
     for kind, major, minor, access in DEFAULT:
         result.apply(True, kind, major, minor, access, PLACE)
     return result
-
-
-def legacy(wanted: Rules) -> "list[tuple[str, str]]":
-    """[(file, value)] that bring a new v1 cgroup from its parent's rules to ``wanted``."""
-    first, then = ("devices.allow", "devices.deny") if wanted.allow_all else ("devices.deny", "devices.allow")
-    return [(first, "a")] + [(then, line) for line in lines(wanted)]
 
 
 def lines(wanted: Rules) -> "list[str]":

@@ -1,7 +1,7 @@
 """Freezing a container: the v1 freezer (cgroup-v1/freezer-subsystem.rst) or v2's cgroup.freeze (cgroup-v2.rst)."""
 
-from pyrunc.container.process import read, write
 from pyrunc.errors import PyruncError
+from pyrunc.linux.files import read, write
 
 FREEZE_TIMEOUT = 10.0
 """Seconds."""
@@ -20,7 +20,7 @@ class Freezer:
 
     @property
     def frozen(self) -> bool:
-        """Whether everybody is, or is about to be, frozen."""
+        """Whether every process is frozen, or about to be."""
         try:
             text = read(f"{self.directory}/{'cgroup.freeze' if self.v2 else 'freezer.state'}").strip()
         except OSError:
@@ -45,7 +45,7 @@ class Freezer:
             time.sleep(0.001)
 
     def thaw(self) -> None:
-        """Lets them run again."""
+        """Lets the processes run again."""
         if self.directory:
             self._set(False)
 

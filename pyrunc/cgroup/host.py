@@ -1,6 +1,6 @@
 """Which cgroup hierarchies this host has, and where we are in each (cgroups(7), proc(5) mountinfo)."""
 
-from pyrunc.container.process import read
+from pyrunc.linux.files import read
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,12 +24,23 @@ class Hierarchy:
         self.own = own
         self.controllers: list[str] = [] if name.startswith("name=") else name.split(",")
 
+    def directory(self, path: str) -> str:
+        """Where the cgroup is that /proc/PID/cgroup calls ``path``: told from the host's top, while the mount may begin
+        further down."""
+        if self.root != "/" and (path == self.root or path.startswith(f"{self.root}/")):
+            path = path[len(self.root) :]
+        return f"{self.mountpoint}{path}".rstrip("/")
+
     def knows(self, file: str) -> bool:
         """Whether cgroups of this hierarchy have ``file``; the top one itself has not all that those below have."""
         import posix
 
-        below = (entry.name for entry in posix.scandir(self.mountpoint) if entry.is_dir(follow_symlinks=False))
-        for directory in ("", next(below, "")):
+        try:
+            below = (entry.name for entry in posix.scandir(self.mountpoint) if entry.is_dir(follow_symlinks=False))
+            some = next(below, "")
+        except OSError:
+            return False
+        for directory in ("", some):
             try:
                 posix.stat(f"{self.mountpoint}/{directory}/{file}")
                 return True
@@ -85,19 +96,21 @@ def discover() -> Host:
 def paths_of(pid: "int | str") -> "dict[str, str]":
     """{hierarchy name: path} of /proc/PID/cgroup."""
     paths = {}
-    for line in read(f"/proc/{pid}/cgroup").decode("utf-8", "surrogateescape").splitlines():
-        _, name, path = line.split(":", 2)
-        paths[name] = path
+    # At \n alone: a cgroup's name may hold what str.splitlines takes for a line's end.
+    for line in read(f"/proc/{pid}/cgroup").decode("utf-8", "surrogateescape").split("\n"):
+        if line:
+            _, name, path = line.split(":", 2)
+            paths[name] = path
     return paths
 
 
 def _mounts() -> "Iterator[tuple[str, str, str, str]]":
     """(root, mount point, type, superblock options) of every cgroup mount."""
-    for line in read("/proc/self/mountinfo").decode("utf-8", "surrogateescape").splitlines():
-        if " - cgroup" not in line:
+    for line in read("/proc/self/mountinfo").decode("utf-8", "surrogateescape").split("\n"):
+        mount, separator, filesystem = line.partition(" - ")
+        if not separator or not filesystem.startswith("cgroup"):
             continue
-        mount, _, filesystem = line.partition(" - ")
-        fields, (kind, _, options) = mount.split(), filesystem.split(" ", 2)
+        fields, (kind, _, options) = mount.split(" "), filesystem.split(" ", 2)
         yield _plain(fields[3]), _plain(fields[4]), kind, options
 
 

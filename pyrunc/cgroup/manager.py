@@ -3,20 +3,20 @@
 import errno
 import posix
 
-from pyrunc.cgroup.existing import Existing, not_ours
+from pyrunc.cgroup.groups import Groups, not_ours
 from pyrunc.cgroup.host import UNIFIED
-from pyrunc.container.process import read, write
 from pyrunc.errors import PyruncError, SpecError
+from pyrunc.linux.files import read, write
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from pyrunc.cgroup.devices import Rules
     from pyrunc.cgroup.limits import Write
 
 
-class Cgroups(Existing):
+class Cgroups(Groups):
     """``made``: directories that ``create`` made, to be unmade when it fails."""
 
     __slots__ = ("made",)
@@ -41,9 +41,6 @@ class Cgroups(Existing):
             missing.append(above)
             above = above.rpartition("/")[0]
         for path in reversed(missing):
-            parent = path.rpartition("/")[0]
-            if name == UNIFIED:
-                _hand_on(parent)
             try:
                 posix.mkdir(path, 0o755)
             except FileExistsError:
@@ -51,10 +48,14 @@ class Cgroups(Existing):
             except OSError as error:
                 raise OSError(error.errno, error.strerror, path) from None
             self.made.append(path)
-            if "cpuset" in name.split(","):
-                _inherit_cpuset(parent, path)
-        if name == UNIFIED and not missing:
-            _hand_on(directory.rpartition("/")[0])
+        if name == UNIFIED:
+            from pyrunc.cgroup.v2.controllers import hand_down
+
+            hand_down(directory)
+        elif "cpuset" in name.split(","):
+            from pyrunc.cgroup.v1.cpuset import fill
+
+            fill(directory)
 
     def _unmake(self) -> None:
         for path in reversed(self.made):
@@ -65,42 +66,14 @@ class Cgroups(Existing):
 
     def apply(self, writes: "Sequence[Write]") -> None:
         """Writes the limits. SpecError names the property, the file and the kernel's answer."""
-        left = list(writes)
-        while left:
-            refused: list[tuple[Write, OSError]] = []
-            for item in left:
-                try:
-                    self._write(item)
-                except OSError as error:
-                    if error.errno == errno.ENOENT and item.optional:
-                        continue
-                    if error.errno != errno.EINVAL:
-                        raise self._refused(item, error) from None
-                    # Limits that must fit each other (memory and memory with swap, period and quota, quota and burst,
-                    # shares and idle): which one must go first depends on what they were.
-                    refused.append((item, error))
-            if len(refused) == len(left):
-                raise self._refused(*refused[0])
-            left = [item for item, _ in refused]
-
-    def _write(self, item: "Write") -> None:
-        write(f"{self.dirs[item.hierarchy]}/{item.file}", item.value)
-
-    def _refused(self, item: "Write", error: OSError) -> SpecError:
-        if error.errno == errno.EBUSY and item.file.startswith("memory."):
-            usage = self.usage(item.hierarchy)
-            return SpecError(item.where, f"unable to set memory limit to {item.value} (current usage: {usage})")
-        if error.errno == errno.ENOENT:
-            return SpecError(item.where, f"the host's kernel has no {item.file}")
-        return SpecError(item.where, f"write {item.value!r} to {item.file}: {(error.strerror or '').lower()}")
+        limits = Limits()
+        for item in writes:
+            limits.write(f"{self.dirs[item.hierarchy]}/{item.file}", item.value, item.where, item.optional)
+        limits.settle()
 
     def usage(self, hierarchy: str) -> str:
         """Bytes of memory in use, or ``unknown``."""
-        file = "memory.current" if hierarchy == UNIFIED else "memory.usage_in_bytes"
-        try:
-            return read(f"{self.dirs[hierarchy]}/{file}").decode().strip()
-        except OSError:
-            return "unknown"
+        return usage(self.dirs[hierarchy])
 
     def oom_kills(self) -> int:
         """How many processes of theirs the kernel has killed for want of memory; 0 where nothing counts them."""
@@ -116,20 +89,107 @@ class Cgroups(Existing):
         return 0
 
     def apply_devices(self, rules: "Rules") -> None:
-        """Device rules, on v1 by files and on v2 by a program."""
-        name = next((name for name in self.dirs if "devices" in name.split(",")), None)
+        """Device rules of all cgroups; none without a hierarchy for them. SpecError as the kernel answers."""
+        name = devices_hierarchy(self.dirs)
+        if name is not None:
+            apply_devices(name, self.dirs[name], rules)
+
+
+class Limits:
+    """Writes of limits, one after another. Some must fit each other (memory and memory with swap, period and quota,
+    quota and burst, shares and idle), and which must go first depends on what they were: one that the kernel calls
+    invalid is tried again after each that it takes."""
+
+    __slots__ = ("refused",)
+
+    def __init__(self) -> None:
+        self.refused: list[tuple[str, str, str]] = []  # (path, value, place in config.json)
+
+    def write(self, path: str, value: str, where: str, optional: bool = False) -> None:
+        """One limit. SpecError as the kernel answers, but for EINVAL; ``optional``: a missing file is fine."""
         try:
-            if name is not None:
-                from pyrunc.cgroup.devices import legacy
-
-                for file, value in legacy(rules):
-                    write(f"{self.dirs[name]}/{file}", value)
-            elif UNIFIED in self.dirs and len(self.dirs) == 1:
-                from pyrunc.cgroup.ebpf import attach
-
-                attach(self.dirs[UNIFIED], rules)
+            write(path, value)
         except OSError as error:
-            raise SpecError("linux.resources.devices", f"{(error.strerror or '').lower()}") from None
+            if error.errno == errno.ENOENT and optional:
+                return
+            if error.errno != errno.EINVAL:
+                raise _refusal(path, value, where, error) from None
+            self.refused.append((path, value, where))
+            return
+        if path.endswith("/cpu.shares"):
+            _check_shares(path, value, where)
+        if self.refused:
+            self._again()
+
+    def _again(self) -> "OSError | None":
+        """Tries those that were refused until no more are taken; the kernel's answer to the first that is left."""
+        while self.refused:
+            again, self.refused, answer = self.refused, [], None
+            for item in again:
+                try:
+                    write(item[0], item[1])
+                except OSError as error:
+                    answer = answer or error
+                    self.refused.append(item)
+            if len(self.refused) == len(again):
+                return answer
+        return None
+
+    def settle(self) -> None:
+        """SpecError for the first limit that the kernel still does not take."""
+        answer = self._again()
+        if answer is not None:
+            raise _refusal(*self.refused[0], answer) from None
+
+
+def _check_shares(path: str, value: str, where: str) -> None:
+    """v1 takes any number, and makes it one that it has; the words are runc's, which engines' tests read."""
+    held = int(read(path))
+    if held != int(value):
+        raise SpecError(where, f"the {'minimum' if int(value) < held else 'maximum'} allowed cpu-shares is {held}")
+
+
+def _refusal(path: str, value: str, where: str, error: OSError) -> SpecError:
+    directory, _, file = path.rpartition("/")
+    if error.errno == errno.EBUSY and file.startswith("memory."):
+        return SpecError(where, f"unable to set memory limit to {value} (current usage: {usage(directory)})")
+    if error.errno in (errno.ENOENT, errno.EACCES, errno.EPERM):
+        from pyrunc.cgroup.v2.controllers import missing
+
+        if why := missing(directory, file.partition(".")[0]):
+            return SpecError(where, why)
+    if error.errno == errno.ENOENT:
+        return SpecError(where, f"the host's kernel has no {file}")
+    return SpecError(where, f"write {value!r} to {file}: {(error.strerror or '').lower()}")
+
+
+def usage(directory: str) -> str:
+    """Bytes of memory in use in the cgroup at ``directory`` (v2, or v1's memory hierarchy), or ``unknown``."""
+    for file in ("memory.current", "memory.usage_in_bytes"):
+        try:
+            return read(f"{directory}/{file}").decode().strip()
+        except OSError:
+            continue
+    return "unknown"
+
+
+def devices_hierarchy(names: "Iterable[str]") -> "str | None":
+    """The hierarchy of ``names`` that takes device rules: v1's devices, or v2 where it is alone; None without one."""
+    found = list(names)
+    legacy = next((name for name in found if "devices" in name.split(",")), None)
+    return UNIFIED if found == [UNIFIED] else legacy
+
+
+def apply_devices(hierarchy: str, directory: str, rules: "Rules") -> None:
+    """Device rules of the cgroup at ``directory``: on v1 by files, on v2 by a program."""
+    try:
+        if hierarchy != UNIFIED:
+            from pyrunc.cgroup.v1.devices import apply
+        else:
+            from pyrunc.cgroup.v2.devices import apply
+        apply(directory, rules)
+    except OSError as error:
+        raise SpecError("linux.resources.devices", f"{(error.strerror or '').lower()}") from None
 
 
 def _exists(path: str) -> bool:
@@ -138,26 +198,3 @@ def _exists(path: str) -> bool:
         return True
     except FileNotFoundError:
         return False
-
-
-def _hand_on(directory: str) -> None:
-    """v2: the controllers that ``directory`` has are enabled for its children (cgroups(7) "Subtree control")."""
-    try:
-        have = set(read(f"{directory}/cgroup.controllers").decode().split())
-        on = set(read(f"{directory}/cgroup.subtree_control").decode().split())
-    except FileNotFoundError:
-        return
-    for controller in sorted(have - on):
-        try:
-            write(f"{directory}/cgroup.subtree_control", f"+{controller}")
-        except OSError:
-            # Refused where the directory has processes of its own; a limit that needs it says so by name.
-            continue
-
-
-def _inherit_cpuset(parent: str, directory: str) -> None:
-    """A new v1 cpuset is empty, and no process can be put into it until it is not (cpuset(7))."""
-    for file in ("cpuset.cpus", "cpuset.mems"):
-        value = read(f"{parent}/{file}").decode().strip()
-        if value and not read(f"{directory}/{file}").strip():
-            write(f"{directory}/{file}", value)

@@ -7,6 +7,8 @@ from pyrunc.errors import SpecError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pyrunc.cgroup.host import Host
 
 
@@ -21,16 +23,12 @@ def clean(path: str) -> str:
     return "/".join(parts)
 
 
-def resolve(host: "Host", cgroups_path: str, container_id: str, systemd: bool = False) -> "dict[str, str]":
+def resolve(host: "Host", cgroups_path: str, container_id: str) -> "dict[str, str]":
     """{hierarchy name: absolute directory}.
 
     Absolute: from the hierarchy's top. Relative, or absent (then the id): below our own cgroup; on a host with v2
     only below its parent, for ours has processes and can't hand controllers on (cgroups(7), "no internal processes").
     """
-    if systemd:
-        from pyrunc.cgroup.systemd import scope_path
-
-        cgroups_path = scope_path(cgroups_path, container_id)
     inner = clean(cgroups_path or container_id)
     if not inner:
         raise SpecError("linux.cgroupsPath", f"{cgroups_path!r} is the root cgroup")
@@ -60,3 +58,13 @@ def writable(dirs: "dict[str, str]") -> "dict[str, str]":
         if posix.access(above, posix.W_OK) and posix.access(f"{above}/cgroup.procs", posix.W_OK):
             kept[name] = directory
     return kept
+
+
+def entries(dirs: "dict[str, str]") -> "list[str]":
+    """``dirs`` {hierarchy: directory} as arguments of a step: ``HIERARCHY:DIRECTORY``, as in /proc/PID/cgroup."""
+    return [f"{name}:{directory}" for name, directory in dirs.items()]
+
+
+def directories(words: "Sequence[str]") -> "dict[str, str]":
+    """What ``entries`` was made of. A hierarchy's name holds no colon (cgroups(7))."""
+    return dict(word.split(":", 1) for word in words)

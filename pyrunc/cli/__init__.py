@@ -1,1 +1,1 @@
-"""The command line, as click defines it: the one definition. ``derived.py`` is the table that the fast path reads."""
+"""The command line: tables of options, two parsers made from them, and the commands."""

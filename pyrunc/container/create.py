@@ -2,128 +2,72 @@
 
 import posix
 
-from pyrunc.cgroup.existing import Existing
 from pyrunc.cgroup.freezer import Freezer
-from pyrunc.container import process
-from pyrunc.container import state as states
-from pyrunc.container.actions import actions, out_of_memory
-from pyrunc.container.launch import HelperEnded, Launch
-from pyrunc.container.members import mount_namespace
-from pyrunc.container.placement import verify_placement
-from pyrunc.container.state import State
-from pyrunc.container.state_text import state_parts
+from pyrunc.cgroup.groups import Groups
+from pyrunc.container import pid_file, start_socket, store
+from pyrunc.container.processes import mount_namespace
+from pyrunc.container.record import Record
+from pyrunc.container.state_json import state_parts
 from pyrunc.errors import SpecError
-from pyrunc.plan import slots
-from pyrunc.plan.settings import Settings
+from pyrunc.launch.actions import ACTIONS, out_of_memory
+from pyrunc.launch.conversation import HelperEnded, Launch
+from pyrunc.launch.placement import verify_placement
+from pyrunc.linux import output, procfs, timestamp
+from pyrunc.plan import protocol
+from pyrunc.plan.facts import Facts
+from pyrunc.plan.mount_list import absolute
+from pyrunc.spec.version import VERSION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from pyrunc.container.options import CreateOptions
+    from pyrunc.errors import StepError
+    from pyrunc.plan.options import CreateOptions
     from pyrunc.plan.steps import Step
     from pyrunc.spec.types import Config
 
 
 class Creation:
-    """One container on its way: what create, run and ``plan`` share."""
+    """One container on its way: what create, run, restore and ``plan`` share.
+
+    ``record`` is locked from ``begin`` on. ``launch`` has what is acquired, and releases it in ``undo``.
+    """
 
     def __init__(self, container_id: str, spec: "Config", options: "CreateOptions") -> None:
-        self.container_id = container_id
         self.spec = spec
         self.options = options
-        self.settings = self._settings()
-        self.state: State | None = None
-        self.cgroups: Any = None
-        self.net_devices: Any = None
+        self.record = Record(options.root, container_id)
+        self.facts = facts_of(container_id, spec, options)
+        self.launch = Launch([], {})
         self.notify: Any = None  # the container's socket for sd_notify(3), when it is ours to listen on
-
-    def _settings(self) -> Settings:
-        options, spec = self.options, self.spec
-        settings = Settings(self.container_id, options.bundle)
-        settings.privileged = posix.geteuid() == 0
-        settings.mapped = process.in_user_namespace()
-        settings.create = not options.run
-        settings.no_pivot = options.no_pivot
-        settings.no_new_keyring = options.no_new_keyring
-        settings.trace = bool(options.trace)
-        settings.extra_env = options.extra_env
-        settings.libraries, settings.preload_at = len(options.libraries), options.preload_at
-        settings.placement, settings.preserve_fds = options.placement, options.preserve_fds
-        if options.cgroup_manager != "disabled":
-            self._cgroups(settings)
-        if spec.linux.seccomp is not None:
-            from pyrunc.container.filters import Filters
-
-            settings.filters = Filters(options.root)
-        settings.state_head, settings.state_tail = state_parts(self.container_id, options.bundle, spec.annotations)
-        return settings
-
-    def _cgroups(self, settings: Settings) -> None:
-        from pyrunc.cgroup import host, paths
-        from pyrunc.cgroup.devices import rules as device_rules
-        from pyrunc.cgroup.limits import limits
-
-        found = host.discover()
-        systemd = self.options.cgroup_manager == "systemd"
-        if systemd:
-            from pyrunc.cgroup.systemd import check
-
-            check()
-        settings.host = found
-        settings.cgroups = paths.resolve(found, self.spec.linux.cgroups_path, self.container_id, systemd)
-        settings.limits = limits(found, self.spec.linux.resources)
-        settings.devices = device_rules(self.spec.linux.resources)
-        if not settings.privileged or settings.mapped:
-            # Device rules take privileges that no delegation gives; what isn't asked for is left out.
-            settings.devices = None
-            if not self.spec.linux.cgroups_path and not settings.limits:
-                settings.cgroups = paths.writable(settings.cgroups)
 
     def steps(self) -> "list[Step]":
         """The plan."""
         from pyrunc.plan.compile import compile_create
 
-        return compile_create(self.spec, self.settings)
+        return compile_create(self.spec, self.facts)
 
     def make(self) -> int:
         """Executes the plan; returns the pid of init. On failure nothing is left."""
-        check_bundle(self.options.bundle, self.spec)
-        if self.spec.linux.intel_rdt is not None:
-            from pyrunc.container import intel_rdt
-
-            intel_rdt.check(self.options.resctrl, self.container_id, self.spec.linux.intel_rdt)
+        self.check()
         if self.options.notify_socket:
-            from pyrunc.container import notify
+            from pyrunc.resources import notify_socket
 
-            notify.give(self.spec, f"{self.options.root}/{self.container_id}/{State.NOTIFY}")
+            notify_socket.give(self.spec, f"{self.record.directory}/{store.NOTIFY}")
         steps = self.steps()
+        self.launch = launch = Launch(steps, {**ACTIONS, "record": self._record})
+        launch.meanwhile, launch.stdio = self.options.meanwhile, self.options.stdio
+        launch.rollback.add(self._poststop)  # the last release but the state's
         self.begin()
-        assert self.state is not None
-        launch = Launch(steps, actions(self))
-        launch.meanwhile = self.options.meanwhile
-        launch.stdio = self.options.stdio
         opened: dict[int, int] = {}
         try:
-            opened = self._inherited()
-            if self.options.notify_socket:
-                posix.mkdir(f"{self.state.directory}/{State.NOTIFY}", 0o755)
-                self.notify = notify.listen(self.state) if self.options.run else None
-            if self.options.libraries:
-                from pyrunc.hostile.launching import run
-
-                run(launch, self.options, opened, self.settings.cgroups, lambda pid: self._place_early(launch, pid))
-            else:
-                launch.run(opened, self.options.preserve_fds)
-            if self.cgroups is not None and self.options.placement != "legacy" and not self.settings.create:
-                # A thread or a daemon can move it as late as this (docs/hostile-libraries.md).
-                verify_placement(self.cgroups, launch.pid)
-            if self.settings.filters is not None:
-                self.settings.filters.save()
+            self._inherited(opened)
+            self._run(opened)
             return launch.pid
         except HelperEnded as error:
             launch.kill()
-            reason = out_of_memory(error, self.cgroups, self.spec)
+            reason = out_of_memory(error, launch.cgroups, self.spec)
             self.undo()
             raise reason from None
         except BaseException:
@@ -131,132 +75,117 @@ class Creation:
             self.undo()
             raise
         finally:
-            if self.net_devices is not None:
-                self.net_devices.close()
+            launch.close()
             if self.options.trace:
-                from pyrunc.plan.explain import write_trace
+                from pyrunc.launch.trace import write_trace
 
-                write_trace(self.options.trace, steps, launch.times)
+                write_trace(self.options, launch)
             for slot, descriptor in opened.items():
-                if slot != slots.CONSOLE:
+                if slot != protocol.SLOT_CONSOLE:
                     posix.close(descriptor)
-            self.state.release()
+            self.record.release()
+
+    def check(self) -> None:
+        """SpecError for what can be seen to fail before anything is made."""
+        check_bundle(self.options.bundle, self.spec)
+        if self.spec.linux.intel_rdt is not None:
+            from pyrunc.resources import resctrl
+
+            resctrl.check(self.options.resctrl, self.record.id, self.spec.linux.intel_rdt)
+
+    def _run(self, opened: "dict[int, int]") -> None:
+        options, launch = self.options, self.launch
+        if options.observer is not None:
+            options.observer(launch, options, opened)
+        else:
+            launch.run(opened, options.preserve_fds)
+        if launch.cgroups is not None and options.placement != "legacy" and options.run:
+            # A thread or a daemon can move it as late as this (docs/hostile-libraries.md).
+            verify_placement(launch.cgroups, launch.pid)
+        if self.facts.filters is not None:
+            self.facts.filters.save()
 
     def begin(self) -> None:
         """Takes the id and writes the first state, before the first cgroup is made: from here on `delete --force`
-        finds all that there may be. Whoever calls it calls ``undo`` after a failure and releases the state."""
-        states.make_root(self.options.root)
-        self.state = State(self.options.root, self.container_id)
-        self.state.make()
+        finds all that there may be. The caller calls ``undo`` after a failure, and releases the record."""
+        store.make_root(self.options.root)
+        self.record.make()
         try:
             if self.options.cgroup_manager == "cgroupfs":
-                check_unused(self.settings.cgroups)
+                check_unused(self.facts.cgroups)
             self._first_state()
         except BaseException:
             self.undo()
             raise
 
     def _first_state(self) -> None:
-        assert self.state is not None
+        state, options = self.record.state, self.options
         from pyrunc.spec.load import raw
 
-        self.state.data = {
-            "id": self.container_id,
-            "pid": 0,
-            "start_time": 0,
-            "bundle": self.options.bundle,
-            "rootfs": _join(self.options.bundle, self.spec.root.path),
-            "created": states.timestamp(posix.fstat(self.state.lock).st_mtime_ns),
-            "owner": posix.getuid(),
-            "version": states.VERSION,
-            "annotations": dict(self.spec.annotations),
-            "cgroups": self.settings.cgroups,
-            "systemd_unit": self._unit(),
-            "no_new_keyring": self.options.no_new_keyring,
-            "placement": self.options.placement,
-            "mount_namespace": "",
-            "config": raw(self.spec),
-            "resctrl": self.options.resctrl,
-            "intel_rdt": self._intel_rdt(),
-        }
-        self.state.save()
+        state.id, state.version, state.bundle = self.record.id, VERSION, options.bundle
+        state.rootfs = absolute(self.spec.root.path, options.bundle)
+        state.created = timestamp.timestamp(posix.fstat(self.record.lock).st_mtime_ns)
+        state.owner = posix.getuid()
+        state.annotations = dict(self.spec.annotations)
+        state.cgroups = self.facts.cgroups
+        state.systemd_unit = self.facts.systemd[0] if self.facts.systemd is not None else ""
+        state.no_new_keyring, state.placement = options.no_new_keyring, options.placement
+        state.config = raw(self.spec)
+        state.resctrl = options.resctrl
+        if self.spec.linux.intel_rdt is not None:
+            from pyrunc.resources import resctrl
 
-    def _intel_rdt(self) -> "list[str]":
-        """Directories of resctrl to be removed with the container."""
-        rdt = self.spec.linux.intel_rdt
-        if rdt is None:
-            return []
-        from pyrunc.container import intel_rdt
+            state.intel_rdt = resctrl.owned(options.resctrl, self.record.id, self.spec.linux.intel_rdt)
+        if not any(space.type == "mount" for space in self.spec.linux.namespaces):
+            self._host_root()
+        self.record.save()
 
-        return intel_rdt.owned(self.options.resctrl, self.container_id, rdt)
+    def _host_root(self) -> None:
+        """Records where the root will be mounted, if that is among the host's mounts; ``undo`` unmounts it."""
+        from pyrunc.plan.compile import mounts_on_host
+        from pyrunc.resources import host_root
 
-    def _unit(self) -> str:
-        """The scope's name, to be stopped with the container; "" when the cgroups are our own to remove."""
-        if self.options.cgroup_manager != "systemd":
-            return ""
-        from pyrunc.cgroup.systemd import parse
+        if mounts_on_host(self.spec, self.facts):
+            state = self.record.state
+            state.root_mount = path = host_root.canonical(state.rootfs)
+            state.root_mount_below = below = host_root.top(path)
+            self.launch.rollback.add(lambda: host_root.detach(path, below))
 
-        return parse(self.spec.linux.cgroups_path, self.container_id)[1]
-
-    def _inherited(self) -> "dict[int, int]":
-        """{slot: descriptor} for the helper."""
-        assert self.state is not None
-        opened: dict[int, int] = {}
-        if self.settings.create:
-            opened[slots.START] = listen(self.state)
+    def _inherited(self, opened: "dict[int, int]") -> None:
+        """Opens what the helper inherits, and adds it to ``opened`` {slot: descriptor}."""
+        if not self.options.run:
+            opened[protocol.SLOT_START] = start_socket.listen(self.record.lock)
         if self.options.console >= 0:
-            opened[slots.CONSOLE] = self.options.console
-        return opened
+            opened[protocol.SLOT_CONSOLE] = self.options.console
+        if self.options.notify_socket:
+            posix.mkdir(f"{self.record.directory}/{store.NOTIFY}", 0o755)
+            if self.options.run:
+                from pyrunc.resources import notify_socket
 
-    def make_cgroups(self, pid: int) -> None:
-        """Makes them and sets the limits; systemd puts ``pid`` into the one that it makes itself."""
-        from pyrunc.cgroup.manager import Cgroups
+                self.notify = notify_socket.listen(self.record.lock)
+                self.launch.rollback.add(self.notify.close)
 
-        settings = self.settings
-        if self.options.cgroup_manager == "systemd":
-            from pyrunc.cgroup import systemd
+    def _record(self, launch: Launch, _: "Step") -> None:
+        self.record_pid(launch.pid)
 
-            path, resources = self.spec.linux.cgroups_path, self.spec.linux.resources
-            known = systemd.properties(resources, "" in settings.cgroups and len(settings.cgroups) == 1)
-            # systemd makes the unit's cgroup; the other hierarchies, and what it knows nothing of, are ours.
-            systemd.start(path, self.container_id, pid, known)
-        self.cgroups = Cgroups(settings.cgroups)
-        self.cgroups.create()
-        # All limits at once: the manager words a refused one with its own place in config.json.
-        self.cgroups.apply(settings.limits)
-
-    def _place_early(self, launch: Launch, pid: int) -> None:
-        """--placement legacy: the parent writes the pid as soon as there is one, and never looks again."""
-        if not pid:
-            for step in launch.steps:
-                if step.kind in ("cgroup-create", "cgroup-devices"):
-                    launch.actions[step.kind](launch, step)
-        elif self.cgroups is not None:
-            self.cgroups.place(pid)
-
-    def record(self, pid: int) -> None:
+    def record_pid(self, pid: int) -> None:
         """Step ``record``: from its answer on the process goes on without us."""
-        assert self.state is not None
-        self.state.data["pid"] = pid
-        self.state.data["start_time"] = process.stat(pid)[1]
-        self.state.data["mount_namespace"] = mount_namespace(self.spec, pid)
-        self.state.data["descriptors"] = [_link(f"/proc/{pid}/fd/{number}") for number in range(3)]
-        rdt = self.spec.linux.intel_rdt
-        if rdt is not None:
-            from pyrunc.container import intel_rdt
-
-            intel_rdt.create(self.options.resctrl, self.container_id, rdt, pid)
-        self.state.save()
+        state = self.record.state
+        state.pid, state.start_time = pid, self.launch.start_time or procfs.stat(pid)[1]
+        state.mount_namespace = mount_namespace(self.spec, pid)
+        state.descriptors = [_link(f"/proc/{pid}/fd/{number}") for number in range(3)]
+        self.record.save()
         if self.options.pid_file:
-            states.write_pid_file(self.options.pid_file, pid)
+            pid_file.write_pid_file(self.options.pid_file, pid)
+            self.launch.rollback.add(lambda: output.remove(self.options.pid_file))
 
     def remove(self) -> None:
         """The end of a foreground `run`: cgroups, poststop hooks, state."""
-        from pyrunc.container.container import Container
+        from pyrunc.container.delete import delete
         from pyrunc.errors import NoSuchContainer
 
         try:
-            Container.load(self.container_id, self.options.root).destroy(force=True)
+            delete(Record(self.options.root, self.record.id), True)
         except NoSuchContainer:
             pass
 
@@ -264,41 +193,85 @@ class Creation:
         """Passes on what the program says to sd_notify(3): here, or beside the wait for its end."""
         if self.notify is None:
             return
-        from pyrunc import hot, interrupts
-        from pyrunc.container import notify
+        from pyrunc import interpreter, interrupts
+        from pyrunc.resources import notify_socket
 
         if detached:
-            interrupts.allow()
-            notify.forward(self.notify, self.options.notify_socket, pid, True)
+            with interrupts.allowed:
+                notify_socket.forward(self.notify, self.options.notify_socket, pid, True)
             return
-        hot.complete()
+        interpreter.complete()
         import _thread
 
-        _thread.start_new_thread(notify.forward, (self.notify, self.options.notify_socket, pid, False))
+        _thread.start_new_thread(notify_socket.forward, (self.notify, self.options.notify_socket, pid, False))
 
     def undo(self) -> None:
         """After a failure: the processes are dead, so cgroups can go, and last of all the state."""
-        assert self.state is not None
-        if self.net_devices is not None:
-            self.net_devices.undo()
-        if self.notify is not None:
-            self.notify.close()
-        if self.cgroups is not None:
-            self.cgroups.kill_all(9)
-            self.cgroups.remove()
-        if self.state.data.get("intel_rdt"):
-            from pyrunc.container import intel_rdt
+        if self.launch.rollback.run():
+            self._forget()
+        # Otherwise the state stays, for `delete --force` to finish what could not be done.
 
-            intel_rdt.remove(self.state.data["intel_rdt"])
-        self.state.remove()
-        if self.options.pid_file:
-            _unlink(self.options.pid_file)
+    def was_started(self, error: "StepError") -> bool:
+        """Whether ``error`` came when all was done but the program, and its own hooks, to be executed."""
+        step = self.launch.steps[error.step]
+        return step.kind == "execute" or step.where.startswith("hooks.startContainer")
+
+    def _poststop(self) -> None:
+        """A container that fails while it is made is destroyed as any other (runtime.md "Lifecycle", step 13)."""
+        if self.launch.had_process and self.spec.hooks is not None and self.spec.hooks.poststop:
+            from pyrunc.launch import hooks
+
+            head, tail = self.facts.state_of("stopped")
+            hooks.run_all("poststop", self.spec.hooks.poststop, f"{head}0{tail}".encode(), self.options.bundle)
+
+    def _forget(self) -> None:
+        self.record.remove()
+
+
+def facts_of(container_id: str, spec: "Config", options: "CreateOptions") -> Facts:
+    """What a plan for ``spec`` depends on besides it, on this host. SpecError for limits that the host has not."""
+    facts = Facts(container_id, options)
+    facts.privileged = posix.geteuid() == 0
+    facts.mapped = procfs.in_user_namespace()
+    if options.cgroup_manager != "disabled":
+        _cgroups(facts, spec)
+    if spec.linux.seccomp is not None:
+        from pyrunc.resources.filter_cache import Filters
+
+        facts.filters = Filters()
+    facts.state_head, facts.state_tail = state_parts(container_id, options.bundle, spec.annotations)
+    if spec.hooks is not None:
+        from pyrunc.launch import hooks
+
+        facts.environment = hooks.own_environment()
+    return facts
+
+
+def _cgroups(facts: Facts, spec: "Config") -> None:
+    from pyrunc.cgroup import host, paths
+    from pyrunc.cgroup.devices import rules as device_rules
+    from pyrunc.cgroup.limits import limits
+
+    found = host.discover()
+    path, resources = spec.linux.cgroups_path, spec.linux.resources
+    facts.host = found
+    facts.limits = limits(found, resources)
+    # Device rules take privileges that no delegation gives; what isn't asked for is left out.
+    facts.devices = device_rules(resources) if facts.privileged and not facts.mapped else None
+    if facts.options.cgroup_manager == "systemd":  # type: ignore[union-attr]
+        from pyrunc.cgroup.systemd.facts import scope
+
+        made = scope(path, facts.container_id, resources, facts.devices, spec.annotations, found.mode == "unified")
+        facts.systemd, path = (made.unit, made.slice, made.properties), made.path
+    facts.cgroups = paths.resolve(found, path, facts.container_id)
+    if facts.devices is None and not facts.limits and (facts.systemd is not None or not path):
+        facts.cgroups = paths.writable(facts.cgroups)
 
 
 def check_unused(cgroups: "dict[str, str]") -> None:
-    """SpecError when somebody is in the cgroups already: with the container's end they would be killed, too. In a
+    """SpecError when a process is in the cgroups already: with the container's end it would be killed, too. In a
     frozen one nothing could be made (as runc's words)."""
-    there = Existing(cgroups)
+    there = Groups(cgroups)
     if count := len(there.pids()):
         raise SpecError("linux.cgroupsPath", f"container's cgroup is not empty: {count} process(es) found")
     if Freezer(cgroups).frozen:
@@ -307,7 +280,7 @@ def check_unused(cgroups: "dict[str, str]") -> None:
 
 def check_bundle(bundle: str, spec: "Config") -> None:
     """SpecError when the rootfs can't be one. What may change until it is used is checked again where it is used."""
-    path = _join(bundle, spec.root.path)
+    path = absolute(spec.root.path, bundle)
     try:
         mode = posix.lstat(path).st_mode
     except OSError as error:
@@ -319,30 +292,8 @@ def check_bundle(bundle: str, spec: "Config") -> None:
         raise SpecError("root.path", f"{path}: not a directory")
 
 
-def listen(state: State) -> int:
-    """The socket on which init waits for `start`."""
-    from _socket import AF_UNIX, SOCK_SEQPACKET, socket
-
-    waiting = socket(AF_UNIX, SOCK_SEQPACKET)
-    # By descriptor: the state directory's own path may be longer than sun_path (unix(7)).
-    waiting.bind(f"/proc/self/fd/{state.lock}/{states.SOCKET}")
-    waiting.listen(8)
-    return int(waiting.detach())
-
-
 def _link(path: str) -> str:
     try:
         return posix.readlink(path)
     except OSError:
         return ""
-
-
-def _unlink(path: str) -> None:
-    try:
-        posix.unlink(path)
-    except OSError:
-        pass
-
-
-def _join(bundle: str, path: str) -> str:
-    return path if path.startswith("/") else f"{bundle}/{path}"

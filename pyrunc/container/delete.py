@@ -1,99 +1,212 @@
 """`delete`: the end of a container; repeatable after a crash at any moment, for the state goes last."""
 
 from pyrunc import log
-from pyrunc.cgroup.existing import Existing
-from pyrunc.container import process
-from pyrunc.container.state import State
-from pyrunc.errors import NoSuchContainer, PyruncError, WrongStatus
+from pyrunc.cgroup.groups import Groups
+from pyrunc.container.record import Record
+from pyrunc.container.status import CREATING, STOPPED
+from pyrunc.container.store import Store
+from pyrunc.errors import DamagedState, NoSuchContainer, PyruncError
+from pyrunc.linux import pidfd, wait_status
+from pyrunc.linux.signals import SIGKILL
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyrunc.container.container import Container
+    from collections.abc import Callable
 
-SIGKILL = 9
+FAILURES = (PyruncError, ArithmeticError, AttributeError, LookupError, OSError, TypeError, ValueError, MemoryError)
+"""What a part may fail with and the others go on: the kernel's answers, and what a damaged state makes of ours."""
+LIMIT, GRACE = 10.0, 1.0
+"""Seconds for everything that is waited for (as runc), and that cgroups have to let go of a process that ended last."""
 
 
-def delete(container: "Container", state: "State", force: bool) -> None:
-    """Raises WrongStatus when it still runs and ``force`` is not given."""
-    state.take_lock()
+class Parts:
+    """The parts of an end: each is done whatever becomes of the others, and what could not be is said at the end.
+    ``until``: when those that wait for processes and cgroups give up, all together (seconds of the monotonic clock)."""
+
+    def __init__(self) -> None:
+        from time import monotonic
+
+        self.failed: list[str] = []
+        self.until = monotonic() + LIMIT
+
+    def do(self, part: "Callable[..., object]", container: "Record", *words: float) -> None:
+        """Calls ``part``, and notes its failure."""
+        try:
+            part(container, *words)
+            log.debug(f"container {container.id}: {part.__name__.strip('_').replace('_', ' ')}: done")
+        except FAILURES as error:
+            self.failed.append(_words(error))
+
+    def check(self) -> None:
+        """Raises PyruncError with every failure noted."""
+        if self.failed:
+            raise PyruncError("; ".join(dict.fromkeys(self.failed)))
+
+
+def delete(container: "Record", force: bool) -> None:
+    """Raises WrongStatus when it still runs and ``force`` is not given; PyruncError for what could not be removed, and
+    then the state stays for the next call."""
+    with container.locked(lambda: _end_init(container) if force else None):
+        if not force:
+            container.require("delete")
+        end(container)
+
+
+def end(container: "Record") -> None:
+    """Kills the container if it runs, and removes it. The lock is held."""
+    parts = Parts()
+    parts.do(_kill_running, container, parts.until)
+    _remove(container, parts)
+    parts.check()
+
+
+def _end_init(container: "Record") -> None:
+    """Another command holds the lock: one that waits for init (`start`) ends with it."""
     try:
-        state.reload()
-        status = container.status
-        if status == "created" or (force and status != "stopped"):
-            # As runc: what never started needs no force, and there is nobody to be asked.
-            _kill(container)
-        elif status not in ("stopped", "creating"):
-            raise WrongStatus(f"cannot delete container {container.id} that is not stopped: {status}")
-        destroy(container, state)
-    finally:
-        state.release()
+        container.reload()
+        pidfd.send(container.state.pid, container.state.start_time, SIGKILL)
+        if container.freezer.frozen:
+            container.freezer.thaw()
+    except (PyruncError, OSError):
+        pass  # what is there is found when the lock is free
 
 
-def _kill(container: "Container") -> None:
+def _kill_running(container: "Record", until: float) -> None:
+    if container.status not in (STOPPED, CREATING):
+        _kill(container, until)
+
+
+def _kill(container: "Record", until: float) -> None:
     freezer = container.freezer
     if freezer.frozen:
         freezer.thaw()
-    _kill_everyone(container)
+    _kill_everyone(container, until)
 
 
-def _kill_everyone(container: "Container") -> None:
+def _kill_everyone(container: "Record", until: float) -> None:
     from pyrunc.container import kill
 
-    kill.kill_everyone(container, SIGKILL)
+    kill.kill_everyone(container, SIGKILL, until)
+
+
+def remove(root: str, container_id: str) -> None:
+    """Removes whatever there is of ``container_id``, running or half made; nothing at all is fine."""
+    container = Record(root, container_id)
+    try:
+        container.reload()
+        delete(container, True)
+    except NoSuchContainer:
+        remove_leftover(root, container_id)
+    except DamagedState as error:
+        log.warning(f"{error}: removed by what is left of it")
+        container.take_lock(None)
+        try:
+            container.salvage()
+            end(container)
+        finally:
+            container.release()
 
 
 def remove_leftover(root: str, container_id: str) -> None:
     """A directory without state.json: its creator was killed before it had made anything."""
-    state = State(root, container_id)
+    store = Store(root, container_id)
     try:
-        state.take_lock()
+        store.take_lock()
     except NoSuchContainer:
         return
     try:
-        state.remove()
+        store.remove()
     finally:
-        state.release()
+        store.release()
 
 
-def _remove_cgroups(container: "Container") -> None:
-    """Mostly nobody is in them any more, and nothing has to be looked for."""
-    cgroups, unit = Existing(container._state.data["cgroups"]), container._state.data["systemd_unit"]
+def _remove_cgroups(container: "Record", until: float) -> None:
+    """Removes the cgroups: usually they are empty by now, and no process has to be looked for."""
+    cgroups, unit = Groups(container.state.cgroups), container.state.systemd_unit
+    if not container.state.cgroups:
+        return
     if not unit and cgroups.remove_empty():
         return
-    cgroups.kill_all(SIGKILL)
+    from time import monotonic
+
+    cgroups.kill_all(SIGKILL, until)
     if unit:
         from pyrunc.cgroup.systemd import stop
 
         stop(unit)
-    cgroups.remove()
+    cgroups.remove(max(until, monotonic() + GRACE))
 
 
-def destroy(container: "Container", state: "State") -> None:
-    """Cgroups, then poststop hooks, then the state. The lock is held."""
-    data = state.data
-    # A container without a pid namespace leaves its children behind when init ends.
-    if data.get("mount_namespace"):
-        _kill_everyone(container)
-    if data["cgroups"]:
-        _remove_cgroups(container)
-    if data.get("intel_rdt"):
-        from pyrunc.container import intel_rdt
+def destroy(container: "Record") -> None:
+    """Cgroups, then poststop hooks, then the state. The lock is held. PyruncError names what could not be removed; all
+    else is, and the state stays for the next call."""
+    parts = Parts()
+    _remove(container, parts)
+    parts.check()
 
-        intel_rdt.remove(data["intel_rdt"])
-    for executed in container._executed:
+
+def _remove(container: "Record", parts: Parts) -> None:
+    for waits in (_end_processes, _remove_cgroups):
+        parts.do(waits, container, parts.until)
+    for part in (_detach_root, _remove_resctrl, _reap):
+        parts.do(part, container)
+    _poststop(container)
+    if not parts.failed:
+        parts.do(Record.remove, container)
+    elif container.state.poststop_done:
+        try:
+            container.save()
+        except PyruncError:
+            pass  # then the hooks run again
+
+
+def _end_processes(container: "Record", until: float) -> None:
+    """A container without a pid namespace leaves its children running when init ends."""
+    if container.state.mount_namespace:
+        _kill_everyone(container, until)
+
+
+def _detach_root(container: "Record") -> None:
+    if container.state.root_mount:
+        from pyrunc.resources import host_root
+
+        host_root.detach(container.state.root_mount, container.state.root_mount_below)
+
+
+def _remove_resctrl(container: "Record") -> None:
+    if container.state.intel_rdt:
+        from pyrunc.resources import resctrl
+
+        resctrl.remove(container.state.intel_rdt)
+
+
+def _reap(container: "Record") -> None:
+    if not container.reaps:
+        return
+    for executed in container.executed:
         executed.poll()
-    process.reap(data["pid"], data["start_time"])
-    if "hooks" in data["config"] and data["pid"]:
-        config = container.config
-        if config.hooks is not None and config.hooks.poststop:
-            from pyrunc.container import hooks
-            from pyrunc.container.state_text import state_text
+    wait_status.reap(container.state.pid, container.state.start_time)
 
-            text = state_text(container, "stopped", 0)
-            for index, hook in enumerate(config.hooks.poststop):
-                try:
-                    hooks.run_one(f"hooks.poststop[{index}]", hook, text.encode())
-                except PyruncError as error:
-                    # The end of a container, and the hooks behind it, are not stopped by one (runtime.md, step 12).
-                    log.warning(str(error))
-    state.remove()
+
+def _poststop(container: "Record") -> None:
+    """The hooks, once. Whatever goes wrong is logged only (runtime.md "Lifecycle", step 13)."""
+    state = container.state
+    if state.poststop_done or not state.pid or "hooks" not in state.config:
+        return
+    try:
+        config = container.config
+        if container.alive or config.hooks is None or not config.hooks.poststop:
+            return
+        from pyrunc.container.state_json import state_text
+        from pyrunc.launch import hooks
+
+        text = state_text(container, STOPPED, 0)
+        state.poststop_done = True
+        hooks.run_all("poststop", config.hooks.poststop, text.encode("utf-8", "surrogateescape"), state.bundle)
+    except FAILURES as error:
+        log.warning(f"poststop: {_words(error)}")
+
+
+def _words(error: BaseException) -> str:
+    words = error.strerror.lower() if isinstance(error, OSError) and error.strerror else str(error)
+    return words or type(error).__name__

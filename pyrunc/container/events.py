@@ -5,34 +5,36 @@ import select
 
 from pyrunc.cgroup.host import UNIFIED
 from pyrunc.cgroup.stats import stats as of_cgroups
-from pyrunc.container import process
 from pyrunc.errors import NotRunning
+from pyrunc.linux import files, pidfd, procfs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-    from pyrunc.container.container import Container
+    from pyrunc.container.record import Record
+
+COUNTERS = 16
+"""Of each interface, in /proc/PID/net/dev."""
 
 
-def stats(container: "Container") -> "dict[str, Any]":
+def stats(container: "Record") -> "dict[str, Any]":
     """What ``events --stats`` has under ``data``."""
-    if container.status == "stopped":
-        raise NotRunning(f"container {container.id} is not running")
+    container.require("stats")
     try:
-        data = of_cgroups(container._state.data["cgroups"])
-        data["network_interfaces"] = interfaces(container._init)
+        data = of_cgroups(container.state.cgroups)
+        data["network_interfaces"] = interfaces(container.state.pid)
     except OSError:
-        if process.exiting(container._init):
+        if procfs.exiting(container.state.pid):
             raise NotRunning(f"container {container.id} is not running") from None
         raise
     data["intel_rdt"] = {}
     rdt = container.config.linux.intel_rdt
     if rdt is not None:
-        from pyrunc.container import intel_rdt
+        from pyrunc.resources import resctrl
 
-        data["intel_rdt"] = intel_rdt.stats(container._state.data["resctrl"], container.id, rdt)
+        data["intel_rdt"] = resctrl.stats(container.state.resctrl, container.id, rdt)
     return data
 
 
@@ -40,11 +42,12 @@ def interfaces(pid: int) -> "list[dict[str, Any]]":
     """Counters of the network interfaces that ``pid`` sees, but for loopback (proc(5), net/dev); keys are runc's."""
     names = ("Bytes", "Packets", "Errors", "Dropped")
     found = []
-    for line in process.read(f"/proc/{pid}/net/dev").decode().splitlines()[2:]:
-        name, _, counters = line.partition(":")
-        values = list(map(int, counters.split()))
-        if name.strip() != "lo":
-            entry: dict[str, Any] = {"Name": name.strip()}
+    # Bytes, and lines that end at a newline alone: a container calls its interfaces what it likes.
+    for line in files.read(f"/proc/{pid}/net/dev").split(b"\n")[2:]:
+        name, _, counters = line.strip(b" ").partition(b":")
+        values = [int(word) for word in counters.split() if word.isdigit()]
+        if name != b"lo" and len(values) >= COUNTERS:
+            entry: dict[str, Any] = {"Name": name.decode("utf-8", "replace")}
             entry.update({f"Rx{key}": value for key, value in zip(names, values[:4], strict=True)})
             entry.update({f"Tx{key}": value for key, value in zip(names, values[8:12], strict=True)})
             found.append(entry)
@@ -70,8 +73,7 @@ class OutOfMemory:
         self.eventfd = posix.eventfd(0, posix.EFD_CLOEXEC | posix.EFD_NONBLOCK)
         control = posix.open(f"{directory}/memory.oom_control", posix.O_RDONLY | posix.O_CLOEXEC)
         self.opened = [self.eventfd, control]
-        with open(f"{directory}/cgroup.event_control", "w") as file:
-            file.write(f"{self.eventfd} {control}")
+        files.write(f"{directory}/cgroup.event_control", f"{self.eventfd} {control}")
 
     def watch(self, path: str, key: str) -> None:
         """v2: the file at ``path`` has POLLPRI when a number in it has changed since it was read (cgroup-v2.rst)."""
@@ -84,8 +86,11 @@ class OutOfMemory:
         self.seen = self._number()
 
     def _number(self) -> int:
-        words = posix.pread(self.file, 4096, 0).decode().split()
-        return int(dict(zip(words[::2], words[1::2], strict=True)).get(self.key, 0))
+        for line in posix.pread(self.file, 4096, 0).split(b"\n"):
+            words = line.split()
+            if len(words) == 2 and words[0] == self.key.encode() and words[1].isdigit():
+                return int(words[1])
+        return 0
 
     def register(self, poll: "select.poll") -> None:
         """With ``poll``, whose answer is then a reason to call ``count``."""
@@ -95,7 +100,7 @@ class OutOfMemory:
             poll.register(self.file, select.POLLPRI)
 
     def count(self) -> int:
-        """Notices since the last call."""
+        """How many notifications have come since the last call."""
         if self.eventfd >= 0:
             try:
                 return posix.eventfd_read(self.eventfd)
@@ -115,15 +120,14 @@ class OutOfMemory:
         self.opened.clear()
 
 
-def events(container: "Container", interval: float) -> "Iterator[dict[str, Any]]":
+def events(container: "Record", interval: float) -> "Iterator[dict[str, Any]]":
     """Ends with the container. ``interval``: seconds between two statistics."""
     from time import monotonic
 
-    data = container._state.data
-    init = process.pidfd(data["pid"], data["start_time"])
+    init = pidfd.open_process(container.state.pid, container.state.start_time)
     if init < 0:
         raise NotRunning(f"container {container.id} is not running")
-    notices = OutOfMemory(data["cgroups"])
+    notices = OutOfMemory(container.state.cgroups)
     poll = select.poll()
     poll.register(init, select.POLLIN)
     notices.register(poll)

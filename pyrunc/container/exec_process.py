@@ -3,9 +3,9 @@
 import posix
 from _thread import allocate_lock
 
-from pyrunc.container import process
-from pyrunc.container.kill import send_to
-from pyrunc.container.signals import number
+from pyrunc.linux import pidfd, procfs
+from pyrunc.linux.pidfd import send_to
+from pyrunc.linux.signals import number
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,13 +17,13 @@ class ExecProcess:
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
-        self._start_time = process.stat(pid)[1]
+        self._start_time = procfs.stat(pid)[1]
         self._lock = allocate_lock()
         self._status: int | None = None
 
     def wait(self, timeout: "float | None" = None) -> int:
         """Its exit status, 128 + n when signal n ended it. TimeoutError when ``timeout`` seconds passed first."""
-        if self._status is None and not process.ended(self.pid, self._start_time, timeout):
+        if self._status is None and not pidfd.ended(self.pid, self._start_time, timeout):
             raise TimeoutError(f"process {self.pid} runs on after {timeout:g} s")
         status = self.poll()
         assert status is not None
@@ -31,7 +31,7 @@ class ExecProcess:
 
     def poll(self) -> "int | None":
         """Its exit status, or None while it runs."""
-        from pyrunc.container.process import exit_status
+        from pyrunc.linux.wait_status import exit_status
 
         with self._lock:
             if self._status is None:
@@ -52,33 +52,33 @@ class ExecProcess:
 
 
 UNKNOWN = 128 + 9
-"""The status of a child that was reaped behind our back: most likely it was killed with its container."""
+"""The status of a child that other code of the program has reaped: most likely it was killed with its container."""
 
 
 def wait_for_init(init: int, start_time: int, executed: "Sequence[ExecProcess]", timeout: "float | None") -> bool:
     """Waits until that init has ended; False when ``timeout`` seconds passed first.
 
-    Those of ``executed`` that end meanwhile are reaped: init can't end before (pid_namespaces(7)).
+    Those of ``executed`` that end in this time are reaped: init can't end before them (pid_namespaces(7)).
     """
     from time import monotonic
 
     end = None if timeout is None else monotonic() + timeout
-    descriptor = process.pidfd(init, start_time)
-    watched = {pidfd: other for other in executed if (pidfd := process.pidfd(other.pid, other._start_time)) >= 0}
+    descriptor = pidfd.open_process(init, start_time)
+    watched = {opened: other for other in executed if (opened := pidfd.open_process(other.pid, other._start_time)) >= 0}
     try:
         while descriptor >= 0:
             for other in executed:
                 other.poll()
-            found = process.ready([descriptor, *watched], None if end is None else end - monotonic())
+            found = pidfd.ready([descriptor, *watched], None if end is None else end - monotonic())
             if descriptor in found:
                 return True
             if not found:
                 return False
-            for pidfd in found:
-                posix.close(pidfd)
-                del watched[pidfd]
+            for done in found:
+                posix.close(done)
+                del watched[done]
         return True
     finally:
-        for pidfd in (descriptor, *watched):
-            if pidfd >= 0:
-                posix.close(pidfd)
+        for opened in (descriptor, *watched):
+            if opened >= 0:
+                posix.close(opened)

@@ -6,11 +6,11 @@ and ``supportedFlags`` are of this kernel.
 
 import posix
 
-from pyrunc import __version__
-from pyrunc.plan.capabilities import known
+from pyrunc.plan.capabilities import NAMES
+from pyrunc.plan.mount_options import names
 from pyrunc.plan.namespaces import PROC_NAMES
-from pyrunc.plan.options import names
 from pyrunc.plan.scheduling import MODE_FLAGS, MODES
+from pyrunc.version import VERSION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,9 +37,8 @@ def features() -> "dict[str, Any]":
         "mountOptions": names(),
         "linux": {
             "namespaces": [name for name, file in PROC_NAMES.items() if exists(f"/proc/self/ns/{file}")],
-            "capabilities": known(),
-            # A systemd of a user's own is not asked for anything.
-            "cgroup": {"v1": True, "v2": True, "systemd": True, "systemdUser": False, "rdma": True},
+            "capabilities": known_capabilities(),
+            "cgroup": {"v1": True, "v2": True, "systemd": True, "systemdUser": True, "rdma": True},
             "seccomp": _seccomp(),
             "apparmor": {"enabled": True},
             "selinux": {"enabled": True},
@@ -50,7 +49,7 @@ def features() -> "dict[str, Any]":
         },
         "annotations": {
             "io.github.seccomp.libseccomp.version": _libseccomp(),
-            "org.opencontainers.runtime-tools.pyrunc.version": __version__,
+            "org.opencontainers.runtime-tools.pyrunc.version": VERSION,
         },
         # No annotation changes what is done.
         "potentiallyUnsafeConfigAnnotations": [],
@@ -88,3 +87,11 @@ def _libseccomp() -> str:
 
     version = lib.seccomp_version()
     return f"{version.major}.{version.minor}.{version.micro}"
+
+
+def known_capabilities() -> "list[str]":
+    """The names that this kernel has, too."""
+    from pyrunc.linux.files import read
+
+    last = int(read("/proc/sys/kernel/cap_last_cap"))
+    return list(NAMES[: last + 1])

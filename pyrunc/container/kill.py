@@ -1,72 +1,134 @@
-"""Signals: to init by pidfd, or to everybody in the container's cgroups and pid namespace."""
+"""Signals: to init by pidfd, or to every process in the container's cgroups and pid namespace."""
 
 import posix
 
-from pyrunc.container import process
-from pyrunc.container.members import members, reap
+from pyrunc import interrupts
+from pyrunc.container.processes import members, reap
 from pyrunc.errors import NotRunning, PyruncError
+from pyrunc.linux import pidfd
+from pyrunc.linux.signals import SIGKILL
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyrunc.container.container import Container
+    from collections.abc import Iterable, Sequence
 
-SIGKILL = 9
-ROUNDS = 100
+    from pyrunc.container.record import Record
+
+LIMIT, ROUND = 10.0, 0.5
+"""Seconds that all processes have to end (as runc), and that one round of it takes."""
+AT_ONCE = 256
+"""Processes held at once: fewer than the descriptors that we may have."""
+SHOWN = 10
+"""Pids in an error."""
 
 
-def kill(container: "Container", number: int, everyone: bool) -> None:
-    """Raises NotRunning, ``container not running``, the words engines look for, when init has ended."""
-    data = container._state.data
-    if everyone:
+def kill(container: "Record", number: int, everyone: bool) -> None:
+    """Raises NotRunning, ``container not running``, the words engines look for, when init has ended.
+
+    SIGKILL is for the whole container. Where its pid namespace is not its own, init's end leaves the other processes
+    running: they are killed with it, and also when init has gone (as with runc).
+    """
+    if everyone or (number == SIGKILL and container.shares_pids):
+        if not everyone and not container.alive and not members(container):
+            raise NotRunning
         kill_everyone(container, number)
         return
-    if container.status == "stopped":
-        raise NotRunning
-    process.send(data["pid"], data["start_time"], number)
-    if number == SIGKILL and data["cgroups"]:
+    container.require("kill")
+    pidfd.send(container.state.pid, container.state.start_time, number)
+    if number == SIGKILL and container.state.cgroups:
         freezer = container.freezer
         if freezer.frozen:
             freezer.thaw()  # a v1 freezer holds even SIGKILL back (freezer-subsystem.txt)
 
 
-def kill_everyone(container: "Container", number: int) -> None:
+def kill_everyone(container: "Record", number: int, until: float = 0.0) -> None:
     """Every process, also of a container whose init is gone, also one that escaped its cgroups.
 
-    With SIGKILL, until nobody is left; PyruncError names those who stay.
+    With SIGKILL it repeats until no process is left; PyruncError, at ``until`` (seconds of the monotonic clock) or
+    after LIMIT seconds, names those that do not end.
     """
-    data = container._state.data
-    found = members(container)
     if number != SIGKILL:
-        for pid in found:
-            send_to(pid, number)
+        signal_all(container, number)
         return
-    cgroups = container.cgroups if data["cgroups"] else None
-    for _ in range(ROUNDS):
-        for pid in found:
-            send_to(pid, SIGKILL)
+    # First of all, and whatever is found: a container must not be able to live by what it shows us.
+    _signal_init(container)
+    from time import monotonic
+
+    end = until or monotonic() + LIMIT
+    while True:
+        found = signal_all(container, SIGKILL)
         if container.freezer.frozen:
             container.freezer.thaw()
-        for pid in found - {data["pid"]}:
-            process.await_end(pid)
         reap(container)
-        if cgroups is not None:
-            cgroups.kill_all(SIGKILL)
-        process.await_end(data["pid"] if data["pid"] in found else 0)
-        found = members(container)
+        if container.state.cgroups:
+            container.cgroups.kill_all(SIGKILL, end)
         if not found:
             return
-    raise PyruncError(f"container {container.id}: processes stay: {', '.join(map(str, sorted(found)))}")
+        # In rounds: exec'ed children of ours, for which init waits (pid_namespaces(7)), are reaped in between.
+        await_ends(found, min(ROUND, end - monotonic()))
+        reap(container)
+        if monotonic() > end:
+            left = sorted(members(container))
+            if not left:
+                return
+            more = f" and {len(left) - SHOWN} more" if len(left) > SHOWN else ""
+            shown = ", ".join(map(str, left[:SHOWN]))
+            raise PyruncError(f"container {container.id}: processes stay: {shown}{more}")
 
 
-def send_to(pid: int, number: int) -> None:
-    """Sends a signal to ``pid`` as it is now; one that has gone is fine."""
+def signal_all(container: "Record", number: int) -> "set[int]":
+    """Signals the container's processes; returns their pids. A pidfd holds each before it is looked for
+    again: a pid that became another process's in between is not signalled."""
+    found = members(container)
+    waiting = sorted(found)
+    while waiting:
+        held = _held(waiting[:AT_ONCE])
+        del waiting[:AT_ONCE]
+        still = members(container) if held else set()
+        for pid, descriptor in held.items():
+            try:
+                if pid in still:
+                    pidfd.send_by(descriptor, number)
+            except (ProcessLookupError, PermissionError):
+                pass
+            finally:
+                posix.close(descriptor)
+    return found
+
+
+def await_ends(pids: "Iterable[int]", seconds: float) -> None:
+    """Waits until all of them have ended, or ``seconds`` have passed."""
+    from time import monotonic
+
+    end = monotonic() + seconds
+    waiting = sorted(pids)
+    while waiting and (left := end - monotonic()) > 0:
+        held = _held(waiting[:AT_ONCE])
+        del waiting[:AT_ONCE]
+        descriptors = set(held.values())
+        try:
+            while descriptors and (left := end - monotonic()) > 0:
+                with interrupts.allowed:
+                    ready = pidfd.ready(list(descriptors), left)
+                descriptors -= ready
+        finally:
+            for descriptor in held.values():
+                posix.close(descriptor)
+
+
+def _held(pids: "Sequence[int]") -> "dict[int, int]":
+    """{pid: pidfd} of those processes that still exist."""
+    held = {}
+    for pid in pids:
+        try:
+            held[pid] = posix.pidfd_open(pid)
+        except ProcessLookupError:
+            continue
+    return held
+
+
+def _signal_init(container: "Record") -> None:
     try:
-        descriptor = posix.pidfd_open(pid)
-    except OSError:
-        return
-    try:
-        process.send_by(descriptor, number)
-    except ProcessLookupError:
+        pidfd.send(container.state.pid, container.state.start_time, SIGKILL)
+    except NotRunning:
         pass
-    finally:
-        posix.close(descriptor)

@@ -1,40 +1,26 @@
 """`pause` and `resume` through the freezer (v1) or cgroup.freeze (v2)."""
 
-from pyrunc.errors import PyruncError, WrongStatus
+from pyrunc import log
+from pyrunc.errors import PyruncError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyrunc.container.container import Container
-    from pyrunc.container.state import State
+    from pyrunc.container.record import Record
 
 
-def pause(container: "Container", state: "State") -> None:
+def pause(container: "Record") -> None:
     """Raises WrongStatus unless it is running or created. Never in the middle of a `start`, which waits for init."""
-    state.take_lock()
-    try:
-        state.reload()
-        status = container.status
-        if status not in ("running", "created"):
-            raise WrongStatus(f"cannot pause a container that is {status}: {container.id}")
-        _require(container)
+    with container.locked():
+        container.require("pause")
+        if not container.state.cgroups:
+            raise PyruncError("pause needs a freezer: the container has no cgroups")
         container.freezer.freeze()
-    finally:
-        state.release()
+        log.debug(f"container {container.id}: frozen")
 
 
-def resume(container: "Container", state: "State") -> None:
+def resume(container: "Record") -> None:
     """Raises WrongStatus unless it is paused."""
-    state.take_lock()
-    try:
-        state.reload()
-        status = container.status
-        if status != "paused":
-            raise WrongStatus(f"cannot resume a container that is {status}, not paused: {container.id}")
+    with container.locked():
+        container.require("resume")
         container.freezer.thaw()
-    finally:
-        state.release()
-
-
-def _require(container: "Container") -> None:
-    if not container._state.data["cgroups"]:
-        raise PyruncError("pause needs a freezer: the container has no cgroups")
+        log.debug(f"container {container.id}: thawed")

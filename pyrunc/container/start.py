@@ -1,13 +1,17 @@
 """`start`: the word to the init that `create` left waiting, and the hooks around it."""
 
 import posix
-from _socket import AF_UNIX, CMSG_LEN, MSG_CMSG_CLOEXEC, SOCK_SEQPACKET, socket
+from _socket import CMSG_LEN, MSG_CMSG_CLOEXEC
 
-from pyrunc.cgroup.existing import Existing
-from pyrunc.container import process
-from pyrunc.container.placement import verify_placement
-from pyrunc.container.state import MESSAGE_SIZE, SOCKET, State
-from pyrunc.errors import NotRunning, PyruncError, StepError, WrongStatus
+from pyrunc import interrupts, log
+from pyrunc.cgroup.groups import Groups
+from pyrunc.container import start_socket
+from pyrunc.container.store import NOTIFY
+from pyrunc.errors import NotRunning, PyruncError, StepError
+from pyrunc.launch.placement import verify_placement
+from pyrunc.linux import procfs
+from pyrunc.linux.signals import SIGKILL
+from pyrunc.plan.protocol import MESSAGE_ERROR, MESSAGE_GO, MESSAGE_SIZE, MESSAGE_SYNC
 
 RIGHTS = CMSG_LEN(4)
 
@@ -15,81 +19,90 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from pyrunc.container.container import Container
+    from pyrunc.container.record import Record
 
 
-def start(container: "Container", state: "State", notify_socket: str = "") -> None:
+def start(container: "Record", service_manager: str = "") -> None:
     """Raises WrongStatus when it is not ``created``, StepError when the program can't be executed.
 
-    ``notify_socket``: of the service manager; then it returns when the program has said that it is ready.
+    ``service_manager``: its notify socket; then it returns when the program has said that it is ready.
     """
     listener = None
-    state.take_lock()
-    try:
-        state.reload()
-        status = container.status
-        if status != "created":
-            raise WrongStatus(f"cannot start a container that is {status}: {container.id}")
-        _verify(container, state)
-        if notify_socket and State.NOTIFY in posix.listdir(state.directory):
-            from pyrunc.container import notify
+    with container.locked():
+        container.require("start")
+        _verify(container)
+        if service_manager and NOTIFY in posix.listdir(container.directory):
+            from pyrunc.resources import notify_socket
 
-            listener = notify.listen(state)
-        _say_go(container, state)
-        posix.unlink(state.socket)
+            listener = notify_socket.listen(container.lock)
+        _let_go(container)
+        posix.unlink(container.socket)
+        log.debug(f"process {container.state.pid}: executed the program")
         # A daemon or a thread may have moved it late; a program that has already ended is nowhere.
-        _verify(container, state)
-        _poststart(container, state)
-    finally:
-        state.release()
+        _verify(container)
+        _poststart(container)
     if listener is not None:
-        from pyrunc import interrupts
-
-        interrupts.allow()
-        notify.forward(listener, notify_socket, state.data["pid"], True)
+        with interrupts.allowed:
+            notify_socket.forward(listener, service_manager, container.state.pid, True)
 
 
-def _verify(container: "Container", state: "State") -> None:
+def _verify(container: "Record") -> None:
     """Whether init is in its cgroups; one that can't be kept there is stopped, and nothing of it is left."""
-    if not state.data["cgroups"] or state.data.get("placement") == "legacy":
+    if not container.state.cgroups or container.state.placement == "legacy":
         return
     try:
-        verify_placement(Existing(state.data["cgroups"]), state.data["pid"])
+        verify_placement(Groups(container.state.cgroups), container.state.pid)
     except PyruncError:
-        from pyrunc.container import delete, kill
-
-        kill.kill_everyone(container, kill.SIGKILL)
-        delete.destroy(container, state)
+        _destroy(container)
         raise
 
 
-def _say_go(container: "Container", state: "State") -> None:
+def _destroy(container: "Record") -> None:
+    from pyrunc.container import delete, kill
+
+    kill.kill_everyone(container, SIGKILL)
+    delete.destroy(container)
+
+
+def _let_go(container: "Record") -> None:
     """End of file means that execve closed the connection; before it comes init's error, or a listener of seccomp."""
-    connection = socket(AF_UNIX, SOCK_SEQPACKET)
+    connection = None
     try:
-        connection.connect(f"/proc/self/fd/{state.lock}/{SOCKET}")
-        connection.send(b"G")
-        answer, rights, _, _ = connection.recvmsg(MESSAGE_SIZE, RIGHTS, MSG_CMSG_CLOEXEC)
-        if answer[:1] == b"S":
+        connection = start_socket.connect(container.lock)
+        connection.send(MESSAGE_GO)
+        answer, rights, _, _ = _answer(connection)
+        if answer[:1] == MESSAGE_SYNC:
             _hand_over(container, rights)
-            connection.send(b"G")
-            answer = connection.recv(MESSAGE_SIZE)
+            connection.send(MESSAGE_GO)
+            answer = _answer(connection)[0]
     except OSError as error:
-        if process.exiting(state.data["pid"]):
+        if procfs.exiting(container.state.pid):
             raise NotRunning from None
         raise PyruncError(f"container {container.id}: init does not answer: {(error.strerror or '').lower()}") from None
     finally:
-        connection.close()
-    if answer[:1] == b"E":
+        if connection is not None:
+            connection.close()
+    if answer[:1] == MESSAGE_ERROR:
         import sys
 
         errno = int.from_bytes(answer[5:9], sys.byteorder, signed=True)
         raise StepError(0, "", answer[9:].decode("utf-8", "replace"), errno)
 
 
-def _hand_over(container: "Container", rights: "Any") -> None:
-    from pyrunc.container import seccomp_listener
-    from pyrunc.container.state_text import state_text
+def _answer(connection: "Any") -> "Any":
+    """What recvmsg(2) gives. Init looks at the image, and runs hooks: it may take its time, and may be interrupted."""
+    connection.settimeout(interrupts.PATIENCE)
+    try:
+        return connection.recvmsg(MESSAGE_SIZE, RIGHTS, MSG_CMSG_CLOEXEC)
+    except TimeoutError:
+        connection.settimeout(None)
+        with interrupts.allowed:
+            return connection.recvmsg(MESSAGE_SIZE, RIGHTS, MSG_CMSG_CLOEXEC)
+
+
+def _hand_over(container: "Record", rights: "Any") -> None:
+    from pyrunc.container.state_json import state_text
+    from pyrunc.resources import seccomp_listener
 
     seccomp = container.config.linux.seccomp
     assert seccomp is not None
@@ -101,19 +114,19 @@ def _hand_over(container: "Container", rights: "Any") -> None:
         posix.close(listener)
 
 
-def _poststart(container: "Container", state: "State") -> None:
-    """Hooks of poststart; one that fails undoes the container (runtime-spec runtime.md "Lifecycle", step 8)."""
-    if "hooks" not in state.data["config"]:
+def _poststart(container: "Record") -> None:
+    """Hooks of poststart; one that fails ends the container, and all of it goes (runtime.md "Lifecycle", step 9)."""
+    if "hooks" not in container.state.config:
         return
     config = container.config
     if config.hooks is None or not config.hooks.poststart:
         return
-    from pyrunc.container import hooks
-    from pyrunc.container.state_text import state_text
+    from pyrunc.container.state_json import state_text
+    from pyrunc.launch import hooks
 
-    text = state_text(container, "running", state.data["pid"])
+    text = state_text(container, "running", container.state.pid)
     try:
-        hooks.run("poststart", config.hooks.poststart, text.encode())
+        hooks.run("poststart", config.hooks.poststart, text.encode(), container.state.bundle)
     except PyruncError:
-        process.send(state.data["pid"], state.data["start_time"], 9)
+        _destroy(container)
         raise

@@ -1,25 +1,32 @@
 """Changing the limits of a container, and the config that is stored with it."""
 
+from pyrunc import log
 from pyrunc.cgroup.devices import rules
 from pyrunc.cgroup.host import UNIFIED, discover
 from pyrunc.cgroup.limits import limits
-from pyrunc.cgroup.previous import previous, put_back
-from pyrunc.errors import NotRunning, PyruncError, SpecError
+from pyrunc.cgroup.rollback import previous, put_back
+from pyrunc.errors import PyruncError, SpecError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
+    from pyrunc.cgroup.devices import Rules
     from pyrunc.cgroup.manager import Cgroups
-    from pyrunc.container.container import Container
-    from pyrunc.container.state import State
+    from pyrunc.container.record import Record
     from pyrunc.spec.types import Resources
 
-TOGETHER = (("cpu", "quota", "period"), ("cpu", "period", "quota"), ("memory", "swap", "limit"))
+TOGETHER = (
+    *(("cpu", "quota", "period"), ("cpu", "period", "quota"), ("cpu", "idle", "shares")),
+    *(("memory", "swap", "limit"), ("memory", "limit", "swap")),
+)
 """(section, given, needed with it): v2 has one file, or one number, for two properties of the spec."""
+LIMITS_AT_ZERO = {"cpu": ("idle", "burst"), "pids": ("limit",)}
+"""Properties of which 0 is a value, and not "leave it"."""
 
 
-def update(container: "Container", state: "State", changes: "dict[str, Any]") -> None:
+def update(container: "Record", changes: "dict[str, Any]") -> None:
     """``changes``: a resources object as JSON has it, and ``intelRdt`` beside it. 0 or absent leaves a limit alone, -1
     lifts it. SpecError names what is refused; then every limit is as it was.
     """
@@ -28,37 +35,55 @@ def update(container: "Container", state: "State", changes: "dict[str, Any]") ->
     schema = changes.get("intelRdt")
     changes = {section: values for section, values in changes.items() if section != "intelRdt"}
     resources = shaped_resources(changes)
-    state.take_lock()
-    try:
-        state.reload()
-        if container.status == "stopped":
-            raise NotRunning(f"container not running: {container.id}")
-        if not state.data["cgroups"]:
+    with container.locked():
+        container.require("update")
+        if not container.state.cgroups:
             raise PyruncError("the container has no cgroups to update")
-        stored = state.data["config"].setdefault("linux", {}).setdefault("resources", {})
-        cgroups = container.cgroups
-        _check_usage(cgroups, resources)
-        completed = shaped_resources(_completed(changes, stored))
-        writes = limits(discover(), completed)
-        undo = previous(cgroups, writes)
+        stored = container.state.config.setdefault("linux", {}).setdefault("resources", {})
+        _check_usage(container.cgroups, resources)
+        rules_ = rules(resources) if resources.devices else None
+        undo = _apply(container, shaped_resources(_completed(changes, stored)), rules_, stored)
         try:
-            cgroups.apply(writes)
-            if state.data.get("systemd_unit"):
-                from pyrunc.cgroup import systemd
-
-                alone = UNIFIED in cgroups.dirs and len(cgroups.dirs) == 1
-                systemd.change(state.data["systemd_unit"], systemd.properties(completed, alone))
-            if resources.devices:
-                cgroups.apply_devices(rules(resources))
             if schema:
-                _update_rdt(container, state, schema)
+                _update_rdt(container, schema)
         except PyruncError:
-            put_back(cgroups, undo)
+            undo()
             raise
         _store(stored, changes)
-        state.save()
-    finally:
-        state.release()
+        container.save()
+
+
+def _apply(
+    container: "Record", asked: "Resources", rules_: "Rules | None", stored: "dict[str, Any]"
+) -> "Callable[[], None]":
+    """Changes the limits and the device rules; what undoes it. After a refusal everything is as it was."""
+    cgroups, unit = container.cgroups, container.state.systemd_unit
+    writes = limits(discover(), asked)
+    files = previous(cgroups, writes)
+    told: list[str] = []
+
+    def undo() -> None:
+        if told:
+            set_properties(unit, told)
+        put_back(cgroups, files)
+
+    try:
+        # The kernel first: it refuses a value, where systemd logs that it could not write it.
+        cgroups.apply(writes)
+        for write in writes:
+            log.debug(f"{write.where}: {write.file} is {write.value}")
+        if unit:
+            from pyrunc.cgroup.systemd.changes import changed, set_properties
+
+            told = changed(cgroups, unit, asked, rules_, stored)
+            # systemd has written what it knows, rounded; what it cannot hold is written once more.
+            cgroups.apply(writes)
+        if rules_ is not None:
+            cgroups.apply_devices(rules_)
+    except PyruncError:
+        undo()
+        raise
+    return undo
 
 
 def _completed(changes: "dict[str, Any]", stored: "dict[str, Any]") -> "dict[str, Any]":
@@ -66,7 +91,11 @@ def _completed(changes: "dict[str, Any]", stored: "dict[str, Any]") -> "dict[str
     completed = {section: dict(v) if isinstance(v, dict) else v for section, v in changes.items()}
     for section, given, needed in TOGETHER:
         values, kept = completed.get(section) or {}, stored.get(section) or {}
-        if values.get(given) and not values.get(needed) and kept.get(needed):
+        zero = given in LIMITS_AT_ZERO.get(section, ())
+        asked = values.get(given) is not None if zero else values.get(given)
+        if given == "limit" and asked == -1:
+            continue  # a lifted limit lifts swap, too
+        if asked and not values.get(needed) and kept.get(needed):
             values[needed] = kept[needed]
     return completed
 
@@ -89,7 +118,7 @@ def _store(stored: "dict[str, Any]", changes: "dict[str, Any]") -> None:
         if isinstance(values, dict):
             kept = stored.setdefault(section, {})
             kept.update({key: value for key, value in values.items() if value not in (None, 0, "")})
-            kept.update({key: values[key] for key in ("idle", "burst") if values.get(key) is not None})
+            kept.update({key: values[key] for key in LIMITS_AT_ZERO.get(section, ()) if values.get(key) is not None})
         elif values:
             stored[section] = values
     memory = stored.get("memory", {})
@@ -99,27 +128,27 @@ def _store(stored: "dict[str, Any]", changes: "dict[str, Any]") -> None:
         memory["swap"] = -1  # lifted with it
 
 
-def _update_rdt(container: "Container", state: "State", schema: "dict[str, Any]") -> None:
+def _update_rdt(container: "Record", schema: "dict[str, Any]") -> None:
     """--l3-cache-schema and --mem-bw-schema; a container without Intel RDT gets a group now, as with runc."""
-    from pyrunc.container import intel_rdt
+    from pyrunc.resources import resctrl
 
-    root, linux = state.data["resctrl"], state.data["config"]["linux"]
+    root, linux = container.state.resctrl, container.state.config["linux"]
     new = "intelRdt" not in linux
     linux.setdefault("intelRdt", {}).update(schema)
     wanted = container.config.linux.intel_rdt
     assert wanted is not None
     if not new:
-        intel_rdt.write_schemata(root, container.id, wanted)
+        resctrl.write_schemata(root, container.id, wanted)
         return
-    intel_rdt.check(root, container.id, wanted)
+    resctrl.check(root, container.id, wanted)
     # Told before it is made, as all that `delete` has to remove.
-    state.data["intel_rdt"] = intel_rdt.owned(root, container.id, wanted)
-    state.save()
+    container.state.intel_rdt = resctrl.owned(root, container.id, wanted)
+    container.save()
     try:
-        intel_rdt.create(root, container.id, wanted, container.pid)
+        resctrl.create(root, container.id, wanted, container.pid)
     except PyruncError:
         del linux["intelRdt"]
-        intel_rdt.remove(state.data["intel_rdt"])
-        state.data["intel_rdt"] = []
-        state.save()
+        resctrl.remove(container.state.intel_rdt)
+        container.state.intel_rdt = []
+        container.save()
         raise

@@ -6,46 +6,41 @@ from typing import TYPE_CHECKING, Any
 
 from pyrunc import log
 from pyrunc.container import delete
-from pyrunc.container.state import write_whole
+from pyrunc.container.status import PAUSED
 from pyrunc.criu import external
 from pyrunc.criu.directories import Directories
 from pyrunc.criu.messages import DUMP, PRE_DUMP
 from pyrunc.criu.options import CriuOptions
 from pyrunc.criu.swrk import Criu, errors, require, version
-from pyrunc.errors import PyruncError, WrongStatus
-from pyrunc.plan.settings import Settings
+from pyrunc.errors import PyruncError
+from pyrunc.linux.output import write_whole
+from pyrunc.plan.facts import Facts
+from pyrunc.plan.options import CreateOptions
 from pyrunc.spec.json_text import dumps
 
 if TYPE_CHECKING:
-    from pyrunc.container.container import Container
-    from pyrunc.container.state import State
+    from pyrunc.container.record import Record
 
 LOG = "dump.log"
 OLDEST = 30000
 """CRIU 3.0 can be asked for its version."""
 UNIFIED_FREEZER, READY_TOLD = 31400, 31500
-"""CRIU knows cgroup.freeze, and tells by a notification that lazy pages can be asked for."""
+"""CRIU knows cgroup.freeze, and sends a notification when lazy pages can be requested."""
 CONFIG_ANNOTATION, CONFIG_FILE = "org.criu.config", "/etc/criu/runc.conf"
-"""Where an administrator of runc overrides what CRIU is told."""
+"""Where an administrator of runc overrides CRIU's options."""
 
 
-def checkpoint(container: "Container", state: "State", options: CriuOptions) -> None:
+def checkpoint(container: "Record", options: CriuOptions) -> None:
     """Raises PyruncError when it does not run, or CRIU can't; it then runs on as before."""
-    state.take_lock()
-    try:
-        state.reload()
-        status = container.status
-        if status not in ("running", "paused"):
-            raise WrongStatus(f"cannot checkpoint a container that is {status}: {container.id}")
-        _Dump(container, options).make(status == "paused")
+    with container.locked():
+        status = container.require("checkpoint")
+        _Dump(container, options).make(status == PAUSED)
         if not (options.leave_running or options.pre_dump):
-            delete.destroy(container, state)
-    finally:
-        state.release()
+            delete.destroy(container)
 
 
 class _Dump:
-    def __init__(self, container: "Container", options: CriuOptions) -> None:
+    def __init__(self, container: "Record", options: CriuOptions) -> None:
         self.container = container
         self.options = options
         self.version = version()
@@ -59,8 +54,8 @@ class _Dump:
         try:
             request = self._request(directories)
             if not self.options.pre_dump:
-                names = self.container._state.data.get("descriptors", [])
-                write_whole(self.options.image_path, external.DESCRIPTORS, dumps(names).encode())
+                names = self.container.state.descriptors
+                write_whole(directories.image, external.DESCRIPTORS, dumps(names).encode())
             self._ask(request, directories.log, was_paused)
         finally:
             directories.close()
@@ -84,10 +79,10 @@ class _Dump:
         asked = {
             **directories.options(),
             **options.shared(),
-            **config_file(container.annotations),
+            **config_file(container.state.annotations),
             "log_file": LOG,
             "pid": container.pid,
-            "root": container.rootfs,
+            "root": container.state.rootfs,
             "leave_running": options.leave_running,
             "tcp_skip_in_flight": options.tcp_skip_in_flight,
             "link_remap": options.link_remap,
@@ -114,15 +109,15 @@ class _Dump:
 
     def _mounts(self) -> list[dict[str, str]]:
         container = self.container
-        settings = Settings(container.id, container.bundle)
-        settings.cgroups = dict(container._state.data["cgroups"])
-        if settings.cgroups:
+        facts = Facts(container.id, CreateOptions(bundle=container.state.bundle))
+        facts.cgroups = dict(container.state.cgroups)
+        if facts.cgroups:
             from pyrunc.cgroup.host import discover
 
-            settings.host = discover()
+            facts.host = discover()
         root = os.open(f"/proc/{container.pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            return external.dumped_mounts(self.config, external.plan(self.config, settings), root)
+            return external.dumped_mounts(self.config, external.plan(self.config, facts), root)
         finally:
             os.close(root)
 
@@ -144,7 +139,7 @@ class _Dump:
                 os.write(self.options.status_fd, b"\0")
             except OSError as error:
                 log.warning(f"--status-fd {self.options.status_fd}: {error.strerror}")
-            # Whoever reads waits for the end, too.
+            # The reader waits for the end of file, too.
             os.close(self.options.status_fd)
             self.options.status_fd = -1
 

@@ -24,11 +24,11 @@ class Directories:
             raise
 
     def options(self) -> dict[str, int | None]:
-        """Their part of the request."""
+        """The directories' part of the request to CRIU."""
         return {"images_dir_fd": self.image, "work_dir_fd": self.work if self.work >= 0 else None}
 
     def close(self) -> None:
-        """When CRIU has ended."""
+        """Closes the descriptors; called when CRIU has ended."""
         for descriptor in (self.image, self.work):
             if descriptor >= 0:
                 os.close(descriptor)
@@ -39,7 +39,9 @@ def _open(option: str, path: str, make: bool) -> int:
     try:
         if make:
             os.makedirs(path, 0o700, exist_ok=True)
-        return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        # What is written into is no link of another user's: an image has fixed names, that would replace the host's.
+        follow = os.O_NOFOLLOW if make else 0
+        return os.open(path.rstrip("/") or "/", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | follow)
     except OSError as error:
         raise PyruncError(f"{option} {path}: {(error.strerror or '').lower()}") from None
 

@@ -6,8 +6,8 @@ from typing import Any
 from pyrunc.cgroup.paths import clean
 from pyrunc.errors import PyruncError, SpecError
 from pyrunc.plan.compile import compile_create
+from pyrunc.plan.facts import Facts
 from pyrunc.plan.namespaces import PROC_NAMES, Namespaces
-from pyrunc.plan.settings import Settings
 from pyrunc.plan.steps import Step
 from pyrunc.spec.types import Config
 
@@ -25,10 +25,10 @@ def mounts(steps: list[Step]) -> list[tuple[str, str]]:
     return [("/" + clean(str(step.args[1])), sources[step.args[0]]) for step in attached]
 
 
-def plan(spec: Config, settings: Settings) -> list[Step]:
+def plan(spec: Config, facts: Facts) -> list[Step]:
     """The steps that made, or would make, the container."""
-    settings.libraries = 0
-    return compile_create(spec, settings)
+    facts.options.libraries = []
+    return compile_create(spec, facts)
 
 
 def dumped_mounts(spec: Config, steps: list[Step], root: int) -> list[dict[str, str]]:
@@ -133,7 +133,7 @@ class Joined:
         self.inherit.append({"key": name_of(kind), "fd": first + len(self.descriptors) - 1})
 
     def close(self) -> None:
-        """Once CRIU has them."""
+        """Closes the descriptors; called once CRIU has them."""
         for descriptor in self.descriptors:
             os.close(descriptor)
         self.descriptors.clear()

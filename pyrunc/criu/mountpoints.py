@@ -6,14 +6,25 @@ directory, comes to be where it belongs, and what an image has in its paths is a
 
 from collections.abc import Iterable
 
-from pyrunc.container.launch import Launch
+from pyrunc.launch.conversation import Launch
 from pyrunc.plan.namespaces import FLAGS
 from pyrunc.plan.steps import Step
 
 MOUNTING = frozenset(
     (
-        *("open-tree", "tree-propagation", "propagation", "parent-private", "root", "attach", "mount", "mount-legacy"),
-        *("mount-attributes", "mount-propagation", "copy-up", "directory", "symlink", "device"),
+        *("open-tree", "propagation", "parent-private", "root", "attach", "mount", "mount-legacy"),
+        *(
+            "mount-attributes",
+            "mount-propagation",
+            "mount-note",
+            "mount-read-only",
+            "remount",
+            "remount-propagation",
+            "copy-up",
+            "directory",
+            "symlink",
+            "device",
+        ),
     )
 )
 
@@ -26,9 +37,9 @@ def preparing(steps: Iterable[Step]) -> list[Step]:
     if not any(step.kind == "root" for step in kept):
         return []
     before = [step for step in kept[:clone] if step.kind != "clone"]
-    behind = [step for step in kept[clone:] if step.kind != "clone"]
+    after = [step for step in kept[clone:] if step.kind != "clone"]
     # The last one is ours: the helper waits there, and is not needed any more.
-    return [*before, Step("clone", "root.path", FLAGS["mount"]), *behind, Step("record", "root.path")]
+    return [*before, Step("clone", "root.path", FLAGS["mount"]), *after, Step("record", "root.path")]
 
 
 def _nothing(launch: Launch, step: Step) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 from pyrunc.criu.messages import CGROUP_MODES
 from pyrunc.errors import PyruncError
+from pyrunc.plan.namespaces import FLAGS
 
 
 class CriuOptions:
@@ -56,10 +57,10 @@ class CriuOptions:
             return None
         address, _, port = self.page_server.rpartition(":")
         address = address.removeprefix("[").removesuffix("]")
-        if not address or not port.isascii() or not port.isdigit() or int(port) > 0xFFFF:
+        if not address or not port.isascii() or not port.isdigit() or len(port) > 5 or int(port) > 0xFFFF:
             raise PyruncError(f"--page-server {self.page_server!r}: is not ADDRESS:PORT")
         return {"address": address, "port": int(port)}
 
 
-EMPTY_NAMESPACES = 0x40000000
-"""CLONE_NEWNET, always, as runc: its links are for whoever made them (a hook, an engine) to make again."""
+EMPTY_NAMESPACES = FLAGS["network"]
+"""Always, as runc: its links are for the hook or the engine that made them to make again."""

@@ -5,20 +5,21 @@ import socket
 from typing import Any
 
 from pyrunc.cgroup.host import paths_of
-from pyrunc.container.actions import run_hooks
 from pyrunc.container.create import Creation
-from pyrunc.container.options import CreateOptions
-from pyrunc.container.state import State
 from pyrunc.criu import external
 from pyrunc.criu.checkpoint import OLDEST, config_file, explained, forget
 from pyrunc.criu.directories import Directories
 from pyrunc.criu.messages import RESTORE
 from pyrunc.criu.mountpoints import make_mount_points
 from pyrunc.criu.options import CriuOptions
-from pyrunc.criu.root import Root
 from pyrunc.criu.swrk import FIRST_EXTRA, Criu, version
 from pyrunc.errors import PyruncError
+from pyrunc.launch.actions import ACTIONS
+from pyrunc.launch.hooks import run as run_hooks
+from pyrunc.plan import cgroups
+from pyrunc.plan.options import CreateOptions
 from pyrunc.plan.steps import Step
+from pyrunc.resources.root_mount import Root
 from pyrunc.spec.json_text import loads
 from pyrunc.spec.types import Config
 
@@ -58,12 +59,12 @@ class Restoration:
 
     def _with_state(self, directories: Directories, installed: int) -> int:
         creation = self.creation
-        root = Root(self._state.directory)
+        root = Root(creation.record.directory)
         joined = None
         try:
             if installed >= TIME_NAMESPACES:
                 self._expect_time_namespace()
-            steps = external.plan(self.spec, creation.settings)
+            steps = external.plan(self.spec, creation.facts)
             joined = external.Joined(self.spec, installed, FIRST_EXTRA)
             request = self._request(directories, joined, root, steps)
             self._converse(request, joined, root, steps, directories.log)
@@ -76,11 +77,11 @@ class Restoration:
         finally:
             if joined is not None:
                 joined.close()
-            self._state.release()
+            creation.record.release()
 
     def _expect_time_namespace(self) -> None:
         """CRIU keeps the clocks of the image by a time namespace, which `exec` then has to join as well."""
-        stored = self._state.data["config"].setdefault("linux", {}).setdefault("namespaces", [])
+        stored = self.creation.record.state.config.setdefault("linux", {}).setdefault("namespaces", [])
         if not any(namespace["type"] == "time" for namespace in stored):
             stored.append({"type": "time"})
 
@@ -109,13 +110,13 @@ class Restoration:
     ) -> None:
         criu = Criu(self.options.stdio or (0, 1, 2), joined.descriptors)
         try:
-            if self.creation.settings.cgroups:
+            if self.creation.facts.cgroups:
                 self._place(criu.pid)
                 paths = paths_of(criu.pid)
                 request["opts"]["cg_root"] = [{"ctrl": name, "path": path} for name, path in paths.items()]
             # Not earlier: the cgroups are sources of mounts, too.
             make_mount_points(steps)
-            root.mount(self._state.data["rootfs"])
+            root.mount(self.creation.record.state.rootfs)
         except BaseException:
             criu.kill()
             raise
@@ -130,21 +131,17 @@ class Restoration:
 
     def _place(self, pid: int) -> None:
         """What CRIU makes is made in its own cgroups, and those of the image are put below them."""
-        self.creation.make_cgroups(pid)
-        if self.creation.settings.devices is not None:
-            self.creation.cgroups.apply_devices(self.creation.settings.devices)
-        self.creation.cgroups.place(pid)
-
-    @property
-    def _state(self) -> State:
-        assert self.creation.state is not None
-        return self.creation.state
+        launch, facts = self.creation.launch, self.creation.facts
+        launch.pid = pid
+        for step in [*cgroups.making(facts), *cgroups.placing(None, facts)]:
+            ACTIONS[step.kind](launch, step)
 
     def _notified(self, script: str, pid: int, descriptor: int) -> None:
         hooks = self.spec.hooks
         if script == "setup-namespaces" and hooks is not None:
-            run_hooks(self.creation, "prestart", "creating", pid)
-            run_hooks(self.creation, "createRuntime", "creating", pid)
+            head, tail = self.creation.facts.state_of("creating")
+            for point, found in (("prestart", hooks.prestart), ("createRuntime", hooks.create_runtime)):
+                run_hooks(point, found, f"{head}{pid}{tail}".encode(), self.options.bundle)
         elif script == "post-restore":
             self._record(pid)
         elif script == "orphan-pts-master":
@@ -154,10 +151,10 @@ class Restoration:
         if pid <= 0:
             raise PyruncError("criu restore: no pid of the restored process was told")
         self.pid = pid
-        self.creation.record(pid)
+        self.creation.record_pid(pid)
 
     def _hand_over(self, descriptor: int) -> None:
-        """The terminal's master, as the helper sends it (docs/architecture.md)."""
+        """Sends the terminal's master to the console socket, as the helper does (docs/architecture.md)."""
         if self.options.console < 0:
             raise PyruncError("the container has a terminal: --console-socket is needed to hand its master over")
         if descriptor < 0:

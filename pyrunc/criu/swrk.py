@@ -10,9 +10,9 @@ import socket
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from pyrunc.container.launch import words_of
 from pyrunc.criu.messages import FEATURE_CHECK, NAMES, NOTIFY, PRE_DUMP, VERSION, decode, encode
 from pyrunc.errors import PyruncError
+from pyrunc.launch.conversation import words_of
 
 CHANNEL = 3
 """The descriptor that `criu swrk` is told to talk through."""
@@ -91,7 +91,7 @@ class Criu:
                     os.close(descriptor)
 
     def kill(self) -> None:
-        """For who can't go on to ``ask``."""
+        """Kills CRIU; for a caller that does not come to ``ask``."""
         self.channel.close()
         if self.pid:
             os.kill(self.pid, 9)
@@ -100,7 +100,7 @@ class Criu:
 
 
 def _spawn(program: str, channel: int, stdio: Sequence[int], extra: Sequence[int]) -> int:
-    from pyrunc.container.helper import Descriptors
+    from pyrunc.launch.helper import Descriptors
 
     places = Descriptors(0)
     try:

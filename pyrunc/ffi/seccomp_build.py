@@ -39,6 +39,7 @@ ffibuilder.cdef(
     uint32_t seccomp_arch_native(void);
     int seccomp_arch_add(scmp_filter_ctx context, uint32_t token);
     int seccomp_syscall_resolve_name(const char *name);
+    int seccomp_syscall_resolve_name_arch(uint32_t token, const char *name);
     int seccomp_rule_add_array(scmp_filter_ctx context, uint32_t action, int syscall, unsigned int count,
                                const struct scmp_arg_cmp *arguments);
     int seccomp_export_bpf(scmp_filter_ctx context, int descriptor);

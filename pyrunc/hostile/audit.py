@@ -24,24 +24,89 @@ SELF_TOLD = {
     "thread keyring": "made",
 }
 HARMLESS_FILES = ("/dev/null", "/dev/zero", "/dev/tty")
-NO_FILES = {
-    "connect": "socket connected",
-    "sendto": "socket connected",
-    "bind": "socket bound",
-    "execve": "program executed",
-    "kill": "signal sent",
-    "mount": "mount",
-    "umount2": "mount",
-    "move_mount": "mount",
-    "add_key": "key added",
+SUBJECTS = {
+    "socket connected": ("connect", "sendto", "sendmsg", "sendmmsg"),
+    "socket bound": ("bind", "listen"),
+    "process without a tracer": ("clone", "clone3"),
+    "socket made": ("socket",),
+    "program executed": ("execve", "execveat"),
+    "signal sent": ("kill", "tkill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "pidfd_send_signal"),
+    "mount": (
+        *("mount", "umount2", "move_mount", "mount_setattr", "open_tree", "open_tree_attr", "fspick", "fsopen"),
+        *("fsconfig", "fsmount"),
+    ),
+    "key": ("add_key", "request_key", "keyctl"),
+    "inter-process communication": (
+        *("shmget", "shmat", "shmdt", "shmctl", "semget", "semop", "semtimedop", "semctl", "msgget", "msgsnd"),
+        *("msgrcv", "msgctl", "mq_open", "mq_unlink", "mq_timedsend", "mq_timedreceive", "mq_notify", "mq_getsetattr"),
+    ),
+    "timer": (
+        *("alarm", "setitimer", "timer_create", "timer_settime", "timer_delete", "timerfd_create", "timerfd_settime"),
+    ),
+    "memory": (
+        *("mlock", "mlock2", "mlockall", "munlock", "munlockall", "madvise", "mbind", "set_mempolicy"),
+        *("set_mempolicy_home_node", "userfaultfd"),
+    ),
+    "io_uring": ("io_uring_setup", "io_uring_enter", "io_uring_register", "io_submit"),
+    "restriction": ("landlock_restrict_self", "seccomp", "lsm_set_self_attr"),
+    "descriptor": ("fcntl", "ioctl", "lseek"),
+    "session": ("setsid", "setpgid"),
+    "another process": (
+        *("prlimit64", "setpriority", "sched_setparam", "sched_setscheduler", "sched_setaffinity", "sched_setattr"),
+        *("ioprio_set", "process_vm_writev", "migrate_pages", "move_pages", "process_madvise", "process_mrelease"),
+        *("pidfd_getfd", "ptrace"),
+    ),
+    "attribute": ("prctl", "personality", "modify_ldt", "iopl", "ioperm"),
+    "credentials": (
+        *("setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid", "setfsuid", "setfsgid", "setgroups"),
+        *("capset",),
+    ),
+    "file": (
+        *("open", "openat", "openat2", "creat", "mkdir", "rmdir", "unlink", "truncate", "mknod", "chmod", "chown"),
+        *("lchown", "utime", "utimes", "setxattr", "lsetxattr", "removexattr", "lremovexattr", "rename", "symlink"),
+        *("link", "mkdirat", "mknodat", "unlinkat", "fchmodat", "fchmodat2", "fchownat", "futimesat", "setxattrat"),
+        *("removexattrat", "file_setattr", "utimensat", "symlinkat", "renameat", "renameat2", "linkat", "fchmod"),
+        *("fchown", "ftruncate", "fallocate", "fsetxattr", "fremovexattr", "flock"),
+    ),
+    "unknown system call": ("unknown",),
 }
-"""What a call is a deed of; every other one with a path makes, changes or removes a file."""
-SYSTEM = (
-    *("sethostname", "unshare", "setns", "ptrace", "bpf", "init_module", "finit_module", "swapon", "settimeofday"),
-    *("clock_settime", "reboot", "chroot", "pivot_root"),
+"""What a call is a deed of; every other one is told as ``system: NAME``."""
+SUBJECT = {name: subject for subject, names in SUBJECTS.items() for name in names}
+IN_STATE = (
+    *("umask", "chdir", "fchdir", "capset", "setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid"),
+    *("setgroups", "setrlimit", "personality", "unshare", "setns", "chroot", "seccomp"),
 )
-TRIED = ("connect", "sendto", "execve", "kill")
+"""Calls of the loading process whose effect both looks at it show."""
+OPTIONS_IN_STATE = (1, 4, 8, 22, 24, 26, 28, 29, 33, 36, 38, 41, 47, 53, 65, 67)
+"""Of prctl(2): those of which the process says more itself (nsenter/probe/load.c), or /proc/PID/status does."""
+TRIED = (
+    "connect",
+    "sendto",
+    "sendmsg",
+    "execve",
+    "execveat",
+    "kill",
+    "tgkill",
+    "pidfd_send_signal",
+    "unknown",
+    "prctl",
+    "ptrace",
+    "mount",
+    "setns",
+    "unshare",
+    "sched_setattr",
+    "bpf",
+    "io_uring_setup",
+)
 """Calls that are told also when they failed."""
+PHASES = {"running": " later", "ending": " at its end"}
+HINTS = {
+    "cannot allocate memory in static TLS block": "it wants to be loaded with the program: --preload-at exec",
+    "does not come first": "it wants to be the first library of the program: --preload-at exec",
+    "does not work under ptrace": "it looks for leaks at its end, which a tracer prevents: ASAN_OPTIONS=detect_leaks=0",
+    "undefined symbol": "it is no library of its own: it needs another, or the program that it is a module of",
+}
+"""What helps where the loader, or the library, refuses."""
 
 
 @dataclass
@@ -77,8 +142,8 @@ class Audit:
         return [row for row in self.rows if row.is_deed]
 
 
-def judge(seen: Observation) -> Audit:
-    """Compares what was seen before and after."""
+def judge(seen: Observation, symbols: "list[str] | None" = None) -> Audit:
+    """Compares what was seen before and after. ``symbols``: of the C library, that it defines itself."""
     audit = Audit(seen.outcome, seen.milliseconds, _grown(seen), seen.output, notes=list(seen.notes))
     if seen.outcome != "loaded" and not seen.outcome.startswith("cannot be loaded"):
         audit.rows.append(Row("loading", "-", seen.outcome, "does not come back"))
@@ -86,9 +151,16 @@ def judge(seen: Observation) -> Audit:
     audit.rows += _self_told(seen)
     audit.rows += _processes(seen)
     audit.rows += _calls(seen)
+    stopped = [f"signal {line[2]} stopped {line[1]}" for line in seen.lines if line[0] == "stopped"]
+    audit.rows += [Row("process stopped", "-", text, "stopped") for text in dict.fromkeys(stopped)]
+    audit.rows += [Row("standard input", "-", f"{seen.eaten} bytes", "read")] if seen.eaten else []
     made = [path for path in seen.cgroups_made if path]
     audit.rows += _several("cgroups created", made, "left behind")
     audit.rows += _several("output", [line for line in seen.output.splitlines() if line], "printed")
+    if symbols:
+        audit.rows.append(Row("libc's functions", "-", ", ".join(symbols), "interposed"))
+    said = f"{seen.outcome} {seen.output}"
+    audit.notes += [hint for words, hint in HINTS.items() if words in said]
     return audit
 
 
@@ -101,13 +173,15 @@ def _state(seen: Observation) -> list[Row]:
     """The rows of both snapshots; none when the process could not be looked at again."""
     if not seen.after:
         return []
+    # Mounts are told from the root directory: with another one all of them would differ.
+    another_root = seen.before.get("root directory") != seen.after.get("root directory")
     rows: list[Row] = []
     same: Counter[str] = Counter()
     changed: set[str] = set()
     for subject in [*seen.before, *(key for key in seen.after if key not in seen.before)]:
         group = subject.partition(":")[0]
         before, after = seen.before.get(subject, "-"), seen.after.get(subject, "-")
-        if subject == "memory":
+        if subject == "memory" or (group == "mount" and another_root):
             continue
         if before != after:
             rows.append(Row(subject, before, after, WORDS.get(group, CHANGED)))
@@ -126,7 +200,7 @@ def _self_told(seen: Observation) -> list[Row]:
     """What only the process itself knows."""
     before, after = ([pair for pair in seen.values(when) if pair[0] != "environment"] for when in ("before", "after"))
     rows = []
-    if after:
+    if after and seen.complete:
         earlier = dict(before)
         rows = [
             Row(
@@ -150,34 +224,57 @@ def _environment(seen: Observation, when: str) -> dict[str, str]:
 
 
 def _processes(seen: Observation) -> list[Row]:
-    forked = [line[2] for line in seen.lines if line[0] == "fork"]
-    threads = [line[2] for line in seen.lines if line[0] == "thread"]
-    rows = [Row("threads started", "0", str(len(threads)), "started")] if threads else []
-    if not forked:
+    rows = []
+    threads = [line for line in seen.lines if line[0] == "thread"]
+    forked = [line for line in seen.lines if line[0] == "fork"]
+    for phase in dict.fromkeys(line[3] for line in threads):
+        count = sum(line[3] == phase for line in threads)
+        rows.append(Row("threads started", "0", str(count), f"started{PHASES.get(phase, '')}"))
+    if not forked and not seen.running:
         return [*rows, Row("processes forked", "0", "0")]
     still = f"{len(seen.running)} still run" if len(seen.running) != 1 else "1 still runs"
-    return [
-        *rows,
-        Row("processes forked", "0", f"{len(forked)}, {still}", "left running" if seen.running else "forked"),
-    ]
+    verdict = "left running" if seen.running else f"forked{PHASES.get(forked[0][3] if forked else '', '')}"
+    return [*rows, Row("processes forked", "0", f"{len(forked)}, {still}", verdict)]
 
 
 def _calls(seen: Observation) -> list[Row]:
-    rows: dict[tuple[str, str], Row] = {}
+    """What was done, a row each: the same call about the same thing once, another one about it again."""
+    rows: dict[tuple[str, str, str, str], Row] = {}
     for line in seen.lines:
-        if line[0] != "call" or len(line) != 5:
+        if line[0] != "call" or len(line) != 6:
             continue
-        name, result, detail = line[2], int(line[3]), line[4]
-        if (result < 0 and name not in TRIED) or detail in HARMLESS_FILES or not detail:
+        pid, phase, name, result, detail = line[1], line[2], line[3], int(line[4]), line[5]
+        tried = name in TRIED or (name == "ioctl" and detail.startswith("terminal: "))
+        if (result < 0 and not tried) or detail.removesuffix(" (create)") in HARMLESS_FILES:
             continue
-        subject = NO_FILES.get(name, f"system: {name}" if name in SYSTEM else "file")
-        row = Row(subject, "-", detail.removesuffix(" (create)"), _verdict(name, result, detail))
-        rows.setdefault((row.subject, row.after), row)
-    if not any(row.subject == "file" for row in rows.values()):
-        rows["file", ""] = Row("files written or created", "-", "none")
-    if not any(row.subject == "socket connected" for row in rows.values()):
-        rows["socket", ""] = Row("sockets connected", "-", "none")
+        itself = int(pid) == seen.loader and result >= 0
+        if itself and phase == "constructor" and seen.after and _shows_in_state(name, detail, pid):
+            continue
+        if not detail and name.startswith("send"):
+            continue  # to the address that the socket was connected to
+        shown = detail.removesuffix(" (create)")
+        verdict = _verdict(name, result, detail) + PHASES.get(phase, "")
+        row = Row(SUBJECT.get(name, f"system: {name}"), "-", shown, verdict)
+        rows.setdefault((row.subject, row.after, row.verdict, name), row)
+    for subject, words in (("file", "files written or created"), ("socket connected", "sockets connected")):
+        if not any(row.subject == subject for row in rows.values()):
+            rows[subject, "", "", ""] = Row(words, "-", "none")
     return list(rows.values())
+
+
+def _shows_in_state(name: str, detail: str, pid: str) -> bool:
+    """Whether the difference between both looks at the process tells it; a call on another process is no such."""
+    if name == "prctl":
+        # Where there are no ambient capabilities to be cleared, the state does not show that they would be.
+        return detail != "option 47, 0x4" and int(detail.partition(" ")[2].partition(",")[0]) in OPTIONS_IN_STATE
+    if name == "prlimit64":
+        return detail.endswith((" of process 0", f" of process {pid}"))
+    first, _, second = detail.partition(", ")
+    itself = ("0", f"{int(pid):#x}")
+    if name in ("setpriority", "ioprio_set"):
+        return first == {"setpriority": "0", "ioprio_set": "0x1"}[name] and second in itself
+    # The slice of sched_setattr(2) is seen nowhere.
+    return name in IN_STATE or (name.startswith("sched_set") and name != "sched_setattr" and first in itself)
 
 
 def _verdict(name: str, result: int, detail: str) -> str:
@@ -185,8 +282,12 @@ def _verdict(name: str, result: int, detail: str) -> str:
         return f"tried ({errno.errorcode.get(-result, str(-result))})"
     if name in ("open", "openat", "openat2"):
         return "created or written" if detail.endswith(" (create)") else "opened for writing"
-    words = {"connect": "connected", "sendto": "sent to", "bind": "bound", "execve": "executed", "kill": "sent"}
-    return words.get(name, f"done ({name})")
+    subject = SUBJECT.get(name, "")
+    words = {"socket connected": "connected", "socket bound": "bound", "program executed": "executed"}
+    words |= {"signal sent": "sent"}
+    if name in ("sendto", "sendmsg", "sendmmsg"):
+        return "sent to"
+    return words.get(subject, f"done ({name})")
 
 
 def _several(subject: str, items: list[str], verdict: str) -> list[Row]:

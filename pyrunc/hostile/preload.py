@@ -5,7 +5,8 @@ import posix
 from pyrunc import log
 from pyrunc.errors import PyruncError
 from pyrunc.hostile.library import open_checked
-from pyrunc.plan.slots import LIBRARIES
+from pyrunc.hostile.observer import run
+from pyrunc.plan.protocol import LIBRARIES
 
 LONGEST = 86400
 
@@ -13,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from pyrunc.container.options import CreateOptions, ExecOptions
+    from pyrunc.plan.options import CreateOptions, ExecOptions
 
 
 def check_timeout(seconds: float) -> None:
@@ -36,10 +37,7 @@ def choose(chosen: "CreateOptions | ExecOptions", options: "Any") -> None:
         raise PyruncError(f"--preload-lib: at most {LIBRARIES} libraries")
     chosen.libraries = [open_checked(path) for path in paths]
     chosen.library_names = paths
-    chosen.preload_at = options.preload_at
-    chosen.placement = options.placement
-    chosen.preload_timeout = options.preload_timeout
-    chosen.legacy_delay = getattr(options, "legacy_delay", 0.0)
+    chosen.observer = run
     where = "before" if options.preload_at == "exec" else "inside"
     log.notice(
         f"--preload-lib: loading {', '.join(paths)} into the init path ({where} the namespaces, "

@@ -1,32 +1,40 @@
-"""A throwaway process that loads a library (nsenter/probe.c), and what could be seen of it before and after."""
+"""A throwaway process that loads a library (nsenter/probe/probe.c), and what could be seen of it before and after."""
 
+import fcntl
 import os
 import resource
 import signal
 import socket
 import struct
+import sys
+import termios
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pyrunc.cgroup import host, paths
-from pyrunc.cgroup.existing import tree
+from pyrunc.cgroup.freezer import Freezer
 from pyrunc.cgroup.manager import Cgroups
-from pyrunc.container.helper import BINARIES
-from pyrunc.container.process import descendants, read, stat
+from pyrunc.cgroup.tree import tree
 from pyrunc.errors import PyruncError
-from pyrunc.hostile import strays
-from pyrunc.hostile.traces import LIMITS, without_libc
+from pyrunc.hostile import leftovers
+from pyrunc.hostile.changes import LIMITS, namespace, without_libc
+from pyrunc.launch.helper import BINARIES
+from pyrunc.linux.files import read
+from pyrunc.linux.procfs import descendants, stat
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PROGRAM = f"{BINARIES}/pyrunc-probe"
 CHANNEL, LIBRARY, REPORT = 3, 4, 5
-"""Descriptors of the probe (nsenter/probe.c)."""
-WATCH = 0.3
+"""Descriptors of the probe (nsenter/probe/probe.c)."""
+INPUT = b"standard input\n"
+LINGER = 0.2
 """Seconds that a library is watched when it left a thread or a process, which may act late."""
+REFUSED_TRACING = 3
+"""Exit status of a loading process that nobody traces (nsenter/probe/load.c)."""
 
 Snapshot = dict[str, str]
 """{subject: value}; a subject with a colon is one of several, as ``cgroup: memory``."""
@@ -46,40 +54,66 @@ class Observation:
     cgroups_made: list[str] = field(default_factory=list)
     running: list[int] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    loader: int = 0
+    complete: bool = True
+    """Whether the process came as far as describing itself afterwards."""
+    eaten: int = 0
+    """Bytes of standard input that were read."""
 
     def values(self, when: str) -> list[tuple[str, str]]:
         """(key, value) of what the process said of itself, ``before`` or ``after``."""
         return [(line[1], line[2]) for line in self.lines if line[0] == when and len(line) == 3]
 
 
-def observe(library: int, timeout: float) -> Observation:
-    """Loads the library that descriptor ``library`` is; it may take ``timeout`` seconds. Nothing of it is left."""
+def observe(library: int, path: str, timeout: float, at: str = "init", linger: float = LINGER) -> Observation:
+    """Loads the library at ``path``, which descriptor ``library`` is; it may take ``timeout`` seconds. ``at``: ``init``
+    (dlopen(3)) or ``exec`` (LD_PRELOAD). Nothing of it is left. PyruncError when it can't be traced."""
     seen = Observation()
     children = descendants(os.getpid())
-    report, output = os.memfd_create("report"), os.memfd_create("output")
+    report, output = sealed_file("report"), sealed_file("output")
+    given, into = os.pipe2(os.O_CLOEXEC)
+    os.write(into, INPUT)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    # The loader's list has no way to write a colon or a space (ld.so(8)).
+    name = f"/proc/self/fd/{LIBRARY}" if at == "exec" and set(path) & set(": ;$%") else path
     try:
-        with strays.coming_to_us(), _own_cgroups(seen) as cgroups:
-            tracer = _spawn({CHANNEL: theirs.fileno(), LIBRARY: library, REPORT: report, 1: output, 2: output})
+        with leftovers.coming_to_us(), _own_cgroups(seen) as cgroups:
+            places = {CHANNEL: theirs.fileno(), LIBRARY: library, REPORT: report, 0: given, 1: output, 2: output}
+            tracer = _spawn(places, at, name)
             theirs.close()
             try:
-                loader = _converse(ours, cgroups, seen, timeout)
+                loader = _converse(ours, cgroups, seen, timeout, linger)
                 left = descendants(os.getpid()) - children - {tracer, loader}
                 seen.running = sorted(pid for pid in left if stat(pid)[0] not in ("", "Z", "X"))
             finally:
+                if cgroups is not None:
+                    Freezer(cgroups.dirs).thaw()  # what froze itself does not die
                 # The kernel ends with the tracer whomever it traces (PTRACE_O_EXITKILL).
                 os.kill(tracer, signal.SIGKILL)
                 os.waitpid(tracer, 0)
-                strays.kill(lambda: descendants(os.getpid()) - children)
+                leftovers.kill(lambda: descendants(os.getpid()) - children)
         seen.lines = [line.split("\t") for line in _text(report).splitlines()]
         seen.output = _text(output)
-        _conclude(seen)
+        seen.eaten = len(INPUT) - _waiting(given)
+        _conclude(seen, timeout)
         return seen
     finally:
-        for descriptor in (report, output):
+        for descriptor in (report, output, given, into):
             os.close(descriptor)
         ours.close()
         theirs.close()
+
+
+def _waiting(descriptor: int) -> int:
+    """Bytes that can be read from a pipe."""
+    return int.from_bytes(fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4)), sys.byteorder)
+
+
+def sealed_file(name: str) -> int:
+    """One that may grow and not shrink: what is in it, nobody cuts off."""
+    descriptor = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL)
+    return descriptor
 
 
 @contextmanager
@@ -99,13 +133,13 @@ def _own_cgroups(seen: Observation) -> "Iterator[Cgroups | None]":
         cgroups.remove()
 
 
-def _spawn(places: dict[int, int]) -> int:
+def _spawn(places: dict[int, int], at: str, path: str) -> int:
     """The probe with descriptors at ``places``, in our environment: what a library does may depend on it."""
     high = {place: os.dup(descriptor) for place, descriptor in places.items()}
     lifted = {place: _above(descriptor) for place, descriptor in high.items()}
     try:
         actions = [(os.POSIX_SPAWN_DUP2, descriptor, place) for place, descriptor in lifted.items()]
-        return os.posix_spawn(PROGRAM, ["pyrunc-probe"], os.environ, file_actions=actions)
+        return os.posix_spawn(PROGRAM, ["pyrunc-probe", at, path], os.environ, file_actions=actions)
     except OSError as error:
         raise PyruncError(
             f"{PROGRAM}: {(error.strerror or '').lower()}: pyrunc's probe is not built (make build)"
@@ -117,52 +151,63 @@ def _spawn(places: dict[int, int]) -> int:
 
 def _above(descriptor: int) -> int:
     """The descriptor with a number behind all places."""
-    import fcntl
-
     moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 64)
     os.close(descriptor)
     return moved
 
 
-def _converse(channel: socket.socket, cgroups: Cgroups | None, seen: Observation, timeout: float) -> int:
-    """From the first word of the loading process to the second, its end, or ours of patience; its pid."""
+def _converse(channel: socket.socket, cgroups: Cgroups | None, seen: Observation, timeout: float, linger: float) -> int:
+    """From the first message about the loading process to its end, or to the end of ``timeout``; its pid."""
     channel.settimeout(timeout)
     message = channel.recv(64)
     if len(message) < 5:
-        raise PyruncError("the probe did not begin")
+        raise PyruncError("the process that loads cannot be traced (ptrace(2), seccomp(2)): nothing is known of it")
     pid: int = struct.unpack("i", message[1:5])[0]
+    seen.loader, seen.complete = pid, False
     if cgroups is not None:
         cgroups.place(pid)
     seen.before = snapshot(pid)
     channel.send(b"G")
     try:
         message = channel.recv(64)
+        if message[:1] == b"A":
+            seen.complete = True
+            if seen.before["threads"] != read_status(pid).get("Threads") or descendants(pid):
+                time.sleep(linger)
+            seen.after = snapshot(pid)
+            channel.send(b"G")
+            channel.recv(64)
     except TimeoutError:
         seen.outcome = f"did not come back within {timeout:g} s"
-        seen.after = snapshot(pid)
-        return pid
-    if message[:1] == b"A":
-        if seen.before["threads"] != read_status(pid).get("Threads") or descendants(pid):
-            time.sleep(WATCH)
-        seen.after = snapshot(pid)
+        if seen.after:
+            seen.outcome = f"did not end within {timeout:g} s"
+        else:
+            seen.after = snapshot(pid)
+    except (BrokenPipeError, ConnectionResetError):
+        pass  # the tracer has ended; the report says how far it came
     return pid
 
 
-def _conclude(seen: Observation) -> None:
-    """How it ended, from the probe's report."""
+def _conclude(seen: Observation, timeout: float) -> None:
+    """How it ended, from the probe's report. What ends abnormally is said, and never harmless."""
+    ended = next((int(line[1]) for line in seen.lines if line[0] == "ended"), None)
     for line in seen.lines:
         if line[0] == "loaded":
             seen.milliseconds = int(line[1]) / 1e6
-            seen.outcome = "loaded"
+            seen.outcome = seen.outcome or "loaded"
         elif line[0] == "failed":
             seen.outcome = f"cannot be loaded: {line[1]}"
-        elif line[0] == "ended" and not seen.after and not seen.outcome:
-            status = int(line[1])
-            if os.WIFSIGNALED(status):
-                number = os.WTERMSIG(status)
-                seen.outcome = f"crashed: signal {number} ({signal.strsignal(number)})"
-            else:
-                seen.outcome = f"ended the process: exit status {os.WEXITSTATUS(status)}"
+    refused = next((line for line in seen.output.splitlines() if "cannot be preloaded" in line), "")
+    if refused:
+        seen.outcome = f"cannot be loaded: {refused.removeprefix('ERROR: ld.so: ')}"
+    if ended is None:
+        if seen.outcome in ("", "loaded"):
+            seen.outcome = "ended the process that watched it"
+    elif os.WIFSIGNALED(ended):
+        number = os.WTERMSIG(ended)
+        seen.outcome = f"crashed: signal {number} ({signal.strsignal(number)})"
+    elif not seen.after or os.WEXITSTATUS(ended) != 0:
+        seen.outcome = f"ended the process: exit status {os.WEXITSTATUS(ended)}"
 
 
 def _text(descriptor: int) -> str:
@@ -207,7 +252,7 @@ def snapshot(pid: int) -> Snapshot:
     }
     seen |= {f"cgroup: {name or 'cgroup2'}": path for name, path in host.paths_of(pid).items()}
     for name in sorted(os.listdir(f"/proc/{pid}/ns")):
-        seen[f"namespace: {name}"] = os.readlink(f"/proc/{pid}/ns/{name}")
+        seen[f"namespace: {name}"] = namespace(pid, name)
     seen["working directory"] = os.readlink(f"/proc/{pid}/cwd")
     seen["root directory"] = os.readlink(f"/proc/{pid}/root")
     for name in LIMITS:
@@ -217,12 +262,13 @@ def snapshot(pid: int) -> Snapshot:
     seen["scheduler"] = str(os.sched_getscheduler(pid))
     seen["processors"] = ",".join(map(str, sorted(os.sched_getaffinity(pid))))
     seen["oom score"] = read(f"/proc/{pid}/oom_score_adj").decode().strip()
-    seen["session"] = str(os.getsid(pid) == pid)
     for number, target in sorted(_descriptors(pid).items()):
         seen[f"descriptor: {number}"] = target
-    for line in read(f"/proc/{pid}/mountinfo").decode("utf-8", "replace").splitlines():
+    for line in read(f"/proc/{pid}/mountinfo").decode("utf-8", "replace").rstrip("\n").split("\n"):
         fields = line.split()
-        seen[f"mount: {fields[4]}"] = f"{fields[line.split().index('-') + 1]} {fields[5]}"
+        if len(fields) < 6:
+            continue  # after chroot(2) no mount may be left to be seen
+        seen[f"mount: {fields[4]}"] = f"{line.partition(' - ')[2].partition(' ')[0]} {fields[5]}"
     try:
         seen["personality"] = read(f"/proc/{pid}/personality").decode().strip()
     except OSError:

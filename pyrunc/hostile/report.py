@@ -2,17 +2,27 @@
 
 from html import escape
 
-from pyrunc.hostile.verify import BACK, ELSEWHERE, HOME, REFUSED, TOP, Series
+from pyrunc.errors import PyruncError
+from pyrunc.hostile.verify import BACK, ELSEWHERE, HOME, REFUSED, TOP, UNKNOWN, Series
+from pyrunc.linux.output import replace
 
-COLOURS = {HOME: "#2f9e5f", BACK: "#e0a800", TOP: "#c92a2a", ELSEWHERE: "#7048e8", REFUSED: "#868e96"}
+COLOURS = {
+    HOME: "#2f9e5f",
+    BACK: "#e0a800",
+    TOP: "#c92a2a",
+    ELSEWHERE: "#7048e8",
+    REFUSED: "#868e96",
+    UNKNOWN: "#dee2e6",
+}
 WORDS = {
     HOME: "where it belongs",
     BACK: "put back",
     TOP: "in the root cgroup",
     ELSEWHERE: "elsewhere",
     REFUSED: "refused",
+    UNKNOWN: "unknown",
 }
-IDS = {HOME: "h", BACK: "p", TOP: "r", ELSEWHERE: "e", REFUSED: "x"}
+IDS = {HOME: "h", BACK: "p", TOP: "r", ELSEWHERE: "e", REFUSED: "x", UNKNOWN: "u"}
 CELL, LABEL, HEADING = 12, 110, 34
 LEGEND = 150
 """Pixels: a cell's side, the hierarchies' names, the line above a grid, one word of the legend."""
@@ -79,5 +89,7 @@ def page(library: str, all_series: "list[Series]") -> str:
 def write(path: str, library: str, all_series: "list[Series]") -> None:
     """Into ``path``: the picture alone when its name ends in ``.svg``, else the page."""
     text = picture(all_series) if path.endswith(".svg") else page(library, all_series)
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(text)
+    try:
+        replace(path, text.encode("utf-8", "surrogateescape"))
+    except OSError as error:
+        raise PyruncError(f"--report {path}: {(error.strerror or '').lower()}") from None

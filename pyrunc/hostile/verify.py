@@ -10,19 +10,24 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pyrunc.cgroup.groups import Groups
 from pyrunc.cgroup.host import UNIFIED, discover, paths_of
 from pyrunc.container.container import Container
 from pyrunc.container.create import Creation
-from pyrunc.container.options import CreateOptions
 from pyrunc.errors import PyruncError
+from pyrunc.hostile import observer
 from pyrunc.hostile.library import open_checked
+from pyrunc.linux import procfs
+from pyrunc.plan.options import CreateOptions
 from pyrunc.spec.load import load
 
 HOME, BACK, TOP, ELSEWHERE, REFUSED = "home", "put back", "root", "elsewhere", "refused"
+UNKNOWN = "unknown"
+"""The process has ended: what /proc says of it (on v1, the root cgroup) is no place where it was."""
 PATIENCE = 0.3
 """Seconds that a thread may take to act."""
 ESCAPES = (TOP, ELSEWHERE)
-MARKS = {HOME: ".", BACK: "+", TOP: "R", ELSEWHERE: "E", REFUSED: "x"}
+MARKS = {HOME: ".", BACK: "+", TOP: "R", ELSEWHERE: "E", REFUSED: "x", UNKNOWN: "?"}
 
 
 @dataclass
@@ -143,6 +148,7 @@ class Verifier:
             bundle=self.bundle,
             libraries=[open_checked(self.library)],
             library_names=[self.library],
+            observer=observer.run,
             preload_at=preload_at,
             placement=placement,
             preload_timeout=self.timeout,
@@ -165,16 +171,23 @@ class Verifier:
         marks = self._marks(creation, pid)
         if creation.options.placement == "legacy":
             return Run(marks)
-        Container.load(creation.container_id, self.root).start()
+        Container.load(creation.record.id, self.root).start()
         later = self._marks(creation, pid)
         # What had moved by then, and is where it belongs now, `start` has put back.
         now = {name: BACK if mark in ESCAPES else mark for name, mark in marks.items()}
+        # A program that has ended by then was at home when it was started, as `start` has seen.
         return Run({name: later[name] if later[name] in ESCAPES else now[name] for name in marks})
 
     def _marks(self, creation: Creation, pid: int) -> dict[str, str]:
-        cgroups = creation.cgroups
+        cgroups = Groups(creation.facts.cgroups) if creation.launch.cgroups is None else creation.launch.cgroups
         moved = cgroups.read_back(pid)
-        found = paths_of(pid)
+        try:
+            found = paths_of(pid)
+        except OSError:
+            found = {}
+        # Asked afterwards: one that still runs was running when it was read.
+        if procfs.exiting(pid):
+            return dict.fromkeys(self.names, UNKNOWN)
         marks = {}
         for name in self.names:
             if name not in moved:

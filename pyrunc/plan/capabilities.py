@@ -27,11 +27,3 @@ def mask(names: "Iterable[str]") -> int:
         else:
             log.warning(f"process.capabilities: ignoring unknown capability {name}")
     return bits
-
-
-def known() -> "list[str]":
-    """The names that this kernel has, too."""
-    from pyrunc.container.process import read
-
-    last = int(read("/proc/sys/kernel/cap_last_cap"))
-    return list(NAMES[: last + 1])

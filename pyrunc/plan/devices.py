@@ -2,11 +2,12 @@
 
 from pyrunc.cgroup.paths import clean
 from pyrunc.errors import SpecError
+from pyrunc.plan.mount_list import destination
 from pyrunc.plan.steps import Step
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyrunc.plan.mounts import Mounts
+    from pyrunc.plan.mount_list import Mounts
     from pyrunc.spec.types import Config
 
 S_IFIFO, S_IFCHR, S_IFBLK = 0o010000, 0o020000, 0o060000
@@ -31,7 +32,7 @@ def add(mounts: "Mounts", spec: "Config", bind: bool) -> None:
     made = set()
     for index, device in enumerate(spec.linux.devices):
         where = f"linux.devices[{index}]"
-        path = device.path
+        path = destination(device.path)
         made.add(path)
         mode = device.file_mode if device.file_mode is not None else 0o666
         numbers = (device.major or 0, device.minor or 0)
@@ -62,6 +63,6 @@ def _add(
         if not path.startswith("/dev/"):
             raise SpecError(f"{where}.path", "in a user namespace only devices of the host's /dev can be bound")
         slot = mounts.tree(path, False, where)
-        mounts.inside.append(Step("attach", where, slot, path, 0, 0, 0, 0))
+        mounts.inside.append(Step("attach", where, slot, path, 0, 0, 0, 0, 0, 0))
     else:
         mounts.inside.append(Step("device", where, path, type_, *numbers, *owner))

@@ -2,8 +2,8 @@
 
 from pyrunc.plan.capabilities import BITS
 from pyrunc.plan.devices import TYPES
+from pyrunc.plan.mount_options import ATIME_MASK, ATTRIBUTES, MS_REC, PROPAGATION
 from pyrunc.plan.namespaces import FLAGS
-from pyrunc.plan.options import ATIME_MASK, ATTRIBUTES, MS_REC, PROPAGATION
 from pyrunc.plan.steps import KINDS
 
 TYPE_CHECKING = False
@@ -83,18 +83,3 @@ def _words(step: "Step") -> str:
             continue
         parts.append(shown if name in ("path", "target", "source", "name", "type") else f"{name}={shown}")
     return " ".join(parts)
-
-
-def write_trace(path: str, steps: "Sequence[Step]", times: "dict[int, int]") -> None:
-    """The table with ``ns``, the nanoseconds that each step took (null: not reached, or told by nobody)."""
-    from pyrunc.errors import PyruncError
-    from pyrunc.spec.json_text import dumps
-
-    rows = table(steps)
-    for number, row in enumerate(rows):
-        row["ns"] = times.get(number)
-    try:
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(dumps(rows, 2) + "\n")
-    except OSError as error:
-        raise PyruncError(f"--trace {path}: {(error.strerror or '').lower()}") from None

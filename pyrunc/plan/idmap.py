@@ -7,15 +7,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pyrunc.plan.mounts import Mounts
-    from pyrunc.plan.options import Options
+    from pyrunc.plan.mount_list import Mounts
+    from pyrunc.plan.mount_options import Options
     from pyrunc.spec.types import IdMapping, Mount
 
 
 def add(mounts: "Mounts", mount: "Mount", options: "Options", slot: int, where: str) -> None:
     """Maps the tree in ``slot`` before it is attached: with the mount's own mappings, the container's, or with neither
     as the user namespace does that the container joins."""
-    if not mounts.settings.privileged:
+    if not mounts.facts.privileged:
         raise SpecError(where, "an id-mapped mount needs privileges over the file system")
     linux = mounts.spec.linux
     users, groups = mount.uid_mappings or linux.uid_mappings, mount.gid_mappings or linux.gid_mappings
@@ -26,7 +26,8 @@ def add(mounts: "Mounts", mount: "Mount", options: "Options", slot: int, where: 
         raise SpecError(f"{where}.{missing}", "an id-mapped mount needs mappings, its own or those of linux")
     else:
         space = mounts.slots.new(where)
-        mounts.opening.append(Step("user-namespace", where, lines(users), lines(groups), space))
+        # Before the clone: pids of a new pid namespace are not those of the host's /proc.
+        mounts.before.append(Step("user-namespace", where, lines(users), lines(groups), space))
     mounts.opening.append(Step("map-tree", where, slot, space, int(options.recursive_idmap)))
 
 

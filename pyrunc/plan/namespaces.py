@@ -1,12 +1,13 @@
-"""Namespaces: which are joined, which are made, in which order, and by whom (namespaces(7), user_namespaces(7))."""
+"""Namespaces: which are joined, which are made, in which order, and by which process (namespaces(7),
+user_namespaces(7))."""
 
 from pyrunc.errors import SpecError
-from pyrunc.plan.slots import TARGET
+from pyrunc.plan.protocol import SLOT_TARGET
 from pyrunc.plan.steps import Step
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyrunc.plan.settings import Settings
+    from pyrunc.plan.facts import Facts
     from pyrunc.plan.slots import Slots
     from pyrunc.spec.types import Config
 
@@ -52,11 +53,11 @@ class Namespaces:
 
     @property
     def flags(self) -> int:
-        """CLONE_NEW* bits of all of them."""
+        """The CLONE_NEW* bits of all namespaces given."""
         return sum(FLAGS[name] for name in (*self.new, *self.paths))
 
 
-def joining(namespaces: Namespaces, settings: "Settings", slots: "Slots") -> "tuple[list[Step], list[Step]]":
+def joining(namespaces: Namespaces, facts: "Facts", slots: "Slots") -> "tuple[list[Step], list[Step]]":
     """(steps that open the namespaces to be joined, steps that join them): every path is opened before the first
     join, for a joined mount namespace has other paths."""
     opening, joins = [], []
@@ -67,22 +68,22 @@ def joining(namespaces: Namespaces, settings: "Settings", slots: "Slots") -> "tu
         joins.append(Step("join", place, slot, FLAGS[name]))
     # Root joins the user namespace last: what it may do in the others comes from its own one. Without root's
     # privileges they come from the joined user namespace, which must then be first.
-    joins.sort(key=lambda step: (step.args[1] == USER) == settings.privileged)
+    joins.sort(key=lambda step: (step.args[1] == USER) == facts.privileged)
     return opening, joins
 
 
-def joining_process(flags: int, settings: "Settings") -> "list[Step]":
+def joining_process(flags: int, facts: "Facts") -> "list[Step]":
     """exec: the namespaces of the running init at once, by its pidfd (setns(2), Linux 5.8)."""
     others, user = flags & ~USER, flags & USER
-    steps = [Step("join", "linux.namespaces", TARGET, part) for part in (others, user) if part]
-    return steps if settings.privileged else steps[::-1]
+    steps = [Step("join", "linux.namespaces", SLOT_TARGET, part) for part in (others, user) if part]
+    return steps if facts.privileged else steps[::-1]
 
 
-def creating(namespaces: Namespaces, spec: "Config", settings: "Settings", placement: "list[Step]") -> "list[Step]":
+def creating(namespaces: Namespaces, spec: "Config", facts: "Facts", placement: "list[Step]") -> "list[Step]":
     """The clone (two for an unprivileged time namespace), the id maps, ``placement`` in the cgroups, and becoming root
     in the user namespace.
 
-    The placement comes behind the first clone, so that what the kernel makes for the new namespaces, some 200 KiB, is
+    The placement comes after the first clone, so that what the kernel makes for the new namespaces, some 200 KiB, is
     not charged to the container: it would forbid smaller memory limits, and a pids limit of 1. It comes before the
     cgroup namespace, whose root is the cgroup that its maker is in (cgroup_namespaces(7)).
     """
@@ -90,9 +91,9 @@ def creating(namespaces: Namespaces, spec: "Config", settings: "Settings", place
     offsets = _time(spec) if "time" in namespaces.new else []
     place = "linux.namespaces"
     steps: list[Step] = []
-    # Time is no flag of clone(2): it takes effect for the children of whoever unshares it.
+    # Time is no flag of clone(2): it takes effect for the children of the process that unshares it.
     new &= ~(TIME | CGROUP)
-    if offsets and (settings.privileged or "user" not in namespaces.new):
+    if offsets and (facts.privileged or "user" not in namespaces.new):
         steps += [*offsets, Step("clone", place, new)]
         offsets = []
     elif offsets:

@@ -1,159 +1,76 @@
-"""Mount options: what each name does (runtime-spec config-linux.md "Linux mount options", mount_setattr(2)).
+"""The caller's options of create, run and exec: one record from the command line, or the library, to the plan.
 
-The one table: the compiler reads it, ``features`` prints its names. Numbers are of linux/mount.h, the same on
-every architecture.
+An attribute has the name of the command line's option (cli/options.py), and runc's default.
 """
 
-from pyrunc.errors import SpecError
+from pyrunc.linux.runtime_directory import DEFAULT_ROOT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-RDONLY, NOSUID, NODEV, NOEXEC = 0x1, 0x2, 0x4, 0x8
-NOATIME, STRICTATIME, ATIME_MASK, NODIRATIME = 0x10, 0x20, 0x70, 0x80
-IDMAP, NOSYMFOLLOW = 0x100000, 0x200000
-
-MS_RDONLY, MS_SYNCHRONOUS, MS_MANDLOCK, MS_DIRSYNC, MS_LAZYTIME = 1, 16, 64, 128, 1 << 25
-MS_REC, MS_UNBINDABLE, MS_PRIVATE, MS_SLAVE, MS_SHARED = 1 << 14, 1 << 17, 1 << 18, 1 << 19, 1 << 20
-
-ATTRIBUTES: "dict[str, tuple[int, int]]" = {
-    # name: (MOUNT_ATTR_* that it sets, that it clears); with an `r` before it, of the whole tree.
-    "ro": (RDONLY, 0),
-    "rw": (0, RDONLY),
-    "nosuid": (NOSUID, 0),
-    "suid": (0, NOSUID),
-    "nodev": (NODEV, 0),
-    "dev": (0, NODEV),
-    "noexec": (NOEXEC, 0),
-    "exec": (0, NOEXEC),
-    "nodiratime": (NODIRATIME, 0),
-    "diratime": (0, NODIRATIME),
-    # The kinds of atime are a field, not bits: it is cleared as a whole before one is set.
-    "relatime": (0, ATIME_MASK),
-    "norelatime": (0, ATIME_MASK),
-    "noatime": (NOATIME, ATIME_MASK),
-    "atime": (0, ATIME_MASK),
-    "strictatime": (STRICTATIME, ATIME_MASK),
-    "nostrictatime": (0, ATIME_MASK),
-    "nosymfollow": (NOSYMFOLLOW, 0),
-    "symfollow": (0, NOSYMFOLLOW),
-}
-
-SUPERBLOCK: "dict[str, tuple[int, int]]" = {
-    "ro": (MS_RDONLY, 0),
-    "rw": (0, MS_RDONLY),
-    "sync": (MS_SYNCHRONOUS, 0),
-    "async": (0, MS_SYNCHRONOUS),
-    "dirsync": (MS_DIRSYNC, 0),
-    "mand": (MS_MANDLOCK, 0),
-    "nomand": (0, MS_MANDLOCK),
-    "lazytime": (MS_LAZYTIME, 0),
-    "nolazytime": (0, MS_LAZYTIME),
-}
-
-PROPAGATION: "dict[str, int]" = {
-    "private": MS_PRIVATE,
-    "rprivate": MS_PRIVATE | MS_REC,
-    "shared": MS_SHARED,
-    "rshared": MS_SHARED | MS_REC,
-    "slave": MS_SLAVE,
-    "rslave": MS_SLAVE | MS_REC,
-    "unbindable": MS_UNBINDABLE,
-    "runbindable": MS_UNBINDABLE | MS_REC,
-}
-
-IGNORED = ("defaults", "loud", "silent", "iversion", "noiversion", "quiet", "acl", "noacl")
-"""Accepted for compatibility: the kernel's default, or of no effect through the mount API."""
-
-SPECIAL = ("bind", "rbind", "remount", "tmpcopyup", "copy-symlink", "idmap", "ridmap")
+    from collections.abc import Callable, Sequence
+    from typing import Any, Self
 
 
-def names() -> "list[str]":
-    """Every option that pyrunc itself understands, for the ``features`` document."""
-    recursive = [f"r{name}" for name in ATTRIBUTES]
-    known = {*ATTRIBUTES, *recursive, *SUPERBLOCK, *PROPAGATION, *IGNORED, *SPECIAL}
-    return sorted(known - {"copy-symlink", "quiet"})
+class LaunchOptions:
+    """What every launch of a process takes. ``console``: a connected socket that takes the terminal's master, or -1.
 
-
-def split(options: "Iterable[str]") -> "Iterator[str]":
-    """Single options. One entry may hold several, split at commas as mount(8) does: not in quotes or behind ``\\``."""
-    for entry in options:
-        if "," not in entry:
-            yield entry
-            continue
-        begin, quoted = 0, False
-        for at, character in enumerate(entry):
-            quoted ^= character == '"'
-            if character == "," and not quoted and entry[at - 1 : at] != "\\":
-                yield entry[begin:at]
-                begin = at + 1
-        yield entry[begin:]
-
-
-class Options:
-    """The options of one mount, sorted out; a later option overrides an earlier one.
-
-    ``set``/``clear`` (and ``recursive_*``) are MOUNT_ATTR_* bits, ``superblock`` MS_* bits, ``propagation`` a list of
-    MS_* values in order, ``data`` what goes to the filesystem itself.
+    ``stdio``: the process's three standard descriptors, ours unless given. ``trace_format``: ``json`` or ``chrome``, of
+    the file ``trace``. ``libraries``: descriptors of checked libraries to be loaded into its path. TypeError for a
+    choice that there is not.
     """
 
-    __slots__ = (
-        "bind",
-        "clear",
-        "copy_up",
-        "data",
-        "idmap",
-        "propagation",
-        "recursive",
-        "recursive_clear",
-        "recursive_idmap",
-        "recursive_set",
-        "remount",
-        "set",
-        "superblock",
-    )
+    def __init__(self, **given: "Any") -> None:
+        self.console = -1
+        self.pid_file = ""
+        self.preserve_fds = 0
+        self.preserve_directories = False
+        self.extra_env: list[str] = []
+        self.stdio: Sequence[int] = ()
+        self.trace = ""
+        self.trace_format = "json"
+        self.libraries: list[int] = []
+        self.library_names: list[str] = []
+        self.preload_at = "exec"
+        self.placement = "hardened"
+        self.preload_timeout = 10.0
+        self.legacy_delay = 0.0
+        self.meanwhile: Callable[[], object] | None = None  # as Launch.meanwhile
+        self.observer: Any = None  # of a launch (launch/observer.py), where libraries are loaded
+        self.bundle = ""
+        self.no_new_keyring = False
+        self.resctrl = "/sys/fs/resctrl"
+        for name, value in given.items():
+            if not hasattr(self, name):
+                raise TypeError(f"no such option: {name}")
+            setattr(self, name, value)
+        if self.trace_format not in ("json", "chrome"):
+            raise TypeError(f"no such trace_format: {self.trace_format}")
 
-    def __init__(self, options: "Iterable[str]", where: str = "") -> None:
-        self.set = self.clear = self.recursive_set = self.recursive_clear = self.superblock = 0
-        self.bind = self.recursive = self.remount = self.copy_up = self.idmap = self.recursive_idmap = False
-        self.propagation: list[int] = []
-        self.data: list[str] = []
-        for option in split(options):
-            if option and not self._take(option) and option not in IGNORED:
-                if option in ("copy-symlink",):
-                    raise SpecError(where, f"mount option {option} is not supported")
-                self.data.append(option)
+    @classmethod
+    def of(cls, given: "Any") -> "Self":
+        """The attributes of ``given``, a command line's options, that this record has."""
+        made = cls()
+        for name, value in vars(given).items():
+            if value is not None and hasattr(made, name):
+                setattr(made, name, value)
+        return made
 
-    def _take(self, option: str) -> bool:
-        taken = option in ATTRIBUTES or option in SUPERBLOCK
-        if option in ATTRIBUTES:
-            on, off = ATTRIBUTES[option]
-            self.set, self.clear = self.set & ~off | on, self.clear & ~on | off
-        if option in SUPERBLOCK:
-            on, off = SUPERBLOCK[option]
-            self.superblock = self.superblock & ~off | on
-        if taken:
-            return True
-        if option in PROPAGATION:
-            self.propagation.append(PROPAGATION[option])
-            return True
-        if option[0] == "r" and option[1:] in ATTRIBUTES:
-            on, off = ATTRIBUTES[option[1:]]
-            self.recursive_set = self.recursive_set & ~off | on
-            self.recursive_clear = self.recursive_clear & ~on | off
-            return True
-        return self._take_special(option)
 
-    def _take_special(self, option: str) -> bool:
-        if option in ("bind", "rbind"):
-            self.bind, self.recursive = True, self.recursive or option == "rbind"
-        elif option == "remount":
-            self.remount = True
-        elif option == "tmpcopyup":
-            self.copy_up = True
-        elif option in ("idmap", "ridmap"):
-            self.idmap, self.recursive_idmap = True, option == "ridmap"
-        else:
-            return False
-        return True
+class CreateOptions(LaunchOptions):
+    """``bundle`` is absolute. ``resctrl``: where that file system is mounted. ``notify_socket``: the service manager's,
+    for sd_notify(3) out of the container."""
+
+    root = DEFAULT_ROOT
+    run = False
+    no_pivot = False
+    cgroup_manager = "cgroupfs"
+    notify_socket = ""
+
+
+class ExecOptions(LaunchOptions):
+    """``cgroup``: below the container's, as --cgroup has them."""
+
+    cgroup: "Sequence[str]" = ()
+    ignore_paused = False
+    run = True
+    no_pivot = False

@@ -1,15 +1,27 @@
 """Steps of loading libraries into the init path (--preload-lib), where none are without it."""
 
-from pyrunc.plan.slots import HELPER, LIBRARY
+from pyrunc.plan import cgroups
+from pyrunc.plan.namespaces import FLAGS
+from pyrunc.plan.protocol import (
+    PLACE_SLOTS,
+    SLOT_HELPER,
+    SLOT_IPC_NAMESPACE,
+    SLOT_LIBRARY,
+    SLOT_MOUNT_NAMESPACE,
+    SLOT_UTS_NAMESPACE,
+)
 from pyrunc.plan.steps import Step
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyrunc.plan.settings import Settings
+    from pyrunc.plan.facts import Facts
+    from pyrunc.plan.namespaces import Namespaces
 
+MOUNT, IPC, UTS = FLAGS["mount"], FLAGS["ipc"], FLAGS["uts"]
+MS_REC, MS_SLAVE = 1 << 14, 1 << 19
 PLACE = "--preload-lib"
-FIRST_SLOT = 5
-"""Descriptor of slot 0 without preserved ones: behind the standard ones, the channel and the plan."""
+FIRST_SLOT = 3 + PLACE_SLOTS
+"""Descriptor of slot 0 where the caller has preserved none."""
 
 
 def environment(libraries: int, preserve_fds: int) -> "list[str]":
@@ -21,37 +33,59 @@ def environment(libraries: int, preserve_fds: int) -> "list[str]":
 
 def library_path(number: int, preserve_fds: int) -> str:
     """Under which name the loader knows library ``number``."""
-    return f"/proc/self/fd/{FIRST_SLOT + preserve_fds + LIBRARY + number}"
+    return f"/proc/self/fd/{FIRST_SLOT + preserve_fds + SLOT_LIBRARY + number}"
 
 
-def at_exec(settings: "Settings") -> "list[Step]":
-    """Right behind the placement. The helper that can load is executed by the one that can't, so that constructors run
-    in a process which is in its cgroups already. ``legacy`` has none of this: there the parent races with them."""
-    if not settings.libraries or settings.placement == "legacy":
+def at_exec(facts: "Facts") -> "list[Step]":
+    """After the placement. The helper that can load is executed by the one that can't, so that constructors run in a
+    process which is in its cgroups already. ``legacy`` has none of this: there the parent races with them."""
+    if not facts.options.libraries or facts.options.placement == "legacy" or facts.options.preload_at == "init":
         return []
-    if settings.preload_at == "init":
-        return [Step("exec-helper", PLACE, HELPER, [])]
-    env = environment(settings.libraries, settings.preserve_fds)
+    env = environment(len(facts.options.libraries), facts.options.preserve_fds)
+    fresh = MOUNT | IPC | UTS if facts.privileged else 0
     return [
-        Step("preload-baseline", PLACE),
-        Step("exec-helper", PLACE, HELPER, env),
-        # The process that loaded ends here: its threads and timers are gone, and whoever remembers its pid loses hold.
-        # With threads it could not enter a user namespace, either (setns(2), unshare(2)). The rest is inherited.
+        *_around([Step("exec-helper", PLACE, SLOT_HELPER, env)], fresh),
+        _settle(facts),
+        # The process that loaded ends here: its timers are gone, and who remembers its pid loses hold of it.
         Step("clone", PLACE, 0),
-        Step("preload-check", PLACE),
-        _settle(settings),
+        # It is read back here, too, that both clones are told in their order: the next one follows at once.
+        cgroups.verifying(facts, PLACE),
     ]
 
 
-def in_init(settings: "Settings") -> "list[Step]":
-    """dlopen(3) inside the namespaces, before pivot_root."""
-    if not settings.libraries or settings.preload_at != "init":
+def in_init(facts: "Facts", fresh: int) -> "list[Step]":
+    """dlopen(3) inside the namespaces, before pivot_root. ``fresh``: CLONE_NEW* bits of ``fresh_namespaces``."""
+    if not facts.options.libraries or facts.options.preload_at != "init":
         return []
-    steps = [Step("load-library", PLACE, LIBRARY + number) for number in range(settings.libraries)]
-    if settings.placement == "legacy":
+    steps = [Step("load-library", PLACE, SLOT_LIBRARY + number) for number in range(len(facts.options.libraries))]
+    if facts.options.placement == "legacy":
         return steps
-    return [Step("preload-baseline", PLACE), *steps, Step("preload-check", PLACE), _settle(settings)]
+    return [*_around([*steps, Step("exec-static", PLACE)], fresh), _settle(facts)]
 
 
-def _settle(settings: "Settings") -> Step:
-    return Step("settle", PLACE, int(not settings.no_new_keyring))
+def fresh_namespaces(spaces: "Namespaces") -> int:
+    """Which namespaces a process in ``spaces`` may leave for a copy, and enter again: those of its own user
+    namespace."""
+    return sum(FLAGS[name] for name in ("mount", "ipc", "uts") if "user" not in spaces or name in spaces)
+
+
+def _around(loading: "list[Step]", fresh: int) -> "list[Step]":
+    """``loading`` in namespaces that end with it: mounts, System V IPC, POSIX queues and the name that a library
+    gives the host reach neither the host nor the container."""
+    before = [Step("unshare", PLACE, fresh)] if fresh else []
+    before += [Step("propagation", PLACE, MS_REC | MS_SLAVE)] if fresh & MOUNT else []
+    after = [Step("join", PLACE, SLOT_MOUNT_NAMESPACE, MOUNT)] if fresh & MOUNT else []
+    after += [Step("join", PLACE, SLOT_IPC_NAMESPACE, IPC)] if fresh & IPC else []
+    after += [Step("join", PLACE, SLOT_UTS_NAMESPACE, UTS)] if fresh & UTS else []
+    return [
+        Step("preload-baseline", PLACE),
+        *before,
+        Step("hand-over", PLACE),
+        *loading,
+        Step("preload-check", PLACE),
+        *after,
+    ]
+
+
+def _settle(facts: "Facts") -> Step:
+    return Step("settle", PLACE, int(not facts.options.no_new_keyring))

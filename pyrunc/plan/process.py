@@ -6,7 +6,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pyrunc.container.filters import Filters
+    from pyrunc.plan.facts import Facts
     from pyrunc.spec.types import Process, Seccomp
 
 NO_HOME = -1
@@ -23,21 +23,34 @@ def environment(env: "Sequence[str]") -> "list[str]":
     return list({entry.partition("=")[0]: entry for entry in env if "=" in entry}.values())
 
 
-def before_identity(process: "Process", create_cwd: bool) -> "list[Step]":
-    """What takes privileges that end with the change of user."""
-    steps = [Step("working-directory", "process.cwd", process.cwd, int(create_cwd))]
+def before_identity(process: "Process", facts: "Facts", listener: bool) -> "list[Step]":
+    """What takes privileges that end with the change of user.
+
+    ``listener``: init will wait for `start` on its socket. The other descriptors are closed before anything of the
+    image is looked up, except for what labels need: a procfs.
+    """
+    steps = []
+    if process.selinux_label or process.apparmor_profile:
+        from pyrunc.plan import labels
+
+        steps += labels.steps(process)
+    if not process.terminal:
+        steps.append(Step("null-streams", "process.terminal"))
+    steps.append(closing(facts, listener))
+    steps.append(Step("working-directory", "process.cwd", process.cwd, 0))
     steps += rlimits(process)
     if process.scheduler is not None or process.io_priority is not None:
         from pyrunc.plan import scheduling
 
         steps += scheduling.steps(process)
-    if process.selinux_label or process.apparmor_profile:
-        from pyrunc.plan import labels
-
-        steps += labels.steps(process)
     umask = process.user.umask
     steps.append(Step("umask", "process.user.umask", 0o022 if umask is None else umask))
     return steps
+
+
+def closing(facts: "Facts", listener: bool = False) -> Step:
+    """Nothing of the host is open any more but what the caller preserves."""
+    return Step("close-descriptors", "process", int(listener), int(facts.options.preserve_directories))
 
 
 def rlimits(process: "Process") -> "list[Step]":
@@ -64,12 +77,15 @@ def _signed(value: int) -> int:
 def identity(process: "Process") -> "list[Step]":
     """Capabilities that are dropped as root, and the change of user."""
     steps = []
-    if process.terminal is False:
-        steps.append(Step("stdio-owner", "process.user.uid", process.user.uid))
+    steps.append(Step("stdio-owner", "process.user.uid", process.user.uid))
     bounding = process.capabilities.bounding if process.capabilities is not None else ()
     steps.append(Step("bounding", "process.capabilities.bounding", _mask(bounding)))
     groups = [str(gid) for gid in process.user.additional_gids]
     steps.append(Step("identity", "process.user", process.user.uid, process.user.gid, groups))
+    # What follows is looked up with the rights that the program will have.
+    effective = process.capabilities.effective if process.capabilities is not None else ()
+    steps.append(Step("effective", "process.capabilities.effective", _mask(effective)))
+    steps.append(Step("working-directory", "process.cwd", process.cwd, 1))
     return steps
 
 
@@ -78,33 +94,43 @@ def program(process: "Process") -> Step:
     return Step("find-program", "process.args[0]", process.args[0], variable(process.env, "PATH"))
 
 
-def final(
-    process: "Process",
-    seccomp: "Seccomp | None",
-    extra_env: "Sequence[str]" = (),
-    filters: "Filters | None" = None,
-) -> "list[Step]":
-    """From the word to start until the execve. As little as possible stands behind the filter, which need not allow it:
-    nothing with no_new_privs; without, what gives the capabilities up."""
-    loading = _filter(seccomp, filters) if seccomp is not None else []
-    steps = _arguments(process, extra_env)
+def final(process: "Process", seccomp: "Seccomp | None", facts: "Facts", hooks: "Sequence[Step]" = ()) -> "list[Step]":
+    """From the request to start until the execve. As little as possible comes after the filter, which need not allow
+    it: nothing with no_new_privs; without, what gives the capabilities up.
+
+    ``hooks``: programs of the image as well, so they run with all that the process will have: each in a child that goes
+    on with the plan in place of the process. A filter that notifies is loaded once only, and the hooks run under it.
+    """
+    loading = _filter(seccomp, facts) if seccomp is not None else []
+    notifies = any(step.kind == "seccomp-notify" for step in loading)
+    steps = [_arguments(process, facts.options.extra_env), closing(facts)]
+    if not notifies:
+        steps += [Step("hook-confined", step.where, *step.args) for step in hooks]
     if loading and not process.no_new_privileges:
         # Without no_new_privs a filter takes CAP_SYS_ADMIN (seccomp(2)), which the change of user made ineffective.
         steps += [Step("effective", "linux.seccomp", -1), *loading]
     steps.append(_capabilities(process))
     if process.no_new_privileges:
         steps += [Step("no-new-privileges", "process.noNewPrivileges"), *loading]
+    if notifies:
+        steps += hooks
     return [*steps, Step("execute", "process.args")]
 
 
-def _filter(wanted: "Seccomp", filters: "Filters | None") -> "list[Step]":
+def _filter(wanted: "Seccomp", facts: "Facts") -> "list[Step]":
     """Loading the filter and, where a rule notifies, handing the listener to who is to answer."""
     from pyrunc.plan import seccomp
 
-    place, filter_, flags = "linux.seccomp", seccomp.filter_of(wanted, filters), seccomp.flags(wanted)
+    place, filter_, flags = "linux.seccomp", seccomp.filter_of(wanted, facts.filters), seccomp.flags(wanted)
     if not seccomp.notifies(wanted):
         return [Step("seccomp", place, filter_, flags)]
-    listener = Step("seccomp-listener", f"{place}.listenerPath", wanted.listener_path, wanted.listener_metadata)
+    # As with create and start: all is done but the execve.
+    head, tail = facts.state_of("created")
+    if facts.init:  # exec: the container's state has its init's pid, and not this process's
+        head, tail = f"{head}{facts.init}{tail}", ""
+    listener = Step(
+        "seccomp-listener", f"{place}.listenerPath", wanted.listener_path, wanted.listener_metadata, head, tail
+    )
     return [Step("seccomp-notify", place, filter_, flags), listener]
 
 
@@ -122,11 +148,8 @@ def _mask(names: "Sequence[str]") -> int:
     return mask(names)
 
 
-def _arguments(process: "Process", extra_env: "Sequence[str]") -> "list[Step]":
-    """What execve gets, and closing what is ours."""
+def _arguments(process: "Process", extra_env: "Sequence[str]") -> Step:
+    """The step with execve's arguments and environment."""
     env = environment([*process.env, *extra_env])
     home = NO_HOME if variable(env, "HOME") else process.user.uid
-    return [
-        Step("arguments", "process.args", process.args, [e for e in env if e != "HOME="], home),
-        Step("close-descriptors", "process"),
-    ]
+    return Step("arguments", "process.args", process.args, [e for e in env if e != "HOME="], home)

@@ -3,7 +3,7 @@
 import sys
 
 from pyrunc.plan.steps import Step
-from pyrunc.spec.rules_linux import ranges
+from pyrunc.spec.checks_linux import ranges
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

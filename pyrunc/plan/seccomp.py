@@ -5,6 +5,7 @@ import posix
 from pyrunc import log
 from pyrunc.errors import SpecError
 from pyrunc.ffi._seccomp import ffi, lib
+from pyrunc.plan import seccomp_newer
 from pyrunc.spec.json_text import dumps
 from pyrunc.spec.shape import plain
 
@@ -12,13 +13,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from pyrunc.container.filters import Filters
+    from pyrunc.plan.facts import FilterCache
     from pyrunc.spec.seccomp import Argument, Seccomp, Syscall
 
 PLACE = "linux.seccomp"
-COMPILED_AS = 1
+COMPILED_AS = 2
 """Goes up whenever ``compile_filter`` makes another filter of the same config: kept ones are then compiled anew."""
-EPERM, ENOSYS = 1, 38
+EPERM = 1
 WAIT_KILLABLE_RECV = 1 << 5  # linux/seccomp.h since 5.19; Debian 12's has it not
 FLAGS = {
     "SECCOMP_FILTER_FLAG_TSYNC": lib.SECCOMP_FILTER_FLAG_TSYNC,
@@ -52,9 +53,9 @@ def notifies(seccomp: "Seccomp") -> bool:
     return any(rule.action == "SCMP_ACT_NOTIFY" for rule in seccomp.syscalls)
 
 
-def filter_of(seccomp: "Seccomp", kept: "Filters | None") -> bytes:
+def filter_of(seccomp: "Seccomp", kept: "FilterCache | None") -> bytes:
     """As ``compile_filter``; what was compiled before, by this libseccomp, is taken from ``kept``."""
-    if kept is None or log.wanted("debug"):  # unknown names are told while it is compiled
+    if kept is None or log.wanted("debug"):  # unknown names are logged while it is compiled
         return compile_filter(seccomp)
     version = lib.seccomp_version()
     wanted = dumps([COMPILED_AS, version.major, version.minor, version.micro, plain(seccomp)]).encode()
@@ -74,11 +75,12 @@ def compile_filter(seccomp: "Seccomp") -> bytes:
     try:
         # A search tree instead of a list of some four hundred comparisons at every system call.
         lib.seccomp_attr_set(context, lib.SCMP_FLTATR_CTL_OPTIMIZE, 2)
+        tokens = [int(lib.seccomp_arch_native())]
         for index, name in enumerate(seccomp.architectures):
-            _add_architecture(context, name, f"{PLACE}.architectures[{index}]")
+            tokens.append(_add_architecture(context, name, f"{PLACE}.architectures[{index}]"))
         for index, rule in enumerate(seccomp.syscalls):
             _add_rule(context, rule, default, f"{PLACE}.syscalls[{index}]")
-        return _export(context)
+        return seccomp_newer.stub(seccomp, tokens) + _export(context)
     finally:
         lib.seccomp_release(context)
 
@@ -93,13 +95,14 @@ def _action(name: str, number: "int | None", where: str) -> int:
     return int(ACTIONS[name])
 
 
-def _add_architecture(context: "Any", name: str, where: str) -> None:
+def _add_architecture(context: "Any", name: str, where: str) -> int:
     token = lib.seccomp_arch_resolve_name(name.removeprefix("SCMP_ARCH_").lower().encode())
     if token == 0:
         raise SpecError(where, f"{name} is not known to libseccomp")
     result = lib.seccomp_arch_add(context, token)
     if result not in (0, -17):  # EEXIST: the native one is there from the start
         raise SpecError(where, f"{name}: {posix.strerror(-result).lower()}")
+    return int(token)
 
 
 def _add_rule(context: "Any", rule: "Syscall", default: int, where: str) -> None:

@@ -1,7 +1,7 @@
 """What a step is, and every kind of step there is: the one definition that Python and C share.
 
-``nsenter/steps.h`` is generated from ``KINDS`` when the helper is built, so an opcode, the number and the
-types of its arguments stand here only. Imports nothing: the hot path reads it.
+nsenter/generate.py writes the helper's ``steps.h`` from ``KINDS``, so an opcode, the names and the types of a step's
+arguments stand here only. Imports nothing: the hot path reads it.
 """
 
 TYPE_CHECKING = False
@@ -21,17 +21,24 @@ HELPER: "Final" = "helper"
 # A slot is the number of a descriptor that an earlier step opened and a later one uses.
 KINDS: "dict[str, tuple[str, str, tuple[str, ...]]]" = {
     # Steps of the runtime. Their arguments never reach the helper.
-    "cgroup-create": (RUNTIME, "", ()),
-    "cgroup-limit": (RUNTIME, "sss", ("hierarchy", "file", "value")),
-    "cgroup-devices": (RUNTIME, "l", ("rules",)),
-    "cgroup-place": (RUNTIME, "", ()),
+    "cgroup-create": (RUNTIME, "l", ("directories",)),
+    "cgroup-limit": (RUNTIME, "ssi", ("path", "value", "optional")),
+    "cgroup-devices": (RUNTIME, "sl", ("directory", "rules")),
+    "systemd-scope": (RUNTIME, "ssl", ("unit", "slice", "properties")),
+    "cgroup-place": (RUNTIME, "lis", ("directories", "fallback", "unit")),
     "oom-score-adj": (RUNTIME, "i", ("value",)),
     "map-users": (RUNTIME, "l", ("mappings",)),
     "map-groups": (RUNTIME, "l", ("mappings",)),
-    "runtime-hooks": (RUNTIME, "s", ("point",)),
-    "cgroup-verify": (RUNTIME, "", ()),
+    "runtime-hook": (RUNTIME, "sllssis", ("path", "args", "env", "state_head", "state_tail", "timeout", "directory")),
+    "cgroup-verify": (RUNTIME, "l", ("directories",)),
     "net-device": (RUNTIME, "ss", ("interface", "name")),
-    "seccomp-listener": (RUNTIME, "ss", ("path", "metadata")),
+    "seccomp-listener": (RUNTIME, "ssss", ("path", "metadata", "state_head", "state_tail")),
+    "intel-rdt": (
+        RUNTIME,
+        "sssssli",
+        ("root", "container", "clos", "l3_cache_schema", "mem_bw_schema", "schemata", "monitoring"),
+    ),
+    "identify": (RUNTIME, "", ()),
     "preload-baseline": (RUNTIME, "", ()),
     "preload-check": (RUNTIME, "", ()),
     "record": (RUNTIME, "", ()),
@@ -49,23 +56,32 @@ KINDS: "dict[str, tuple[str, str, tuple[str, ...]]]" = {
     "undumpable": (HELPER, "", ()),
     "session": (HELPER, "", ()),
     "keyring": (HELPER, "s", ("name",)),
-    "open-tree": (HELPER, "sid", ("source", "recursive", "slot")),
-    "tree-propagation": (HELPER, "di", ("slot", "flags")),
+    "open-tree": (HELPER, "sidii", ("source", "recursive", "slot", "propagation", "optional")),
     "propagation": (HELPER, "i", ("flags",)),
     "user-namespace": (HELPER, "lld", ("users", "groups", "slot")),
     "map-tree": (HELPER, "ddi", ("slot", "namespace", "recursive")),
     "parent-private": (HELPER, "s", ("path",)),
-    "root": (HELPER, "sd", ("path", "slot")),
-    "attach": (HELPER, "dsiiii", ("slot", "target", "set", "clear", "recursive_set", "recursive_clear")),
-    "mount": (HELPER, "sssliiii", ("type", "source", "target", "options", "set", "clear", "superblock", "on_proc")),
+    "root": (HELPER, "sdi", ("path", "slot", "clear")),
+    "host-root": (HELPER, "sdi", ("path", "slot", "clear")),
+    "attach": (
+        HELPER,
+        "dsiiiiii",
+        ("slot", "target", "set", "clear", "unmentioned", "locked", "recursive_set", "recursive_clear"),
+    ),
+    "mount": (HELPER, "sssliii", ("type", "source", "target", "options", "set", "superblock", "on_proc")),
     "mount-legacy": (HELPER, "sssis", ("type", "source", "target", "flags", "data")),
     "mount-attributes": (HELPER, "siii", ("target", "set", "clear", "recursive")),
     "mount-propagation": (HELPER, "si", ("target", "flags")),
-    "copy-up": (HELPER, "ssliii", ("target", "source", "options", "set", "clear", "superblock")),
+    "mount-note": (HELPER, "d", ("slot",)),
+    "mount-read-only": (HELPER, "sd", ("target", "slot")),
+    "remount-propagation": (HELPER, "si", ("target", "flags")),
+    "remount": (HELPER, "sliii", ("target", "options", "set", "clear", "recursive")),
+    "copy-up": (HELPER, "sslii", ("target", "source", "options", "set", "superblock")),
     "directory": (HELPER, "si", ("path", "mode")),
     "symlink": (HELPER, "ss", ("target", "path")),
     "device": (HELPER, "siiiiii", ("path", "type", "major", "minor", "mode", "uid", "gid")),
     "console": (HELPER, "iii", ("rows", "columns", "mount")),
+    "null-streams": (HELPER, "", ()),
     "stdio-owner": (HELPER, "i", ("uid",)),
     "loopback": (HELPER, "", ()),
     "hostname": (HELPER, "s", ("name",)),
@@ -76,10 +92,13 @@ KINDS: "dict[str, tuple[str, str, tuple[str, ...]]]" = {
     "pivot": (HELPER, "", ()),
     "move-root": (HELPER, "", ()),
     "chroot": (HELPER, "s", ("path",)),
+    "enter-root": (HELPER, "", ()),
     "root-propagation": (HELPER, "i", ("flags",)),
     "root-read-only": (HELPER, "", ()),
-    "hook": (HELPER, "sllssi", ("path", "args", "env", "state_head", "state_tail", "timeout")),
-    "working-directory": (HELPER, "si", ("path", "create")),
+    "hook": (HELPER, "sllssis", ("path", "args", "env", "state_head", "state_tail", "timeout", "directory")),
+    "hook-confined": (HELPER, "sllssis", ("path", "args", "env", "state_head", "state_tail", "timeout", "directory")),
+    "make-working-directory": (HELPER, "s", ("path",)),
+    "working-directory": (HELPER, "si", ("path", "as_user")),
     "identity": (HELPER, "iil", ("uid", "gid", "groups")),
     "bounding": (HELPER, "i", ("mask",)),
     "capabilities": (HELPER, "iiii", ("effective", "permitted", "inheritable", "ambient")),
@@ -95,17 +114,20 @@ KINDS: "dict[str, tuple[str, str, tuple[str, ...]]]" = {
     "io-priority": (HELPER, "i", ("value",)),
     "memory-policy": (HELPER, "ib", ("mode", "nodes")),
     "affinity": (HELPER, "b", ("mask",)),
+    "affinity-reset": (HELPER, "", ()),
     "exec-helper": (HELPER, "dl", ("slot", "env")),
     "load-library": (HELPER, "d", ("slot",)),
+    "hand-over": (HELPER, "", ()),
+    "exec-static": (HELPER, "", ()),
     "settle": (HELPER, "i", ("keyring_follows",)),
-    "close-descriptors": (HELPER, "", ()),
+    "close-descriptors": (HELPER, "ii", ("listener", "directories")),
     "await-start": (HELPER, "", ()),
     "arguments": (HELPER, "lli", ("args", "env", "home_uid")),
     "execute": (HELPER, "", ()),
 }
 
-WAITING: "Final" = ("sync", "seccomp-notify")
-"""Kinds of the helper that wait by themselves for the runtime's steps behind them."""
+WAITING: "Final" = ("sync", "seccomp-notify", "exec-helper", "exec-static")
+"""Kinds of the helper that wait by themselves for the runtime's steps that follow."""
 
 AHEAD: "Final" = ("cgroup-create", "cgroup-limit", "cgroup-devices")
 """At the head of a plan the runtime takes these while the helper is still being started; nothing waits for them."""

@@ -1,10 +1,11 @@
-"""The bytes of a plan, as the helper reads them (``nsenter/plan.c``).
+"""The bytes of a plan, as the helper reads them (``nsenter/helper/plan.c``).
 
 Native byte order, everything aligned to 8 bytes: a header (magic, steps, size in bytes), then each step
 (opcode, number in the whole plan, size in bytes with this header), then its arguments:
 an integer is 8 bytes; a string or bytes a length, the bytes, a NUL, padding; a list a count, then strings.
 """
 
+from pyrunc.plan.protocol import HEADER, MAGIC
 from pyrunc.plan.steps import HELPER, KINDS, OPCODES, WAITING
 
 TYPE_CHECKING = False
@@ -12,10 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pyrunc.plan.steps import Arg, Step
-
-MAGIC = 0x31525950
-"""``PYR1`` read as a little-endian word."""
-HEADER = 16
 
 _ORDER = __import__("sys").byteorder
 

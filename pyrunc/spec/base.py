@@ -7,6 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 U16 = Annotated[int, Field(strict=True, ge=0, le=2**16 - 1)]
 U32 = Annotated[int, Field(strict=True, ge=0, le=2**32 - 1)]
 U64 = Annotated[int, Field(strict=True, ge=0, le=2**64 - 1)]
+Id = Annotated[int, Field(strict=True, ge=0, le=2**32 - 2)]
+"""A user or a group. 2^32 - 1 is (uid_t) -1, which setresuid(2) and chown(2) read as "leave it as it is"."""
 I32 = Annotated[int, Field(strict=True, ge=-(2**31), le=2**31 - 1)]
 I64 = Annotated[int, Field(strict=True, ge=-(2**63), le=2**63 - 1)]
 

@@ -63,7 +63,7 @@ def config(rootless: bool = False) -> "dict[str, Any]":
 
 
 def _make_rootless(mounts: "list[dict[str, Any]]", linux: "dict[str, Any]") -> None:
-    """Without root: no network namespace (nobody could set it up), /sys from the host, no gid that is not mapped."""
+    """Without root: no network namespace (a user could not set it up), /sys from the host, mapped gids only."""
     kinds = [space for space in linux["namespaces"] if space["type"] != "network"]
     linux["namespaces"] = [*kinds, {"type": "user"}]
     linux["uidMappings"] = [{"containerID": 0, "hostID": posix.geteuid(), "size": 1}]

@@ -6,9 +6,9 @@ from pydantic import ValidationError
 
 from pyrunc.errors import SpecError
 from pyrunc.spec import types
-from pyrunc.spec.derived import SHAPE
-from pyrunc.spec.rules_linux import below
+from pyrunc.spec.checks_linux import below
 from pyrunc.spec.shape import Unfit, checked
+from pyrunc.spec.table import SHAPE
 
 TYPES = {dict: "an object", list: "an array", str: "a string", bool: "a boolean", int: "a number", float: "a number"}
 

@@ -4,11 +4,11 @@ from pyrunc.spec.base import I64, Model
 
 
 class Hook(Model):
-    """``timeout`` in seconds."""
+    """``timeout`` in seconds. Without ``env`` a hook has its runtime's; an empty one has no variable."""
 
     path: str
     args: list[str] = []
-    env: list[str] = []
+    env: list[str] | None = None
     timeout: I64 | None = None
 
 

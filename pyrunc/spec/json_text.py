@@ -28,10 +28,11 @@ _WHITE = " \t\n\r"
 
 def loads(data: bytes) -> "Any":
     """``data`` (UTF-8) as Python objects. Raises ValueError, in one line, with a line and a column."""
-    try:
-        text = data.decode()
-    except UnicodeDecodeError as error:
-        raise ValueError(f"not UTF-8 at byte {error.start}") from None
+    # Not strictly: the half-started interpreter has no codec that could refuse.
+    text = data.decode("utf-8", "surrogateescape")
+    if not text.isascii() and (wrong := next((c for c in text if 0xDC80 <= ord(c) <= 0xDCFF), "")):
+        at = len(text[: text.index(wrong)].encode())
+        raise ValueError(f"not UTF-8 at byte {at}")
     begin = len(text) - len(text.lstrip(_WHITE))
     if begin == len(text):
         raise ValueError("empty")

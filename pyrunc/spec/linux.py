@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from pyrunc.spec.base import I64, U32, Model
+from pyrunc.spec.base import I64, U32, Id, Model
 from pyrunc.spec.resources import Resources
 from pyrunc.spec.seccomp import Seccomp
 
@@ -28,8 +28,8 @@ class Device(Model):
     major: I64 | None = None
     minor: I64 | None = None
     file_mode: U32 | None = None
-    uid: U32 | None = None
-    gid: U32 | None = None
+    uid: Id | None = None
+    gid: Id | None = None
 
 
 class NetDevice(Model):

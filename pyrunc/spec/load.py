@@ -1,12 +1,12 @@
 """Reading config.json and the other JSON that a runtime is given. Errors are SpecErrors that name file and property."""
 
 import posix
-from _stat import S_ISREG
+from _stat import S_ISFIFO, S_ISREG
 
 from pyrunc.errors import SpecError
-from pyrunc.spec import rules
+from pyrunc.spec import checks
+from pyrunc.spec.checks_linux import check_resources
 from pyrunc.spec.json_text import loads
-from pyrunc.spec.rules_linux import check_resources
 from pyrunc.spec.shape import Unfit, build, plain
 
 TYPE_CHECKING = False
@@ -17,10 +17,16 @@ if TYPE_CHECKING:
 
 LIMIT = 16 << 20
 """Bytes of a file; the largest configs in use are some hundred KB."""
+PATIENCE = 10.0
+"""Seconds in which a pipe has to come to its end."""
 
 
-def read(path: str) -> bytes:
-    """The regular file at ``path``; SpecError names it. A FIFO or a device in its place neither hangs nor floods."""
+def read(path: str, pipes: bool = False) -> bytes:
+    """The regular file at ``path``; SpecError names it. A FIFO or a device in its place neither hangs nor floods.
+
+    ``pipes``: a pipe is taken as well, within PATIENCE: a shell's ``<(...)``, or a FIFO that an engine writes to. Not
+    for a file of a bundle.
+    """
     try:
         descriptor = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NONBLOCK)
     except OSError as error:
@@ -29,10 +35,14 @@ def read(path: str) -> bytes:
         raise SpecError("", f"{path!r}: {error}") from None
     try:
         status = posix.fstat(descriptor)
+        if pipes and S_ISFIFO(status.st_mode):
+            return _drained(descriptor, path)
         if not S_ISREG(status.st_mode):
-            raise SpecError("", f"{path}: not a regular file")
+            raise SpecError(
+                "", f"{path}: {'neither' if pipes else 'not'} a regular file{' nor a pipe' if pipes else ''}"
+            )
         data, size = b"", max(min(status.st_size, LIMIT) + 1, 1 << 16)
-        # To the end, whatever st_size says: a file can grow meanwhile, and those of procfs have none.
+        # To the end, whatever st_size says: a file can grow while it is read, and those of procfs have none.
         while len(data) <= LIMIT and (part := posix.read(descriptor, size)):
             data += part
         if len(data) > LIMIT or status.st_size > LIMIT:
@@ -44,22 +54,53 @@ def read(path: str) -> bytes:
         posix.close(descriptor)
 
 
-def load(path: str) -> "Config":
-    """The checked config of the file at ``path``."""
-    return parse(read(path), path.rpartition("/")[2])
+def _drained(descriptor: int, path: str) -> bytes:
+    """All of a pipe, up to its writers' end; ``descriptor`` does not block."""
+    import select
+    from time import monotonic
+
+    from pyrunc import interrupts
+
+    # A FIFO may have no writer yet. A pipe without a name that has none will never have one.
+    awaited = not posix.readlink(f"/proc/self/fd/{descriptor}").startswith("pipe:")
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    end, data = monotonic() + PATIENCE, bytearray()
+    while len(data) <= LIMIT:
+        try:
+            part = posix.read(descriptor, 1 << 16)
+        except BlockingIOError:
+            part = None
+        if part:
+            data += part
+            continue
+        if part == b"" and (data or not awaited):
+            return bytes(data)
+        with interrupts.allowed:
+            events = dict(poll.poll(max(0.0, end - monotonic()) * 1000))
+        if not events:
+            raise SpecError("", f"{path}: the pipe did not come to its end within {PATIENCE:.0f} s")
+        # Hung up: a writer came, wrote nothing, and went.
+        awaited = bool(events[descriptor] & select.POLLIN)
+    raise SpecError("", f"{path}: larger than {LIMIT >> 20} MiB")
+
+
+def load(path: str, pipes: bool = False) -> "Config":
+    """The checked config of the file at ``path``; ``pipes``: as for ``read``."""
+    return parse(read(path, pipes), path.rpartition("/")[2])
 
 
 def parse(data: bytes, name: str = "config.json") -> "Config":
     """The checked config in ``data``; ``name`` is what an error calls the text."""
     config: Config = _shaped("Config", _json(data, name), "", b"\\u" in data)
-    rules.check(config)
+    checks.check(config)
     return config
 
 
 def config_from(source: "Any") -> "Config":
     """The checked config of an object that is parsed already."""
     config: Config = _shaped("Config", source, "", True)
-    rules.check(config)
+    checks.check(config)
     return config
 
 
@@ -76,16 +117,16 @@ def raw(node: "Any") -> "dict[str, Any]":
 
 def load_process(path: str) -> "Process":
     """`exec --process`: a process object alone."""
-    data = read(path)
+    data = read(path, pipes=True)
     process: Process = _shaped("Process", _json(data, path.rpartition("/")[2]), "process", b"\\u" in data)
-    rules.check_process(process)
+    checks.check_process(process)
     return process
 
 
 def process_from(source: "Any") -> "Process":
     """A process object that is parsed already."""
     process: Process = _shaped("Process", source, "process", True)
-    rules.check_process(process)
+    checks.check_process(process)
     return process
 
 
@@ -117,5 +158,5 @@ def _shaped(model: str, source: "Any", where: str, escapes: bool) -> "Any":
 
         raise refusal(model, source, where) from None
     if escapes:
-        rules.check_texts(model, node, where)
+        checks.check_texts(model, node, where)
     return node

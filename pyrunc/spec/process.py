@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from pyrunc.spec.base import I32, I64, U32, U64, Model
+from pyrunc.spec.base import I32, I64, U32, U64, Id, Model
 
 
 class ConsoleSize(Model):
@@ -15,10 +15,10 @@ class ConsoleSize(Model):
 
 
 class User(Model):
-    uid: U32 = 0
-    gid: U32 = 0
+    uid: Id = 0
+    gid: Id = 0
     umask: U32 | None = None
-    additional_gids: list[U32] = []
+    additional_gids: list[Id] = []
     username: str = ""
 
 

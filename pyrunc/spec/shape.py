@@ -3,7 +3,7 @@
 It only says yes or no. Whatever it does not accept goes to the models, which word the error (``load.py``).
 """
 
-from pyrunc.spec.derived import SHAPE
+from pyrunc.spec.table import SHAPE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -99,7 +99,8 @@ def plain(node: "Any") -> "dict[str, Any]":
     made = {}
     for name, (attribute, kind, default) in SHAPE[getattr(node, "_model", type(node).__name__)].items():
         value = getattr(node, attribute)
-        if default is ... or (value != default and value not in ([], {})):
+        # Where absent is None, an empty list says something else.
+        if default is ... or (value != default and (default is None or value not in ([], {}))):
             made[name] = _plain(kind, value)
     return made
 

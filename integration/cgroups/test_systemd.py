@@ -1,0 +1,232 @@
+"""--systemd-cgroup on a host that systemd runs: `make guest`, or any Debian. What systemd holds is what the kernel holds,
+at creation, after each update and after each reload."""
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_cgroups import MIB, resources
+
+from harness import PYRUNC, Box, wait_for
+
+pytestmark = [
+    pytest.mark.rootless,
+    pytest.mark.skipif(not Path("/run/systemd/system").exists(), reason="systemd does not run this host"),
+]
+CGROUPS = Path("/sys/fs/cgroup")
+ALONE = (CGROUPS / "cgroup.controllers").exists()
+v2 = pytest.mark.skipif(not ALONE, reason="files of cgroup v2 alone; this host has v1")
+
+LIMITS: dict[str, Any] = {
+    "memory": {"limit": 64 * MIB, "swap": 96 * MIB, "reservation": 32 * MIB},
+    "cpu": {"shares": 512, "quota": 20000, "period": 50000, "cpus": "0", "mems": "0"},
+    "pids": {"limit": 100},
+    "blockIO": {"weight": 500},
+    "unified": {"memory.high": str(60 * MIB)},
+}
+HELD = {
+    "memory.max": str(64 * MIB),
+    "memory.high": str(60 * MIB),
+    "memory.low": str(32 * MIB),
+    "memory.swap.max": str(32 * MIB),
+    "cpu.max": "20000 50000",
+    "cpu.weight": "59",
+    "cpuset.cpus": "0",
+    "cpuset.mems": "0",
+    "pids.max": "100",
+}
+
+
+def systemctl(*words: str) -> str:
+    command = ["systemctl", *(["--user"] if os.geteuid() else []), *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+
+
+def show(unit: str, name: str) -> str:
+    return systemctl("show", "--value", "--property", name, unit).strip()
+
+
+def group(box: Box, name: str) -> Path:
+    """The container's v2 cgroup."""
+    lines = Path(f"/proc/{box.state(name)['pid']}/cgroup").read_text().splitlines()
+    (path,) = (line.split(":", 2)[2] for line in lines if line.startswith("0:"))
+    return Path(f"{CGROUPS}{path}")
+
+
+def held(box: Box, name: str) -> dict[str, str]:
+    """The limits in force. A period without a quota limits nothing, and systemd writes its default for it."""
+    found = {file: (group(box, name) / file).read_text().strip() for file in HELD}
+    return found | ({"cpu.max": "max"} if found["cpu.max"].startswith("max ") else {})
+
+
+class SystemdBox(Box):
+    """Its runtime asks systemd: as root the system's manager, else the user's."""
+
+    @property
+    def command(self) -> list[str]:
+        return [*super().command, "--systemd-cgroup"]
+
+
+@pytest.fixture
+def systemd(tmp_path: Path) -> Iterator[SystemdBox]:
+    made = SystemdBox(tmp_path)
+    yield made
+    made.close()
+    assert not systemctl("list-units", "--all", "--plain", "--no-legend", f"*pyrunc-test-{os.getpid()}-*").strip()
+
+
+def test_the_scope(systemd: SystemdBox) -> None:
+    name = systemd.start("sleep 10000", resources(pids={"limit": 33}))
+    unit = f"pyrunc-{name}.scope"
+    assert group(systemd, name).name == unit
+    assert show(unit, "ActiveState") == "active" and show(unit, "Delegate") == "yes" and show(unit, "TasksMax") == "33"
+    assert show(unit, "Slice") == ("user.slice" if os.geteuid() else "system.slice")
+    systemd.ok("delete", "--force", name)
+    assert show(unit, "LoadState") == "not-found" and not systemd.leftovers()
+
+
+@v2
+def test_limits_are_kept_by_updates_and_reloads(systemd: SystemdBox) -> None:
+    if os.geteuid():
+        pytest.skip("cpuset and io are not delegated to users here")
+    name = systemd.start("sleep 10000", resources(**LIMITS))
+    assert held(systemd, name) == HELD
+    systemctl("daemon-reload")
+    assert held(systemd, name) == HELD
+    systemctl("set-property", "--runtime", f"pyrunc-{name}.scope", "TasksAccounting=yes")
+    assert held(systemd, name) == HELD
+    systemd.ok("update", "--pids-limit", "50", name)
+    assert held(systemd, name) == HELD | {"pids.max": "50"}
+    systemd.ok("update", "--cpu-quota", "-1", name)
+    systemd.ok("update", "--pids-limit", "33", name)
+    systemctl("daemon-reload")
+    assert held(systemd, name) == HELD | {"pids.max": "33", "cpu.max": "max"}
+    systemd.ok("update", "--memory", "80m", "--memory-swap", "100m", name)
+    systemctl("daemon-reexec")
+    wanted = {"pids.max": "33", "cpu.max": "max", "memory.max": str(80 * MIB), "memory.swap.max": str(20 * MIB)}
+    assert held(systemd, name) == HELD | wanted
+
+
+@v2
+def test_a_refused_update_leaves_what_systemd_holds(systemd: SystemdBox) -> None:
+    name = systemd.start("sleep 10000", resources(pids={"limit": 33}, memory={"limit": 64 * MIB}))
+    unit = f"pyrunc-{name}.scope"
+    refused = {"pids": {"limit": 5}, "memory": {"limit": 80 * MIB}, "unified": {"memory.high": "no number"}}
+    done = systemd.call("update", "-r", "-", name, input=json.dumps(refused))
+    assert done.returncode == 1 and "unified.memory.high" in done.stderr
+    systemctl("daemon-reload")
+    assert (group(systemd, name) / "pids.max").read_text() == "33\n"
+    assert (show(unit, "TasksMax"), show(unit, "MemoryMax")) == ("33", str(64 * MIB))
+
+
+def test_a_failed_unit_of_the_same_name_is_forgotten(systemd: SystemdBox) -> None:
+    name = f"pyrunc-test-{os.getpid()}-{systemd.count + 1}"  # the next id
+    unit = f"pyrunc-{name}.scope"
+    slice_ = "user.slice" if os.geteuid() else "system.slice"
+    command = ["systemd-run", *(["--user"] if os.geteuid() else []), f"--slice={slice_}", f"--unit={unit}", "--scope"]
+    limits = ["-p", "MemoryMax=8M", "-p", "MemorySwapMax=0", "sh", "-c", "head -c 200m /dev/zero | tail -c 190m"]
+    subprocess.run([*command, *limits], capture_output=True, check=False)
+    wait_for(lambda: show(unit, "ActiveState") == "failed", "the unit to have failed")
+    assert systemd.start("sleep 10000") == name
+    assert show(unit, "ActiveState") == "active"
+    bundle = str(systemd.bundle("true"))
+    command = [PYRUNC, "--systemd-cgroup", "--root", f"{systemd.root}-other", "run", "-b", bundle, name]
+    other = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert other.returncode == 1 and f"unit {unit} exists already (active)" in other.stderr
+
+
+@pytest.mark.parametrize(
+    ("path", "where"),
+    [
+        ("{top}-a-b.slice:x:{name}", "{top}.slice/{top}-a.slice/{top}-a-b.slice/x-{name}.scope"),
+        ("-.slice:x:{name}", "x-{name}.scope"),
+        (":x:{name}", "{default}/x-{name}.scope"),
+        ("{default}::{name}", "{default}/-{name}.scope"),
+        ("{default}:x y:{name}", "{default}/x\\x20y-{name}.scope"),
+    ],
+)
+def test_slices_and_names(systemd: SystemdBox, path: str, where: str) -> None:
+    top = "prtest"
+    default = "user.slice" if os.geteuid() else "system.slice"
+    words = {"top": top, "name": f"pyrunc-test-{os.getpid()}-name", "default": default}
+    name = systemd.start("sleep 10000", lambda c: c["linux"].update(cgroupsPath=path.format(**words)))
+    assert str(group(systemd, name)).endswith("/" + where.format(**words))
+    if not os.geteuid():
+        assert group(systemd, name) == CGROUPS / where.format(**words)
+
+
+def test_properties_that_annotations_ask_for(systemd: SystemdBox) -> None:
+    def change(config: dict[str, Any]) -> None:
+        config["annotations"] = {
+            "org.systemd.property.TimeoutStopSec": "uint64 7",
+            "org.systemd.property.CollectMode": "'inactive-or-failed'",
+            "org.systemd.property.Documentation": "['man:a(1)', 'man:b(1)']",
+            "org.systemd.property.Description": "'said by an annotation'",
+        }
+
+    name = systemd.start("sleep 10000", change)
+    unit = f"pyrunc-{name}.scope"
+    assert show(unit, "TimeoutStopUSec") == "7s" and show(unit, "CollectMode") == "inactive-or-failed"
+    assert show(unit, "Documentation").replace('"', "").split() == ["man:a(1)", "man:b(1)"]
+    assert show(unit, "Description") == "said by an annotation"
+    bad = systemd.run("true", lambda c: c.update(annotations={"org.systemd.property.NoSuch": "1"}))
+    assert bad.returncode == 1 and bad.stderr.startswith("pyrunc: systemd: ") and bad.stderr.count("\n") == 1
+    assert {Path(path).name for path in systemd.leftovers()} <= {name}
+
+
+@v2
+def test_exec_joins_the_scope_also_when_init_has_moved_on(systemd: SystemdBox) -> None:
+    name = systemd.start("sleep 10000", resources(pids={"limit": 33}))
+    top = group(systemd, name)
+    sleep = ["sh", "-c", "exec sleep 10000 >/dev/null 2>&1"]  # our pipes would be held open
+    assert systemd.ok("exec", "-d", name, *sleep) == ""
+    wait_for(lambda: len((top / "cgroup.procs").read_text().split()) == 2, "two processes in the scope")
+    for pid in (top / "cgroup.procs").read_text().split():
+        (top / "inner").mkdir(exist_ok=True)
+        (top / "inner/cgroup.procs").write_text(pid)
+    (top / "cgroup.subtree_control").write_text("+pids")
+    systemd.ok("exec", "-d", name, *sleep)
+    wait_for(lambda: len((top / "inner/cgroup.procs").read_text().split()) == 3, "the third beside init")
+
+
+@v2
+def test_a_controller_that_is_not_delegated_is_named(systemd: SystemdBox) -> None:
+    if not os.geteuid():
+        pytest.skip("root has all controllers")
+    done = systemd.run("true", resources(cpu={"cpus": "0"}))
+    assert done.returncode == 1
+    assert done.stderr.startswith("pyrunc: linux.resources.cpu.cpus: the controller cpuset is not delegated to ")
+    assert not systemd.leftovers()
+
+
+def test_a_user_without_a_manager_is_told_how_to_get_one(systemd: SystemdBox) -> None:
+    if not os.geteuid():
+        pytest.skip("root asks the system's manager")
+    environment = {**os.environ, "XDG_RUNTIME_DIR": "/nowhere", "DBUS_SESSION_BUS_ADDRESS": "unix:path=/no/bus"}
+    command = [PYRUNC, "--root", str(systemd.root), "--systemd-cgroup", "run", "-b", str(systemd.directory), "x"]
+    command[-2] = str(systemd.bundle("true"))
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and done.stderr.count("\n") == 1
+    assert "/no/bus (no such file or directory)" in done.stderr and "loginctl enable-linger" in done.stderr
+
+
+@v2
+def test_reloads_meanwhile(systemd: SystemdBox) -> None:
+    """SYSTEMD_SOAK containers (10) with limits while systemd is told to reload in a loop"""
+    if os.geteuid():
+        pytest.skip("cpuset and io are not delegated to users here")
+    with subprocess.Popen(["sh", "-c", "while :; do systemctl daemon-reload; done"], start_new_session=True) as loop:
+        try:
+            for _ in range(int(os.environ.get("SYSTEMD_SOAK", "10"))):
+                name = systemd.start("sleep 10000", resources(**LIMITS))
+                assert held(systemd, name) == HELD
+                systemd.ok("update", "--pids-limit", "50", name)
+                assert held(systemd, name) == HELD | {"pids.max": "50"}
+                systemd.ok("delete", "--force", name)
+        finally:
+            os.killpg(loop.pid, 9)
+    assert not systemctl("list-units", "--failed", "--plain", "--no-legend", "pyrunc-*").strip()

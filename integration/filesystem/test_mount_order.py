@@ -1,0 +1,285 @@
+"""Sources that are opened when their mount's turn has come, destinations as they are written, and remounts."""
+
+import resource
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from peers import also_on
+
+from harness import Box, user_namespace
+
+
+def bind(destination: str, source: str | Path, *options: str) -> dict[str, Any]:
+    return {"destination": destination, "type": "bind", "source": str(source), "options": ["rbind", *options]}
+
+
+def attributes(text: str, target: str) -> set[str]:
+    """Of the mount at ``target``, out of mountinfo: per-mount options."""
+    return set(next(line.split()[5].split(",") for line in text.splitlines()[::-1] if line.split()[4] == target))
+
+
+@pytest.mark.parametrize("mapped", [False, True], ids=["host", "user"])
+def test_a_source_may_lie_in_what_an_earlier_mount_provides(box: Box, mapped: bool) -> None:
+    data = box.directory / "data"
+    data.mkdir()
+    (data / "inside").write_text("of the volume\n")
+
+    def change(config: dict[str, Any]) -> None:
+        root = box.own_rootfs(config)
+        (root / "a").mkdir()
+        (root / "b").write_text("")
+        config["mounts"] += [bind("/a", data), bind("/b", root / "a" / "inside")]
+        if mapped:
+            user_namespace(config)
+            box.open_to_all()
+
+    assert box.out("cat /b", change) == "of the volume\n"
+
+
+@pytest.mark.parametrize("mapped", [False, True], ids=["host", "user"])
+def test_descriptors_do_not_grow_with_the_mounts(box: Box, mapped: bool) -> None:
+    """With a user namespace they do, as far as the hard limit goes, which the process does not keep."""
+    data = box.directory / "data"
+    data.mkdir()
+
+    def change(config: dict[str, Any]) -> None:
+        del config["process"]["rlimits"]
+        config["mounts"].append({"destination": "/tmp", "type": "tmpfs", "source": "tmpfs"})
+        config["mounts"] += [bind(f"/tmp/m{number}", data) for number in range(300)]
+        if mapped:
+            user_namespace(config)
+            box.open_to_all()
+
+    bundle = box.bundle("grep -c /tmp/m /proc/self/mountinfo; ulimit -n", change)
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, 512 if mapped else 256))
+
+    done = box.call("run", "-b", str(bundle), box.new_id(), preexec_fn=limit)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["300", "256"]
+
+
+@pytest.mark.parametrize("mapped", [False, True], ids=["host", "user"])
+def test_what_is_unbindable_on_the_host_is_bound(box: Box, mapped: bool) -> None:
+    source = box.directory / "unbindable"
+    source.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", source], check=True)
+    try:
+        subprocess.run(["mount", "--make-unbindable", source], check=True)
+        (source / "inside").write_text("of the volume\n")
+
+        def change(config: dict[str, Any]) -> None:
+            config["mounts"].append(bind("/tmp", source))
+            if mapped:
+                user_namespace(config)
+                box.open_to_all()
+
+        assert box.out("cat /tmp/inside", change) == "of the volume\n"
+    finally:
+        subprocess.run(["umount", source], check=True)
+
+
+def test_an_unbindable_mount_below_a_source_is_bound_with_it(box: Box) -> None:
+    source = box.directory / "source"
+    (source / "below").mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", source / "below"], check=True)
+    try:
+        subprocess.run(["mount", "--make-unbindable", source / "below"], check=True)
+        (source / "below" / "inside").write_text("of the volume\n")
+        assert box.out("cat /tmp/below/inside", lambda c: c["mounts"].append(bind("/tmp", source))) == "of the volume\n"
+    finally:
+        subprocess.run(["umount", source / "below"], check=True)
+
+
+@pytest.mark.parametrize("destination", ["tmp/x", "tmp/x/", "/tmp/x/.", "/tmp//x/./"])
+@pytest.mark.parametrize("kind", ["file", "directory"])
+def test_a_destination_may_be_relative_and_end_in_a_slash(box: Box, destination: str, kind: str) -> None:
+    source = box.directory / "source"
+    if kind == "file":
+        source.write_text("of the host\n")
+    else:
+        source.mkdir()
+        (source / "file").write_text("of the host\n")
+
+    def change(config: dict[str, Any]) -> None:
+        config["mounts"].append({"destination": "/tmp", "type": "tmpfs", "source": "tmpfs"})
+        config["mounts"].append(bind(destination, source))
+
+    assert box.out("cat /tmp/x" if kind == "file" else "cat /tmp/x/file", change) == "of the host\n"
+
+
+@pytest.mark.parametrize("destination", ["C:\\data", "c:/data", "\\\\host\\share", "\\data"])
+def test_a_destination_of_windows_is_refused(box: Box, destination: str) -> None:
+    done = box.run("true", lambda c: c["mounts"].append({"destination": destination, "type": "tmpfs"}))
+    assert done.returncode != 0 and "destination" in done.stderr
+
+
+# What mount(2) does with MS_REMOUNT | MS_BIND, as runc 1.5: source, options, the mount that comes of them.
+TABLE = [
+    (["ro", "nosuid", "noexec"], [], {"ro", "nosuid", "noexec"}),
+    (["ro", "nosuid", "noexec"], ["nodev"], {"nodev"}),
+    (["ro", "nosuid", "noexec"], ["rw"], set()),
+    (["ro", "nosuid"], ["ro"], {"ro"}),
+    (["ro", "nosuid"], ["sync"], set()),
+    (["ro", "nosuid"], ["rprivate"], {"ro", "nosuid"}),
+    (["noatime"], [], {"noatime"}),
+    (["noatime"], ["atime"], {"noatime"}),
+    (["noatime"], ["ro"], {"ro", "noatime"}),
+    (["noatime"], ["relatime"], {"relatime"}),
+    (["noatime"], ["strictatime"], set()),
+    (["noatime"], ["norelatime"], {"noatime"}),
+    (["noatime"], ["nostrictatime"], {"noatime"}),
+    (["noatime"], ["nodiratime"], {"nodiratime", "relatime"}),
+    (["noatime", "nodiratime"], ["diratime"], {"noatime", "nodiratime"}),
+    (["relatime"], ["noatime", "atime"], {"relatime"}),
+    (["relatime"], ["noatime", "nosuid"], {"noatime", "nosuid"}),
+    # Of several kinds of atime the order does not matter.
+    (["relatime"], ["noatime", "relatime"], {"noatime"}),
+    (["relatime"], ["relatime", "noatime"], {"noatime"}),
+    (["relatime"], ["strictatime", "noatime"], set()),
+    (["noatime"], ["relatime", "atime"], {"relatime"}),
+    (["noatime"], ["relatime", "norelatime"], {"noatime"}),
+    (["noatime"], ["strictatime", "nostrictatime"], {"noatime"}),
+    (["ro", "nosuid"], ["silent"], set()),
+    (["ro", "nosuid"], ["loud"], set()),
+    (["ro", "nosuid"], ["iversion"], set()),
+    (["ro", "nosuid"], ["noiversion"], set()),
+]
+ATIME = {"noatime", "relatime", "nodiratime"}
+
+
+@also_on("runc>=1.5")
+@pytest.mark.parametrize(("source", "options", "expected"), TABLE, ids=lambda part: ",".join(sorted(part)))
+def test_flags_of_a_bind_mount(box: Box, source: list[str], options: list[str], expected: set[str]) -> None:
+    path = box.directory / "source"
+    path.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "strictatime", "tmpfs", path], check=True)
+    try:
+        subprocess.run(["mount", "-o", ",".join(["remount", "bind", *source]), path], check=True)
+        found = attributes(
+            box.out("cat /proc/self/mountinfo", lambda c: c["mounts"].append(bind("/tmp", path, *options))), "/tmp"
+        )
+    finally:
+        subprocess.run(["umount", path], check=True)
+    known = {"ro", "nosuid", "nodev", "noexec"} | ATIME
+    if not ATIME & {*source, *options}:
+        known -= ATIME
+    assert found & known == expected
+
+
+@pytest.mark.parametrize(("options", "outcome"), [(["rw"], 1), (["exec"], 1), (["ro"], 0), (["nosuid"], 0), ([], 0)])
+def test_flags_of_the_host_are_locked_in_a_user_namespace(box: Box, options: list[str], outcome: int) -> None:
+    path = box.directory / "source"
+    path.mkdir()
+    box.open_to_all()
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", path], check=True)
+    try:
+        subprocess.run(["mount", "-o", "remount,bind,ro,noexec", path], check=True)
+
+        def change(config: dict[str, Any]) -> None:
+            user_namespace(config)
+            config["mounts"].append(bind("/tmp", path, *options))
+
+        done = box.run("cat /proc/self/mountinfo", change)
+    finally:
+        subprocess.run(["umount", path], check=True)
+    assert (done.returncode != 0) == bool(outcome), done.stderr
+    if outcome:
+        assert "operation not permitted" in done.stderr
+    else:
+        assert {"ro", "noexec"} <= attributes(done.stdout, "/tmp")
+
+
+def test_a_remount_applies_the_options_of_the_file_system(box: Box) -> None:
+    def change(config: dict[str, Any]) -> None:
+        config["mounts"].append({"destination": "/dev/shm", "type": "tmpfs", "options": ["remount", "size=128m"]})
+        config["mounts"].append({"destination": "/proc", "type": "proc", "options": ["remount", "hidepid=2"]})
+
+    lines = box.out("cat /proc/self/mounts", change).splitlines()
+    assert "size=131072k" in next(line for line in lines if " /dev/shm " in line)
+    proc = next(line for line in lines if " /proc proc " in line)
+    assert "hidepid=2" in proc or "hidepid=invisible" in proc
+
+
+def test_an_unknown_option_of_a_remount_is_an_error(box: Box) -> None:
+    mount = {"destination": "/dev/shm", "type": "tmpfs", "options": ["remount", "nonsense=1"]}
+    done = box.run("true", lambda c: c["mounts"].append(mount))
+    assert done.returncode != 0 and "nonsense" in done.stderr
+
+
+def test_tmpcopyup_onto_a_missing_directory_is_open_to_all_users(box: Box) -> None:
+    mount = {"destination": "/tmp/missing", "type": "tmpfs", "options": ["tmpcopyup"]}
+
+    def change(config: dict[str, Any]) -> None:
+        config["mounts"] += [{"destination": "/tmp", "type": "tmpfs"}, mount]
+
+    assert box.out("stat -c %a /tmp/missing", change) == "1777\n"
+
+
+@pytest.mark.parametrize(
+    "path", ["/etc/secret", "/etc/secret/", "/etc/secret/.", "//etc//secret//", "/etc/../etc/secret"]
+)
+def test_a_masked_path_is_masked_however_it_is_written(box: Box, path: str) -> None:
+    def change(config: dict[str, Any]) -> None:
+        root = box.own_rootfs(config)
+        (root / "etc").mkdir(exist_ok=True)
+        (root / "etc" / "secret").write_text("secret\n")
+        config["linux"]["maskedPaths"] = [path]
+
+    assert box.out("cat /etc/secret", change) == ""
+
+
+def test_a_path_masked_twice_is_masked_once(box: Box) -> None:
+    def change(config: dict[str, Any]) -> None:
+        config["linux"]["maskedPaths"] = ["/proc/fs", "/proc/fs/", "/proc/fs"]
+        config["linux"]["readonlyPaths"] = []
+
+    assert box.out("grep -c ' /proc/fs ' /proc/self/mountinfo", change) == "1\n"
+
+
+def test_the_root_cannot_be_masked(box: Box) -> None:
+    done = box.run("true", lambda c: c["linux"].update(maskedPaths=["/"]))
+    assert done.returncode != 0 and "cannot be masked" in done.stderr
+
+
+@pytest.mark.parametrize("path", ["/", "//", "/.", "/link"])
+def test_a_read_only_path_may_be_the_root(box: Box, path: str) -> None:
+    def change(config: dict[str, Any]) -> None:
+        (box.own_rootfs(config) / "link").symlink_to("/")
+        config["linux"]["readonlyPaths"] = [path]
+        config["process"]["cwd"] = "/made"
+
+    assert (
+        box.out("touch /x 2>/dev/null || echo read-only; touch /dev/shm/x && echo tmpfs", change)
+        == "read-only\ntmpfs\n"
+    )
+
+
+@pytest.mark.parametrize("path", ["/etc/file/", "/etc/file/."])
+def test_a_read_only_file_is_read_only_however_it_is_written(box: Box, path: str) -> None:
+    def change(config: dict[str, Any]) -> None:
+        (box.own_rootfs(config) / "etc" / "file").write_text("")
+        config["linux"]["readonlyPaths"] = [path]
+
+    assert box.out("echo x 2>/dev/null > /etc/file || echo read-only", change) == "read-only\n"
+
+
+def test_a_missing_working_directory_is_made_although_the_root_is_read_only(box: Box) -> None:
+    def change(config: dict[str, Any]) -> None:
+        box.own_rootfs(config)
+        config["root"]["readonly"] = True
+        config["process"]["cwd"] = "/new/directory"
+
+    assert box.out("pwd; touch /new/x 2>/dev/null || echo read-only", change) == "/new/directory\nread-only\n"
+
+
+def test_the_hostname_is_no_sysctl(box: Box) -> None:
+    def change(config: dict[str, Any]) -> None:
+        del config["hostname"]
+        config["linux"]["sysctl"] = {"kernel.hostname": "x"}
+
+    done = box.run("true", change)
+    assert done.returncode != 0 and 'conflicts with the OCI "hostname" field' in done.stderr

@@ -1,0 +1,115 @@
+"""`python3 integration/guest`: builds guests, boots them, runs commands inside."""
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+
+import boot
+import client
+from recipe import RELEASES, TOP
+
+
+def options() -> argparse.ArgumentParser:
+    usage = "%(prog)s COMMAND [OPTIONS] [-- WORDS TO RUN, OR FOR PYTEST]"
+    parser = argparse.ArgumentParser(prog="integration/guest", description=__doc__, usage=usage)
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    made = commands.add_parser("build", help="build the images, and the checkout for them, and boot each once")
+    made.add_argument("releases", nargs="*", default=list(RELEASES))
+
+    def bootable(command: argparse.ArgumentParser) -> None:
+        command.add_argument("release", choices=list(RELEASES))
+        command.add_argument("--hybrid", action="store_true", help="cgroup v1 hierarchies beside v2, not v2 alone")
+        command.add_argument("--append", default="", metavar="WORDS", help="for the kernel's command line")
+        command.add_argument("--memory", default="2G")
+        command.add_argument("--cpus", type=int, default=2)
+        command.add_argument(
+            "--checkout", type=Path, default=TOP, help="what to put at /srv/pyrunc (default: this one)"
+        )
+
+    def runnable(command: argparse.ArgumentParser) -> None:
+        command.add_argument("--user", default="root", help="root, user (1000, lingers) or other (1001)")
+        command.add_argument("--login", action="store_true", help="a session of its own for root, too")
+        command.add_argument("--cwd", default="")
+        command.add_argument("--env", action="append", default=[], metavar="NAME=VALUE")
+
+    started = commands.add_parser("boot", help="start a guest and leave it running")
+    bootable(started)
+    started.add_argument("--name", default="")
+    called = commands.add_parser("run", help="run a command in a guest that runs")
+    called.add_argument("name")
+    runnable(called)
+    once = commands.add_parser("once", help="boot, run a command, stop")
+    bootable(once)
+    runnable(once)
+    suite = commands.add_parser("test", help="run pytest in guests: the integration suite, or what is named")
+    suite.add_argument("--release", action="append", choices=list(RELEASES), help="default: each")
+    suite.add_argument("--hybrid", action="store_true")
+    suite.add_argument("--user", default="root")
+    stopped = commands.add_parser("stop", help="stop guests")
+    stopped.add_argument("names", nargs="+")
+    commands.add_parser("list", help="the guests that run")
+    return parser
+
+
+def named(name: str) -> boot.Guest:
+    for guest in boot.running():
+        if guest.name == name:
+            return guest
+    sys.exit(f"guest: none that runs is called {name}")
+
+
+def call(guest: boot.Guest, given: argparse.Namespace) -> int:
+    env = dict(setting.split("=", 1) for setting in given.env)
+    stdin = None if os.isatty(0) else 0
+    settings = {"user": given.user, "login": given.login, "cwd": given.cwd, "env": env}
+    return client.run(guest, given.words or ["true"], stdin=stdin, **settings)
+
+
+def test(given: argparse.Namespace) -> int:
+    """pytest in a guest of each release, one after the other; the worst exit status."""
+    words = given.words or ["integration", "--ignore=integration/engines"]
+    worst = 0
+    for number in given.release or RELEASES:
+        with boot.booted(number, hybrid=given.hybrid, memory="3G") as guest:
+            print(f"guest: Debian {number}, as {given.user}: pytest {' '.join(words)}", flush=True)
+            args = [".venv/bin/python", "-m", "pytest", "-q", "-p", "no:cacheprovider", *words]
+            worst = max(worst, client.run(guest, args, user=given.user, cwd="/srv/pyrunc"))
+    return worst
+
+
+def main() -> int:
+    own, words = sys.argv[1:], []
+    if "--" in own:
+        own, words = own[: own.index("--")], own[own.index("--") + 1 :]
+    given = options().parse_args(own, argparse.Namespace(words=words))
+    if given.command in ("boot", "once"):
+        settings = {name: getattr(given, name) for name in ("hybrid", "append", "memory", "cpus", "checkout")}
+    match given.command:
+        case "build":
+            for number in given.releases:
+                with boot.booted(number) as guest:
+                    begin = time.monotonic()
+                    client.run(guest, ["true"])
+                    print(f"guest: Debian {number}: {time.monotonic() - begin:.1f} s to the first command")
+        case "boot":
+            print(boot.boot(given.release, name=given.name, **settings).name)
+        case "run":
+            return call(named(given.name), given)
+        case "once":
+            with boot.booted(given.release, **settings) as guest:
+                return call(guest, given)
+        case "test":
+            return test(given)
+        case "stop":
+            for name in given.names:
+                boot.stop(named(name))
+        case "list":
+            for guest in boot.running():
+                print(f"{guest.name}\tDebian {guest.release}\tpid {guest.pid}")
+    return 0
+
+
+sys.exit(main())

@@ -1,0 +1,76 @@
+"""What a guest is made of: releases of Debian, their packages, and where images are kept."""
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+TOP = HERE.parent.parent
+RECIPE = ("recipe.py", "build.py", "kernel.py", "packages.image")
+IMAGE = HERE / "image"
+"""What is put into the image, by its path there."""
+
+
+@dataclass(frozen=True)
+class Release:
+    """A release of Debian: ``number`` as users say it, ``suite`` as apt does."""
+
+    number: str
+    suite: str
+    hybrid: str
+    """The kernel's command line for systemd's hybrid layout: named v1 hierarchies, and v2 for systemd itself."""
+
+
+RELEASES = {
+    "12": Release("12", "bookworm", "systemd.unified_cgroup_hierarchy=0"),
+    # From systemd 256 on the legacy layouts must be asked for twice.
+    "13": Release("13", "trixie", "systemd.unified_cgroup_hierarchy=0 SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1"),
+}
+
+PACKAGES = (HERE / "packages.image").read_text().split()
+"""All that the integration suite and the engines' ask for, and what a host with systemd has."""
+
+KEPT_DRIVERS = {"virtio", "block", "char", "net", "md", "nvdimm", "input", "acpi", "rtc", "vhost", "firmware"}
+KEPT_NETWORK = {
+    *("bonding", "dummy.ko", "ifb.ko", "ipvlan", "macvlan.ko", "macvtap.ko", "net_failover.ko", "nlmon.ko", "tap.ko"),
+    *("team", "tun.ko", "veth.ko", "virtio_net.ko", "vrf.ko", "vxlan", "wireguard", "netdevsim"),
+}
+"""Of the kernel's modules: the rest of drivers/ is for hardware that no guest has, and takes four fifths of the room."""
+
+EARLY_MODULES = [
+    "crc32c_generic",
+    "crc32c_intel",
+    "virtio_pci",
+    "virtio_blk",
+    "virtio_console",
+    "ext4",
+    "9pnet_virtio",
+    "9p",
+]
+"""What the initramfs loads, with all that they depend on: disks, the ports that commands come by, the shared folder."""
+
+
+def cache() -> Path:
+    """Where images are kept: never in the checkout, for they are made as root and outlive it."""
+    if named := os.environ.get("PYRUNC_GUEST_CACHE"):
+        return Path(named)
+    if named := os.environ.get("XDG_CACHE_HOME"):
+        return Path(named) / "pyrunc-guest"
+    return Path("/var/cache/pyrunc-guest")
+
+
+def image_files() -> list[Path]:
+    return sorted(path for path in IMAGE.rglob("*") if path.is_file())
+
+
+def image_hash(release: Release) -> str:
+    """Of everything that the image is made of, the packages' versions excepted: those are as of the day it is built."""
+    made_of = hashlib.sha256(repr(release).encode())
+    for path in (*(HERE / name for name in RECIPE), *image_files()):
+        made_of.update(f"{path.relative_to(HERE)} {path.stat().st_mode:o}\n".encode() + path.read_bytes())
+    return made_of.hexdigest()[:16]
+
+
+def image_directory(release: Release) -> Path:
+    return cache() / f"debian{release.number}-{image_hash(release)}"

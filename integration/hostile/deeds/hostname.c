@@ -1,0 +1,6 @@
+/* Names the host. */
+#include "deed.h"
+
+DEED {
+    sethostname("hostile", 7);
+}

@@ -1,0 +1,7 @@
+/* Never comes back, and takes all of the processor. */
+#include "deed.h"
+
+DEED {
+    for (;;)
+        ;
+}

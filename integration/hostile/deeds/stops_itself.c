@@ -1,0 +1,6 @@
+/* Stops, and waits to be continued. */
+#include "deed.h"
+
+DEED {
+    raise(SIGSTOP);
+}

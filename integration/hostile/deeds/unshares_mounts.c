@@ -1,0 +1,6 @@
+/* Goes to a mount namespace of its own. */
+#include "deed.h"
+
+DEED {
+    unshare(CLONE_NEWNS);
+}

@@ -1,0 +1,79 @@
+"""Where a limit of a container is read on this host: by the name of its file on cgroup v2, whichever version has it."""
+
+import glob
+from pathlib import Path
+
+from harness import cgroups_of
+from pyrunc.cgroup.v2.cpu import shares_to_weight
+
+TOP = Path("/sys/fs/cgroup")
+UNIFIED = TOP if (TOP / "cgroup.controllers").exists() else TOP / "unified"
+"""Where v2 is mounted, if it is (``LAYOUT``)."""
+LAYOUT = "v2" if UNIFIED == TOP else "hybrid" if (UNIFIED / "cgroup.controllers").exists() else "v1"
+"""``v1``; ``hybrid``: v1 hierarchies, and v2 beside them with what none of them has; ``v2`` alone."""
+NO_LIMIT = 1 << 62
+"""On v1 a limit that does not hold is the largest number of pages there is."""
+V1 = {
+    "memory.max": "memory.limit_in_bytes",
+    "memory.low": "memory.soft_limit_in_bytes",
+    "memory.current": "memory.usage_in_bytes",
+    "cpu.weight": "cpu.shares",
+    "cpu.max.burst": "cpu.cfs_burst_us",
+    "cgroup.freeze": "freezer.state",
+}
+"""{file on v2: file on v1} where their names differ; hugetlb's and those of two files are told in ``_v1``."""
+RATES = {"rbps": "read_bps", "wbps": "write_bps", "riops": "read_iops", "wiops": "write_iops"}
+
+
+def value(name: str, file: str) -> str:
+    """``file`` of the container's cgroup, in whichever hierarchy has it."""
+    for directory in cgroups_of(name):
+        path = Path(directory) / file
+        if path.exists():
+            return path.read_text().strip()
+    raise AssertionError(f"no {file} in {cgroups_of(name)}")
+
+
+def limit(name: str, file: str) -> str:
+    """The limit as v2 tells it: "max" where none holds, cpu.max as "QUOTA PERIOD", swap without the memory."""
+    if any((Path(directory) / file).exists() for directory in cgroups_of(name)):
+        return value(name, file)
+    return _v1(name, file)
+
+
+def _v1(name: str, file: str) -> str:
+    if file == "memory.swap.max":
+        both, memory = (int(value(name, f"memory.{kind}limit_in_bytes")) for kind in ("memsw.", ""))
+        return "max" if both > NO_LIMIT else str(both - memory)
+    if file == "cpu.max":
+        quota, period = value(name, "cpu.cfs_quota_us"), value(name, "cpu.cfs_period_us")
+        return f"{'max' if quota == '-1' else quota} {period}"
+    if file.startswith("hugetlb."):
+        return value(name, file.removesuffix("max") + "limit_in_bytes")
+    if file == "cgroup.freeze":
+        return str(int(value(name, "freezer.state") != "THAWED"))
+    found = value(name, V1.get(file, file))
+    return "max" if found.isdigit() and int(found) > NO_LIMIT else found
+
+
+def weight(shares: int) -> str:
+    """What ``limit(name, "cpu.weight")`` says where a container was given ``shares``."""
+    return str(shares) if (TOP / "cpu").exists() else str(shares_to_weight(shares))
+
+
+def io_rate(name: str, kind: str, device: str) -> str:
+    """The limit ``kind`` (rbps, wbps, riops, wiops) of the block device ``device`` ("8:0"), "max" where there is none."""
+    if glob.glob(f"{TOP}/blkio"):
+        lines = value(name, f"blkio.throttle.{RATES[kind]}_device").splitlines()
+        return dict(line.split() for line in lines).get(device, "max")
+    for line in value(name, "io.max").splitlines():
+        found, *limits = line.split()
+        if found == device:
+            return dict(each.split("=") for each in limits)[kind]
+    return "max"
+
+
+def has_controller(controller: str) -> bool:
+    """Whether this host has it, in either version."""
+    v2 = (UNIFIED / "cgroup.controllers").read_text().split() if LAYOUT != "v1" else []
+    return controller in v2 or (TOP / controller).is_dir()

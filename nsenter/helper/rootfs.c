@@ -1,0 +1,230 @@
+/* The container's root: attached in its own mount namespace, and made the root of everything. */
+#include "mounts.h"
+#include "parse.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static int propagate(struct context *context, uint64_t flags) {
+    if (mount(NULL, "/", NULL, (unsigned long)flags, NULL) != 0)
+        return refuse(context, "propagation of /");
+    return 0;
+}
+
+int step_propagation(struct context *context, const struct step_propagation *step) {
+    return propagate(context, (uint64_t)step->flags);
+}
+
+int step_root_propagation(struct context *context, const struct step_root_propagation *step) {
+    return propagate(context, (uint64_t)step->flags);
+}
+
+/* A directory of the host that is to be a root. The last name may be no link: what the caller calls the container's
+ * root has to be it. */
+static int open_root(struct context *context, const char *path) {
+    char plain[PATH_MAX]; /* with a trailing slash the kernel would follow a link */
+    struct stat status;
+    size_t length = strlen(path);
+    while (length > 1 && path[length - 1] == '/')
+        length--;
+    snprintf(plain, sizeof plain, "%.*s", (int)length, path);
+    int root = open(plain, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (root < 0 || fstat(root, &status) != 0)
+        return refuse(context, "%s", path);
+    if (S_ISDIR(status.st_mode))
+        return root;
+    close(root);
+    const char *what = S_ISLNK(status.st_mode) ? "a symbolic link" : "not a directory";
+    return refuse_without_errno(context, "%s is %s", path, what);
+}
+
+/* Changes the mount that `place` lies on, and closes it; -1 with errno. */
+static int propagate_mount_of(int place, uint64_t propagation) {
+    struct statx status;
+    while (place >= 0 && statx(place, "", AT_EMPTY_PATH, STATX_INO, &status) == 0 &&
+           (status.stx_attributes & STATX_ATTR_MOUNT_ROOT) == 0) {
+        OWNED below = place;
+        place = openat(below, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (place >= 0 && same_place(place, below)) /* "/" of a chroot, which has no mount of its own to change */
+            break;
+    }
+    OWNED top = place;
+    return top < 0 ? -1 : set_attributes(top, false, 0, 0, propagation);
+}
+
+/* The container's root user may be kept from walking to the root, below a home of mode 0700 say. Then the tree, which
+ * was opened before, is laid over "/": pivot_root(2) does as well from there. */
+static bool may_walk_to(const char *path) {
+    return faccessat(AT_FDCWD, path, F_OK, AT_EACCESS) == 0 || errno != EACCES;
+}
+
+int step_parent_private(struct context *context, const struct step_parent_private *step) {
+    const char *path = may_walk_to(step->path.data) ? step->path.data : "/";
+    /* It must not be shared for pivot_root(2), nor show our mounts to the host. */
+    if (propagate_mount_of(open(path, O_PATH | O_DIRECTORY | O_CLOEXEC), MS_PRIVATE) != 0)
+        return refuse(context, "make the mount of %s private", path);
+    return 0;
+}
+
+/* Without a mount namespace of the container's own: over its own directory, among the host's mounts; nowhere else, and
+ * copied to no other place. */
+int step_host_root(struct context *context, const struct step_host_root *step) {
+    const char *path = step->path.data;
+    int tree = context->slots[step->slot];
+    OWNED target = open_root(context, path);
+    OWNED host = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (target < 0)
+        return -1;
+    if (host < 0 || same_place(target, host))
+        return refuse_without_errno(context, "%s is the host's root: it needs a mount namespace", path);
+    if (set_attributes(tree, false, 0, (uint64_t)step->clear, 0) != 0 && errno != EPERM)
+        return refuse(context, "attributes of the container's root");
+    if (attach_tree(tree, target) != 0 || set_attributes(tree, false, 0, 0, MS_PRIVATE) != 0)
+        return refuse(context, "mount %s as the container's root", path);
+    context->slots[step->slot] = -1;
+    context->root = tree;
+    return 0;
+}
+
+int step_root(struct context *context, const struct step_root *step) {
+    const char *path = step->path.data;
+    int tree = context->slots[step->slot];
+    OWNED target = open_root(context, may_walk_to(path) ? path : "/");
+    if (target < 0)
+        return -1;
+    /* What the host does not execute below that mount, a container must; nosuid and nodev protect it as well. Another
+     * user namespace's flags are locked (mount_setattr(2), EPERM), and stay. */
+    if (set_attributes(tree, false, 0, (uint64_t)step->clear, 0) != 0 && errno != EPERM)
+        return refuse(context, "attributes of the container's root");
+    /* Never in the host's peer group: pivot_root(2) refuses that, and our mounts would appear on the host. */
+    if (set_attributes(tree, false, 0, 0, MS_PRIVATE) != 0 || attach_tree(tree, target) != 0)
+        return refuse(context, "mount %s as the container's root", path);
+    context->slots[step->slot] = -1;
+    context->root = tree;
+    return 0;
+}
+
+int step_pivot(struct context *context) {
+    OWNED old = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (old < 0 || fchdir(context->root) != 0)
+        return refuse(context, "enter the container's root");
+    /* The old root comes to lie over the new one, so no directory is needed to put it in (pivot_root(2), NOTES). */
+    if (syscall(SYS_pivot_root, ".", ".") != 0)
+        return refuse(context, "pivot_root");
+    /* Slave, not private: our unmount must not reach the host, and one of the host's must reach us until then. */
+    if (fchdir(old) != 0 || mount(NULL, ".", NULL, MS_SLAVE | MS_REC, NULL) != 0)
+        return refuse(context, "make the old root a slave");
+    if (umount2(".", MNT_DETACH) != 0)
+        return refuse(context, "unmount the old root");
+    return chdir("/") == 0 ? 0 : refuse(context, "chdir /");
+}
+
+/* The whole of a file of procfs, malloc'ed. NULL with errno, also when only a part can be read: what is not in the list would not be hidden. */
+static char *read_whole(int descriptor) {
+    size_t size = 0, room = 8192;
+    char *text = malloc(room);
+    for (ssize_t got = 1; text != NULL && got > 0; size += (size_t)got) {
+        char *larger = room - size < 4096 ? realloc(text, room *= 2) : text;
+        got = larger == NULL ? -1 : read(descriptor, larger + size, room - size - 1);
+        if (larger != NULL)
+            text = larger;
+        if (got < 0) {
+            free(text);
+            return NULL;
+        }
+    }
+    if (text != NULL)
+        text[size] = '\0';
+    return text;
+}
+
+static int hide(const char *path) {
+    OWNED covered = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (covered < 0)
+        return errno == ENOENT ? 0 : -1; /* gone with what it was mounted on */
+    /* An unmount reaches the host when what is mounted upon is its peer: /, and /sys for what lies on that. */
+    if (propagate_mount_of(openat(covered, "..", O_PATH | O_DIRECTORY | O_CLOEXEC), MS_SLAVE) != 0 ||
+        set_attributes(covered, true, 0, 0, MS_SLAVE) != 0)
+        return -1;
+    if (umount2(path, MNT_DETACH) == 0)
+        return 0;
+    /* In a user namespace the host's mounts are locked (mount_namespaces(7)): then they are covered. */
+    return errno == EINVAL || errno == EPERM ? mount("tmpfs", path, "tmpfs", 0, NULL) : -1;
+}
+
+/* chroot leaves the host's mounts in the namespace, and a whole procfs among them lets a user namespace made in the
+ * container mount another without our masks (mount_too_revealing in the kernel): none may stay. */
+static int hide_proc_and_sys(struct context *context) {
+    char link[32], root[PATH_MAX];
+    int proc = own_proc(context);
+    if (proc < 0)
+        return -1;
+    snprintf(link, sizeof link, "self/fd/%d", context->root);
+    ssize_t length = readlinkat(proc, link, root, sizeof root - 1);
+    OWNED file = openat(proc, "self/mountinfo", O_RDONLY | O_CLOEXEC);
+    char *mounts = length < 0 || file < 0 ? NULL : read_whole(file), *rest = mounts;
+    if (mounts == NULL)
+        return refuse(context, "read the mounts of the namespace");
+    root[length] = '\0';
+    if (strcmp(root, "/") == 0) { /* the names of its mounts and of the host's would be the same */
+        free(mounts);
+        return refuse_without_errno(context, "without pivot_root the container's root user must reach the root");
+    }
+    int result = 0;
+    for (char *line; result == 0 && (line = strsep(&rest, "\n")) != NULL;) {
+        const char *path = mountinfo_elsewhere(line, root);
+        if (path != NULL && hide(path) != 0)
+            result = refuse(context, "hide %s of the host", path);
+    }
+    free(mounts);
+    return result;
+}
+
+static int change_root(struct context *context, int root) {
+    if (fchdir(root) != 0 || chroot(".") != 0 || chdir("/") != 0)
+        return refuse(context, "chroot");
+    return 0;
+}
+
+int step_move_root(struct context *context) {
+    if (hide_proc_and_sys(context) != 0)
+        return -1;
+    /* With a shared root propagation this would cover the host's own root as well. */
+    if (propagate_mount_of(open("/", O_PATH | O_DIRECTORY | O_CLOEXEC), MS_SLAVE) != 0)
+        return refuse(context, "make the old root a slave");
+    if (move_mount(context->root, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) != 0)
+        return refuse(context, "move the container's root to /");
+    return change_root(context, context->root);
+}
+
+int step_chroot(struct context *context, const struct step_chroot *step) {
+    int root = open_root(context, step->path.data);
+    if (root < 0)
+        return -1;
+    close_owned(&context->root);
+    context->root = root;
+    return change_root(context, root);
+}
+
+/* Another process of a container that has no mount namespace of its own: the root that its init has, from the runtime,
+ * for /proc/PID/root is a magic link, which no path of ours goes through. */
+int step_enter_root(struct context *context) {
+    close_owned(&context->root);
+    context->root = fcntl(context->slots[SLOT_ROOT], F_DUPFD_CLOEXEC, 0);
+    if (context->root < 0)
+        return refuse(context, "take the container's root");
+    return change_root(context, context->root);
+}
+
+int step_root_read_only(struct context *context) {
+    if (set_attributes(context->root, false, MOUNT_ATTR_RDONLY, 0, 0) != 0)
+        return refuse(context, "make the root read-only");
+    return 0;
+}

@@ -1,0 +1,23 @@
+"""hugetlb (cgroup-v2.rst "HugeTLB")."""
+
+from pyrunc.cgroup.v1 import hugetlb
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from pyrunc.cgroup.counters import Files
+    from pyrunc.cgroup.entries import Entry
+    from pyrunc.cgroup.host import Hierarchy
+    from pyrunc.spec.types import Resources
+
+
+def limits(resources: "Resources", hierarchy: "Hierarchy | None") -> "Iterator[Entry]":
+    """Bytes."""
+    return hugetlb.limits(resources, hierarchy, "max")
+
+
+def stats(files: "Files") -> "dict[str, Any]":
+    """runc's ``hugetlb``; v2 has no highest usage."""
+    return hugetlb.stats(files, "max_usage_in_bytes", "current")

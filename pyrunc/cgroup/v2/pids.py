@@ -1,0 +1,5 @@
+"""pids: as on v1."""
+
+from pyrunc.cgroup.v1.pids import limits, stats
+
+__all__ = ["limits", "stats"]

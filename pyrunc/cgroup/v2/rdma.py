@@ -1,0 +1,5 @@
+"""rdma: as on v1."""
+
+from pyrunc.cgroup.v1.rdma import limits
+
+__all__ = ["limits"]

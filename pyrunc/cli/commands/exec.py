@@ -1,0 +1,122 @@
+"""`pyrunc exec`."""
+
+from pyrunc.cli.inherited import preserved
+from pyrunc.cli.options import ID, WORDS, Command, Option, flag
+from pyrunc.cli.shared_options import (
+    CONSOLE_SOCKET,
+    DETACH,
+    PID_FILE,
+    PIDFD_SOCKET,
+    PRELOAD,
+    PRESERVE_DIRECTORIES,
+    PRESERVE_FDS,
+    TRACE,
+)
+from pyrunc.container.exec import launch
+from pyrunc.container.process_config import process_of, process_of_file
+from pyrunc.container.record import Record
+from pyrunc.errors import PyruncError
+from pyrunc.foreground.run import attached
+from pyrunc.plan.options import ExecOptions
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from pyrunc.spec.types import Process
+
+
+COMMAND = Command(
+    "exec",
+    "Execute another process in a running container; exits with its status.",
+    (ID, WORDS),
+    (
+        Option("--process", "-p", metavar="FILE", help="JSON of the process (runtime-spec `process`)."),
+        flag("--tty", "-t", help="Give it a terminal."),
+        *(CONSOLE_SOCKET, PID_FILE, PIDFD_SOCKET, DETACH),
+        Option("--user", "-u", metavar="UID[:GID]", help="Whose process it is."),
+        Option("--additional-gids", "-g", kind="several", metavar="GID", help="One more group. Repeatable."),
+        Option("--env", "-e", kind="several", metavar="NAME=VALUE", help="One more variable. Repeatable."),
+        Option("--cwd", metavar="DIR", help="Where it starts."),
+        Option("--cap", "-c", kind="several", metavar="CAP_NAME", help="One more capability. Repeatable."),
+        flag("--no-new-privs", help="It can gain no privileges by execve."),
+        *(PRESERVE_FDS, PRESERVE_DIRECTORIES),
+        Option("--process-label", metavar="LABEL", help="Its SELinux label."),
+        Option("--apparmor", metavar="PROFILE", help="Its AppArmor profile."),
+        Option("--cgroup", kind="several", metavar="[CTRL:]PATH", help="A cgroup below the container's, to run in."),
+        flag("--ignore-paused", help="Allow it in a paused container (it waits until resume)."),
+        *TRACE,
+        flag("--no-subreaper", hidden=True, help="Accepted for old engines; of no effect, as in runc."),
+        *PRELOAD,
+    ),
+    stops=True,
+    hot=True,
+)
+
+
+def run(options: "Any") -> int:
+    """Returns the exit status of the process, 0 when detached."""
+    container = Record.load(options.root, options.container_id)
+    process_ = chosen_process(container, options)
+    chosen = ExecOptions.of(options)
+    chosen.preserve_fds, chosen.extra_env = preserved(options.preserve_fds, False)
+    if options.preload_lib or options.placement == "legacy":
+        from pyrunc.hostile import preload
+
+        preload.choose(chosen, options)
+    if options.detach or options.console_socket:
+        return _detached(container, process_, chosen, options)
+    return attached(chosen, process_, lambda: launch(container, process_, chosen))
+
+
+def _detached(container: Record, process_: "Process", chosen: ExecOptions, options: "Any") -> int:
+    if process_.terminal and not options.console_socket:
+        raise PyruncError("process.terminal: cannot allocate tty if pyrunc will detach without setting console socket")
+    if options.console_socket and not process_.terminal:
+        raise PyruncError("--console-socket: cannot use console socket if pyrunc will not detach or allocate tty")
+    if options.console_socket:
+        from pyrunc.launch.console import connect
+
+        chosen.console = connect(options.console_socket)
+    pid = launch(container, process_, chosen)
+    if options.pidfd_socket:
+        from pyrunc.launch.console import send_pidfd
+
+        send_pidfd(options.pidfd_socket, pid)
+    if options.detach:
+        return 0
+    from pyrunc.foreground import wait
+
+    wait.block()
+    return wait.wait(pid)
+
+
+def chosen_process(container: Record, options: "Any") -> "Process":
+    """--process FILE as it is, or the container's own process with what the options change."""
+    if options.process:
+        return process_of_file(container, options.process)
+    args = list(options.args)
+    if args[:1] == ["--"]:
+        del args[0]
+    return process_of(
+        container,
+        args,
+        env=options.env or (),
+        cwd=options.cwd or "",
+        user=options.user or "",
+        additional_gids=_groups(options.additional_gids or ()),
+        terminal=bool(options.tty),
+        capabilities=options.cap or (),
+        no_new_privileges=bool(options.no_new_privs),
+        selinux_label=options.process_label or "",
+        apparmor_profile=options.apparmor or "",
+    )
+
+
+def _groups(given: "Sequence[str]") -> "list[str]":
+    """--additional-gids GID,..."""
+    groups = [part for entry in given for part in entry.split(",")]
+    if not all(part.isascii() and part.isdigit() for part in groups):
+        raise PyruncError(f"--additional-gids {','.join(groups)[:80]}: not all are numbers")
+    return groups

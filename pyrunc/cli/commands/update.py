@@ -1,0 +1,124 @@
+"""`pyrunc update`."""
+
+import sys
+
+from pyrunc.cli.options import ID, Command, Option, flag
+from pyrunc.container.container import Container
+from pyrunc.errors import PyruncError
+from pyrunc.spec.json_text import loads
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+COMMAND = Command(
+    "update",
+    "Change the limits of a container. What is not given stays; -1 lifts a limit.",
+    (ID,),
+    (
+        Option("--resources", "-r", metavar="FILE", help="JSON of linux.resources, `-` for standard input."),
+        Option("--blkio-weight", kind="int", metavar="N", help="Weight of block io, 10 to 1000."),
+        Option("--cpu-period", kind="int", metavar="US", help="CPU period to be limited."),
+        Option("--cpu-quota", kind="int", metavar="US", help="CPU time in a period."),
+        Option("--cpu-burst", kind="int", metavar="US", help="CPU time that may be saved up."),
+        Option("--cpu-share", "--cpu-shares", kind="int", metavar="N", help="CPU shares."),
+        Option("--cpu-rt-period", kind="int", metavar="US", help="Real-time period."),
+        Option("--cpu-rt-runtime", kind="int", metavar="US", help="Real-time runtime in a period."),
+        Option("--cpuset-cpus", metavar="LIST", help="CPUs, such as 0-3."),
+        Option("--cpuset-mems", metavar="LIST", help="Memory nodes, such as 0,1."),
+        Option("--cpu-idle", kind="int", metavar="0|1", help="SCHED_IDLE for the whole cgroup."),
+        Option("--memory", metavar="BYTES", help="Memory limit."),
+        Option("--memory-reservation", metavar="BYTES", help="Memory that is kept under pressure."),
+        Option("--memory-swap", metavar="BYTES", help="Memory and swap together."),
+        Option("--kernel-memory", metavar="BYTES", hidden=True, help="Of no effect since Linux 5.16."),
+        Option("--kernel-memory-tcp", metavar="BYTES", hidden=True, help="TCP buffers (v1)."),
+        Option("--pids-limit", kind="int", metavar="N", help="Number of processes."),
+        Option("--l3-cache-schema", metavar="SCHEMA", help="Intel RDT's cache schema."),
+        Option("--mem-bw-schema", metavar="SCHEMA", help="Intel RDT's memory bandwidth schema."),
+        flag("--memory-check-before-update", help="Refuse a memory limit below what is used."),
+    ),
+)
+
+
+# option: (section, property) of linux.resources
+PROPERTIES = {
+    "blkio_weight": ("blockIO", "weight"),
+    "cpu_period": ("cpu", "period"),
+    "cpu_quota": ("cpu", "quota"),
+    "cpu_burst": ("cpu", "burst"),
+    "cpu_share": ("cpu", "shares"),
+    "cpu_rt_period": ("cpu", "realtimePeriod"),
+    "cpu_rt_runtime": ("cpu", "realtimeRuntime"),
+    "cpuset_cpus": ("cpu", "cpus"),
+    "cpuset_mems": ("cpu", "mems"),
+    "cpu_idle": ("cpu", "idle"),
+    "memory": ("memory", "limit"),
+    "memory_reservation": ("memory", "reservation"),
+    "memory_swap": ("memory", "swap"),
+    "kernel_memory": ("memory", "kernel"),
+    "kernel_memory_tcp": ("memory", "kernelTCP"),
+    "pids_limit": ("pids", "limit"),
+}
+LONGEST = 20
+"""Digits of a number: 2^64 has no more."""
+UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
+
+
+def size(text: str, option: str) -> int:
+    """Bytes of ``64m``, ``1.5GiB``, ``-1``."""
+    if text == "-1":
+        return -1
+    number = text.lower().removesuffix("b").removesuffix("i").rstrip()
+    unit = 1
+    if number[-1:] in UNITS:
+        number, unit = number[:-1].rstrip(), UNITS[number[-1]]
+    if not number.isascii() or not number.replace(".", "", 1).isdigit() or len(number) > LONGEST:
+        raise PyruncError(f"--{option.replace('_', '-')} {text[:40]!r}: is not a size such as 64m")
+    return int(float(number) * unit) if "." in number else int(number) * unit
+
+
+def resources(options: "Any") -> "dict[str, Any]":
+    """A resources object of --resources, or of the single options; that of Intel RDT may stand beside either."""
+    found = _of_file(options.resources) if options.resources else _of_options(options)
+    schema = {"l3CacheSchema": options.l3_cache_schema, "memBwSchema": options.mem_bw_schema}
+    if any(schema.values()):
+        found["intelRdt"] = {key: value for key, value in schema.items() if value}
+    return found
+
+
+def _of_file(path: str) -> "dict[str, Any]":
+    from pyrunc.spec.load import LIMIT, read
+
+    data = sys.stdin.buffer.read(LIMIT + 1) if path == "-" else read(path, pipes=True)
+    if len(data) > LIMIT:
+        raise PyruncError(f"--resources {path}: larger than {LIMIT >> 20} MiB")
+    try:
+        found = loads(data)
+    except ValueError as error:
+        raise PyruncError(f"--resources {path}: {error}") from None
+    if found is None:  # Go's reader leaves what it has
+        return {}
+    if not isinstance(found, dict):
+        raise PyruncError(f"--resources {path}: must be an object")
+    found.pop("intelRdt", None)  # no part of linux.resources
+    return found
+
+
+def _of_options(options: "Any") -> "dict[str, Any]":
+    found: dict[str, Any] = {}
+    for attribute, (section, name) in PROPERTIES.items():
+        value = getattr(options, attribute)
+        if value and section == "memory":
+            value = size(value, attribute)
+        if value not in (None, ""):
+            found.setdefault(section, {})[name] = value
+    if options.memory_check_before_update:
+        found.setdefault("memory", {})["checkBeforeUpdate"] = True
+    return found
+
+
+def run(options: "Any") -> int:
+    """Changes the limits that are given."""
+    Container.load(options.container_id, options.root).update(resources(options))
+    return 0

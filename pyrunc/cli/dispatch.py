@@ -1,0 +1,125 @@
+"""Where `pyrunc` begins: parses the command line by the commands' tables, runs the command, and reports a failure.
+
+Whatever the tables do not take (help, completion, an unknown option, a wrong value) goes to click, which words it.
+"""
+
+import posix
+import sys
+
+from pyrunc import interpreter, interrupts, log
+from pyrunc.cli import parser
+from pyrunc.cli.exit_status import EXEC_FAILED, FAILED, INTERRUPTED
+from pyrunc.cli.invoke import act, begin, print_bytes
+from pyrunc.errors import PyruncError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+
+def run(args: "list[str]", note: str = "") -> int:
+    """Runs one command line; returns the exit status. Errors are reported, never raised. ``note``: main's."""
+    log.begin()
+    try:
+        try:
+            if b"_PYRUNC_COMPLETE" in posix.environ:
+                raise parser.Unusual
+            name, common, own = parser.parse(args)
+        except parser.Unusual:
+            status = _by_click(args)
+        else:
+            begin(common)
+            if note:
+                log.debug(note)
+            status = act(name, {**common, **own})
+        if not interpreter.half_started() and sys.stdout is not None:
+            sys.stdout.flush()
+        return status
+    except SystemExit as error:  # the end of click's completion
+        return error.code if isinstance(error.code, int) else 0
+    except BaseException as error:
+        return _failure(args, error)
+
+
+def _by_click(args: "list[str]") -> int:
+    interrupts.allow()
+    print_bytes()
+    import click
+
+    from pyrunc.cli.app import cli
+
+    try:
+        result = cli.main(args or ["--help"], prog_name="pyrunc", standalone_mode=False)
+    except click.ClickException as error:
+        context = getattr(error, "ctx", None)
+        path = context.command_path if context is not None else "pyrunc"
+        raise PyruncError(f"{error.format_message()} (see {path} --help)") from None
+    except click.Abort:  # click's word for an interrupt
+        raise KeyboardInterrupt from None
+    return result if isinstance(result, int) else 0
+
+
+def _failure(args: "list[str]", error: BaseException) -> int:
+    """Reports what went wrong in one line; returns the exit status."""
+    status = EXEC_FAILED if parser.named(args) == "exec" else FAILED
+    if isinstance(error, PyruncError):
+        log.error(str(error))
+        return error.exit_status or status
+    if isinstance(error, KeyboardInterrupt):
+        log.error("interrupted")
+        return INTERRUPTED
+    if isinstance(error, interrupts.Terminated):
+        log.error(str(error))
+        interrupts.die_by(error.number)
+    if not (isinstance(error, BrokenPipeError) and _has_no_reader()):
+        log.error(_unexpected(error))
+    return status
+
+
+def _has_no_reader() -> bool:
+    """Whether the reader of our standard output has gone (`pyrunc list | head -1`), which is no error to tell."""
+    import select
+
+    poll = select.poll()
+    poll.register(1, 0)
+    return any(events & select.POLLERR for _, events in poll.poll(0))
+
+
+def _unexpected(error: BaseException) -> str:
+    """An error that is a fault of pyrunc's own, in one line; with --debug the log has the traceback."""
+    if log.wanted("debug"):
+        import traceback
+
+        log.debug("".join(traceback.format_exception(error)))
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror.lower()}" if error.filename else error.strerror.lower()
+    if isinstance(error, ImportError):  # for want of memory or of descriptors, its file could not be mapped
+        return f"load {error.name or 'a module'}: {error.msg}"
+    if isinstance(error, MemoryError):
+        return "cannot allocate memory"
+    return f"internal error: {type(error).__name__}: {error}"
+
+
+def hold_standard_descriptors() -> None:
+    """Gives those that the caller closed to /dev/null: the next file that we open would be taken for one of them, and
+    get what is written there."""
+    for descriptor in (0, 1, 2):
+        try:
+            posix.fstat(descriptor)
+        except OSError:
+            # open takes the lowest number that is free: this one. The container's process has it, too.
+            posix.set_inheritable(posix.open("/dev/null", posix.O_RDWR), True)
+
+
+def main(child: int = 0, note: str = "") -> "NoReturn":
+    """Never returns: what the interpreter would tear down, the kernel does faster. ``child``: the launcher's; ``note``:
+    what it has to say at the level debug."""
+    hold_standard_descriptors()
+    interrupts.hold()
+    status = run(sys.argv[1:], note)
+    if child:
+        try:
+            posix.waitpid(child, posix.WNOHANG)
+        except ChildProcessError:
+            pass  # reaped by a foreground `run`
+    posix._exit(status)

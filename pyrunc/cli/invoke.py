@@ -1,0 +1,71 @@
+"""Does what a parsed command line asks for, whichever parser read it."""
+
+import sys
+
+from pyrunc import interpreter, interrupts, log
+from pyrunc.cli.parser import FALSE, TRUE, Options, default_root
+from pyrunc.errors import PyruncError
+from pyrunc.linux.files import absolute
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+def begin(values: "dict[str, Any]") -> None:
+    """Applies the global options. Raises PyruncError for a wrong one."""
+    log.configure(values["log"], values["log_format"], values["log_level"], values["debug"])
+    if values["rootless"] not in (*TRUE, *FALSE, "auto"):
+        raise PyruncError(f"--rootless {values['rootless']}: is not auto, true or false")
+    values["root"] = absolute(values["root"] or default_root())
+
+
+def print_bytes() -> None:
+    """A path in a state or a plan is bytes: to be printed as it is, whatever the caller's locale."""
+    interpreter.complete()
+    if sys.stdout is not None:
+        sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")  # type: ignore[union-attr]
+
+
+def act(name: str, values: "dict[str, Any]") -> int:
+    """Runs the command called ``name``; returns its exit status."""
+    module = __import__(f"pyrunc.cli.commands.{name.replace('-', '_')}", fromlist=["run"])
+    if not module.COMMAND.hot:
+        interrupts.allow()
+        print_bytes()
+    if log.wanted("debug"):
+        return _told(name, values, module)
+    return int(module.run(Options(values)) or 0)
+
+
+def _told(name: str, values: "dict[str, Any]", module: "Any") -> int:
+    """Runs the command; logs its exit status, and what it was asked for but for the values of variables."""
+    status = int(module.run(Options(values)) or 0)
+    from pyrunc.version import VERSION
+
+    shown = {key: value for key, value in values.items() if value not in (None, False, "", (), 0)}
+    if "env" in shown:
+        shown["env"] = tuple(entry.partition("=")[0] for entry in shown["env"])
+    asked = ", ".join(f"{key}={value!r}" for key, value in shown.items())
+    log.debug(f"{name}: exit status {status} (pyrunc {VERSION}, {asked})")
+    return status
+
+
+def version() -> str:
+    """What engines read: ``NAME version X`` and ``commit: Y``."""
+    from pyrunc.launch.helper import BINARIES
+    from pyrunc.linux.files import read
+    from pyrunc.spec.version import VERSION
+    from pyrunc.version import VERSION as OWN_VERSION
+
+    try:
+        commit = read(f"{BINARIES}/commit").decode().strip()
+    except OSError:
+        commit = "unknown"
+    lines = [f"pyrunc version {OWN_VERSION}", f"commit: {commit}", f"spec: {VERSION}"]
+    try:
+        from pyrunc.ffi import _seccomp
+    except ImportError:  # the library is not installed: everything but linux.seccomp works
+        return "\n".join(lines)
+    found = _seccomp.lib.seccomp_version()
+    return "\n".join([*lines, f"libseccomp: {found.major}.{found.minor}.{found.micro}"])

@@ -1,0 +1,168 @@
+"""Reads a command line: the words as Go's flag package reads them, and their values by the command's table.
+
+One dash is as good as two, a value follows its option or an ``=``, a flag may have one (``--tty=false``), short options
+are not joined, ``--`` ends the options. What the table does not take (help, completion, an unknown option, a wrong
+value) is ``Unusual``, and click's to word.
+"""
+
+from pyrunc.cli.commands import COMMANDS
+from pyrunc.cli.options import GLOBAL
+from pyrunc.linux.files import absolute
+from pyrunc.linux.runtime_directory import runtime_directory
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import Any
+
+    from pyrunc.cli.options import Command, Option
+
+TRUE, FALSE = ("1", "t", "T", "true", "TRUE", "True"), ("0", "f", "F", "false", "FALSE", "False")
+"""What strconv.ParseBool takes."""
+
+
+LONGEST = 20
+"""Characters of a number: 2^64 has no more digits."""
+
+
+class Unusual(Exception):
+    """Not a line that the tables take."""
+
+
+class Options:
+    """The options of one command line: an attribute each, named as the long option."""
+
+    def __init__(self, values: "dict[str, Any]") -> None:
+        self.__dict__ = values
+
+    def __getattr__(self, name: str) -> "Any":
+        raise AttributeError(f"no option {name}")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Options) and self.__dict__ == other.__dict__
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def by_name(options: "Iterable[Option]") -> "dict[str, Option]":
+    """Each option by each of its spellings."""
+    return {name: option for option in options for name in option.names}
+
+
+def read(
+    words: "Iterable[str]", table: "Mapping[str, Option]", stops: bool
+) -> "tuple[list[tuple[str, str | None]], list[str]]":
+    """([(option, value)], arguments).
+
+    ``table`` has each option by each spelling. The value is None for a bare flag, and where one is missing; what is no
+    option of ``table`` is returned as it was written. ``stops``: options end at the first argument.
+    """
+    given: list[tuple[str, str | None]] = []
+    rest: list[str] = []
+    left = iter(words)
+    for word in left:
+        if word == "--":
+            break
+        if word[:1] != "-" or word == "-":
+            rest.append(word)
+            if stops:
+                break
+            continue
+        spelled, equals, value = word.partition("=")
+        name = _known(spelled, table)
+        if not name:
+            given.append((word, None))
+        elif equals:
+            given.append((name, value))
+        else:
+            given.append((name, None if table[name].kind == "flag" else next(left, None)))
+    return given, rest + list(left)
+
+
+def _known(spelled: str, table: "Mapping[str, Any]") -> str:
+    """The spelling that ``table`` has for ``-name`` or ``--name``, or nothing."""
+    bare = spelled[2:] if spelled[:2] == "--" else spelled[1:]
+    for name in ("--" + bare, "-" + bare):
+        if name in table:
+            return name
+    return ""
+
+
+def _options(words: "Sequence[str]", options: "Sequence[Option]", stops: bool) -> "tuple[dict[str, Any], list[str]]":
+    """(the options' values by attribute, the arguments)."""
+    table = by_name(options)
+    given, rest = read(words, table, stops)
+    values = {option.attribute: option.default for option in options}
+    for name, text in given:
+        if name not in table:
+            raise Unusual
+        option = table[name]
+        value = _value(option.kind, text)
+        values[option.attribute] = (*values[option.attribute], value) if option.kind == "several" else value
+    return values, rest
+
+
+def _value(kind: "Any", text: "str | None") -> "Any":
+    if kind == "flag":
+        if text is None or text in TRUE:
+            return True
+        if text in FALSE:
+            return False
+    elif text is None:
+        raise Unusual
+    elif kind in ("str", "path", "several") or (type(kind) is tuple and text in kind):
+        return text
+    elif len(text) > LONGEST and kind in ("int", "positive", "float"):
+        raise Unusual
+    elif (kind == "int" and text.isascii() and text.removeprefix("-").isdigit()) or (
+        kind == "positive" and text.isascii() and text.isdigit() and int(text)
+    ):
+        return int(text)
+    elif kind == "float" and text.isascii() and text.replace(".", "", 1).isdigit():
+        return float(text)
+    raise Unusual
+
+
+def definition(name: str) -> "Command":
+    """The table of the command called ``name``."""
+    found: Command = __import__(f"pyrunc.cli.commands.{name.replace('-', '_')}", fromlist=["COMMAND"]).COMMAND
+    return found
+
+
+def parse(words: "Sequence[str]") -> "tuple[str, dict[str, Any], dict[str, Any]]":
+    """(command, the global options, its own); raises Unusual."""
+    common, rest = _options(words, GLOBAL, True)
+    if not rest or rest[0] not in COMMANDS:
+        raise Unusual
+    command = definition(rest[0])
+    values, rest = _options(rest[1:], command.options, command.stops)
+    for argument in command.arguments:
+        if argument.count == "rest":
+            values[argument.attribute], rest = tuple(rest), []
+        elif rest:
+            values[argument.attribute] = rest.pop(0)
+        elif argument.count == "optional":
+            values[argument.attribute] = None
+        else:
+            raise Unusual
+    if rest:
+        raise Unusual
+    return command.name, common, resolve(command.options, values)
+
+
+def resolve(options: "Iterable[Option]", values: "dict[str, Any]") -> "dict[str, Any]":
+    """``values`` with every path made absolute; an empty one stays so."""
+    for option in options:
+        if option.kind == "path" and values[option.attribute]:
+            values[option.attribute] = absolute(values[option.attribute])
+    return values
+
+
+def named(words: "Sequence[str]") -> str:
+    """The command that a line asks for, also when the rest of it is wrong."""
+    return next(iter(read(words, by_name(GLOBAL), True)[1]), "")
+
+
+def default_root() -> str:
+    """The state directory: DEFAULT_ROOT, or for a user below the directory that the login session has."""
+    return f"{runtime_directory()}/pyrunc"

@@ -1,0 +1,128 @@
+"""What another process in a container is: the container's own process, with what the caller changes."""
+
+from pyrunc.errors import PyruncError
+from pyrunc.spec.checks_linux import ID_END
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from pyrunc.container.record import Record
+    from pyrunc.spec.types import Process
+
+
+def process_of(
+    container: "Record",
+    args: "Sequence[str]",
+    *,
+    env: "Mapping[str, str] | Sequence[str]" = (),
+    cwd: str = "",
+    user: "str | int" = "",
+    additional_gids: "Sequence[int | str]" = (),
+    terminal: bool = False,
+    capabilities: "Sequence[str]" = (),
+    no_new_privileges: bool = False,
+    selinux_label: str = "",
+    apparmor_profile: str = "",
+) -> "Process":
+    """The container's process with ``args``; what is given changes it, ``env``, groups and ``capabilities`` add to it.
+
+    ``user``: ``UID`` or ``UID:GID``. Raises SpecError and PyruncError for what no process can be.
+    """
+    made = container.config.process
+    assert made is not None
+    if not args:
+        raise PyruncError("process args cannot be empty")
+    made.args = list(args)
+    made.env = [*made.env, *_environment(env)]
+    made.terminal = terminal
+    made.console_size = None
+    made.cwd = cwd or made.cwd
+    made.no_new_privileges = no_new_privileges or made.no_new_privileges
+    made.selinux_label = selinux_label or made.selinux_label
+    made.apparmor_profile = apparmor_profile or made.apparmor_profile
+    _user(made, str(user))
+    groups = [_id(f"--additional-gids {str(gid)[:40]!r}", str(gid), "GID") for gid in additional_gids]
+    made.user.additional_gids = [*made.user.additional_gids, *groups]
+    _capabilities(made, capabilities)
+    from pyrunc.spec.checks import check_process
+
+    check_process(made)
+    return made
+
+
+INHERITED = ("capabilities", "scheduler", "io_priority", "exec_cpu_affinity", "oom_score_adj")
+"""What a whole process has of the container's when it says nothing, as with runc: a process in a container is held to
+what its init is. Labels, below, too. noNewPrivileges, rlimits, user, env and cwd are its own."""
+LABELS = ("apparmor_profile", "selinux_label")
+
+
+def given_process(container: "Record", source: "dict[str, Any] | Process") -> "Process":
+    """A whole process as the spec has it, checked, with what it has of the container. SpecError names what is wrong."""
+    from pyrunc.spec.load import process_from, raw
+
+    return completed(container, process_from(source if isinstance(source, dict) else raw(source)))
+
+
+def process_of_file(container: "Record", path: str) -> "Process":
+    """The same, of the file or pipe at ``path`` (``exec --process``)."""
+    from pyrunc.spec.load import load_process
+
+    return completed(container, load_process(path))
+
+
+def completed(container: "Record", process: "Process") -> "Process":
+    """``process`` with what it does not say of the container's."""
+    own = container.config.process
+    assert own is not None
+    for attribute in INHERITED:
+        if getattr(process, attribute) in (None, (), []):
+            setattr(process, attribute, getattr(own, attribute))
+    for attribute in LABELS:
+        setattr(process, attribute, getattr(process, attribute) or getattr(own, attribute))
+    if process.user.umask is None:
+        process.user.umask = own.user.umask
+    return process
+
+
+def _environment(env: "Mapping[str, str] | Sequence[str]") -> "list[str]":
+    items = getattr(env, "items", None)
+    entries = list(env) if items is None else [f"{name}={value}" for name, value in items()]
+    for entry in entries:
+        if "=" not in entry or entry.startswith("="):
+            raise PyruncError(f"--env {entry!r}: is not NAME=value")
+    return entries
+
+
+def _user(process: "Process", user: str) -> None:
+    if not user:
+        return
+    uid, colon, gid = user.partition(":")
+    process.user.uid = _id(f"--user {user[:40]!r}", uid, "UID[:GID]")
+    if colon:
+        process.user.gid = _id(f"--user {user[:40]!r}", gid, "UID[:GID]")
+
+
+def _id(where: str, text: str, form: str) -> int:
+    """The user or group that ``text`` is; PyruncError at ``where``, whose value has this ``form``."""
+    if not text.isascii() or not text.isdigit():
+        raise PyruncError(f"{where}: is not {form}")
+    if len(text.lstrip("0")) > len(str(ID_END)) or int(text) >= ID_END:
+        raise PyruncError(f"{where}: {text[:20]} is not an id between 0 and {ID_END - 1}")
+    return int(text)
+
+
+def _capabilities(process: "Process", names: "Sequence[str]") -> None:
+    """Added to all sets; ambient only where the config's inheritable set already has it (as runc)."""
+    if not names:
+        return
+    if process.capabilities is None:
+        from pyrunc.spec.shape import build
+
+        process.capabilities = build("Capabilities", {})
+    sets = process.capabilities
+    assert sets is not None
+    for attribute in ("bounding", "effective", "permitted"):
+        setattr(sets, attribute, [*getattr(sets, attribute), *names])
+    sets.ambient = [*sets.ambient, *(name for name in names if name in sets.inheritable)]

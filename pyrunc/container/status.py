@@ -1,0 +1,46 @@
+"""The states of a container, and what each command may do in each of them (runtime-spec runtime.md "State").
+
+create         start          (the program ends)
+───► creating ──► created ──────► running ───────────────► stopped ──► (delete)
+                    │ ▲             │ ▲                        ▲
+              pause ▼ │ resume pause▼ │ resume                 │
+                    paused        paused ──────────────────────┘ kill
+"""
+
+from pyrunc.errors import NotRunning, WrongStatus
+
+CREATING, CREATED, RUNNING, PAUSED, STOPPED = "creating", "created", "running", "paused", "stopped"
+
+ALLOWED: "dict[str, tuple[str, ...]]" = {
+    "start": (CREATED,),
+    "exec": (CREATED, RUNNING, PAUSED),
+    "kill": (CREATING, CREATED, RUNNING, PAUSED),
+    "pause": (CREATED, RUNNING),
+    "resume": (PAUSED,),
+    "update": (CREATING, CREATED, RUNNING, PAUSED),
+    "stats": (CREATING, CREATED, RUNNING, PAUSED),
+    "checkpoint": (RUNNING, PAUSED),
+    # A container that was never started needs no --force (as with runc).
+    "delete": (CREATING, CREATED, STOPPED),
+}
+"""{command: the states in which it may be done}. `delete --force` may be done in any."""
+
+REFUSALS: "dict[str, tuple[type[WrongStatus], str]]" = {
+    "start": (WrongStatus, "cannot start a container that is {status}: {id}"),
+    "exec": (WrongStatus, "cannot exec in a container that is not running: {id} is {status}"),
+    "kill": (NotRunning, "container not running"),
+    "pause": (WrongStatus, "cannot pause a container that is {status}: {id}"),
+    "resume": (WrongStatus, "cannot resume a container that is {status}, not paused: {id}"),
+    "update": (NotRunning, "container not running: {id}"),
+    "stats": (NotRunning, "container {id} is not running"),
+    "checkpoint": (WrongStatus, "cannot checkpoint a container that is {status}: {id}"),
+    "delete": (WrongStatus, "cannot delete container {id} that is not stopped: {status}"),
+}
+"""{command: what refuses it in another state}. Engines match some of these words."""
+
+
+def check(command: str, status: str, container_id: str) -> None:
+    """Raises WrongStatus or NotRunning unless ``command`` may be done in ``status``."""
+    if status not in ALLOWED[command]:
+        kind, words = REFUSALS[command]
+        raise kind(words.format(status=status, id=container_id))

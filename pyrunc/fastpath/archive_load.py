@@ -1,0 +1,295 @@
+"""Boots a command whose modules are in one archive: finding and reading fifty small files costs half of a start.
+
+The launcher executes this module's code with the content of ``_bin/hot/COMMAND``, while the interpreter is only half
+started (nsenter/launcher/interpreter.c). The rest is started as soon as something asks for it: a module that is not in
+``_bin/hot/modules``, ``open``, ``print``.
+
+In a checkout an archive is used only while no source has changed since it was built; after that prelude.py imports
+everything from the sources.
+"""
+
+import posix
+import sys
+from _frozen_importlib import ModuleSpec
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import ModuleType
+    from typing import Any
+
+    Source = tuple[str, int, int]
+    """(path below the packages, mtime in ns, size)."""
+    Entry = tuple[Source | str, bool, bytes]
+    """(source, or the path of one that is not checked; whether it is a package; marshalled code, none of an extension).
+    """
+    Module = tuple[str, Any, str, str, str, str, dict[str, int]]
+    """(name, code, __package__, parent, last part of the name, path below the packages, late names: late_names.py).
+    The code is None where there is nothing to execute, False of a module that is not ours: it has none of the rest."""
+
+BESIDE = ("_prctl", "_cffi_backend")
+"""Extension modules of other packages, which are installed beside pyrunc."""
+
+
+PACKAGES: "list[str]" = globals().get("PACKAGES", [])
+"""The directories of packages, given by the launcher."""
+_print = print
+_key = b""
+_late: "Any" = None
+_made: "dict[int, Any]" = {}
+"""What ``late`` has made."""
+
+
+def _interpreter() -> "Any":
+    """pyrunc.interpreter, which is the first module of every archive."""
+    from pyrunc import interpreter
+
+    return interpreter
+
+
+_function: "Any" = type(_interpreter)
+
+
+def complete() -> None:
+    """Starts what is left of the interpreter, with its own ``print``; ``open`` it sets itself."""
+    import builtins
+
+    builtins.print = _print
+    _interpreter().complete()
+
+
+def _late_open(*args: "Any", **settings: "Any") -> "Any":
+    complete()
+    return open(*args, **settings)
+
+
+def _late_print(*args: "Any", **settings: "Any") -> None:
+    complete()
+    _print(*args, **settings)
+
+
+def unchanged(source: "Source | str") -> bool:
+    """Whether the file is there, as it was when the archive was built."""
+    path, *rest = (source,) if isinstance(source, str) else source
+    try:
+        status = posix.stat(_file(path))
+    except OSError:
+        return False
+    return not rest or [status.st_mtime_ns, status.st_size] == rest
+
+
+def late(offset: int, space: "dict[str, Any]") -> "Any":
+    """The function at ``offset`` in the late section (shrink.py), with ``space`` as its globals."""
+    found = _made.get(offset)
+    if found is None:
+        found = _made[offset] = _function(_late(offset), space)
+    return found
+
+
+def named(name: str, space: "dict[str, Any]") -> "Any":
+    """What the module whose globals are ``space`` calls ``name``, which may be late (late_names.py)."""
+    return space[name] if name in space else space["__getattr__"](name)
+
+
+def _definer(offsets: "dict[str, int]", space: "dict[str, Any]") -> "Any":
+    """A module's ``__getattr__`` (PEP 562): executes the definition of a late name."""
+
+    def __getattr__(name: str) -> "Any":
+        if name not in offsets:
+            raise AttributeError(f"module {space['__name__']!r} has no attribute {name!r}")
+        exec(_late(offsets[name]), space)
+        return space[name]
+
+    return __getattr__
+
+
+class _There:
+    """The loader of a module that the second phase of the interpreter has loaded."""
+
+    def create_module(self, spec: "ModuleSpec") -> "ModuleType":
+        """As importlib.abc.Loader."""
+        return sys.modules[spec.name]
+
+    def exec_module(self, module: "ModuleType") -> None:
+        """Does nothing: the module has been executed."""
+
+
+class _Codecs:
+    """The loader of a module that stands for ``encodings`` in the first half, where the first error of an encode or a
+    decode asks for it: once asked for in vain, the second half would find no codec at all."""
+
+    def create_module(self, spec: "ModuleSpec") -> "ModuleType | None":
+        """An empty one."""
+
+    def exec_module(self, module: "ModuleType") -> None:
+        """What finds the codecs, when the second half looks for them."""
+        import _codecs
+
+        _codecs.register(_find_codec)
+
+
+def _find_codec(name: str) -> "Any":
+    complete()
+    if getattr(sys.modules.get("encodings"), "__file__", None) is None:
+        sys.modules.pop("encodings", None)
+    import encodings
+
+    return encodings.search_function(name)
+
+
+class Finder:
+    """What is not loaded yet: pyrunc's own modules, from the archive, and extension modules. First on sys.meta_path."""
+
+    def __init__(self, entries: "dict[str, Entry]") -> None:
+        self.entries = entries
+        self.read = False
+
+    def find_spec(self, name: str, path: "Any" = None, target: "Any" = None) -> "ModuleSpec | None":
+        """As importlib.abc.MetaPathFinder."""
+        if name == "_signal" and _interpreter().half_started():
+            complete()  # which imports it: in the first half it cannot be
+            return ModuleSpec(name, _There())  # type: ignore[arg-type]
+        if name in sys.builtin_module_names:
+            return None
+        if name == "encodings" and _interpreter().half_started():
+            return ModuleSpec(name, _Codecs())  # type: ignore[arg-type]
+        entry = self.entries.get(name) or _beside(name) or self._read().get(name)
+        if entry is None or not unchanged(entry[0]):
+            complete()
+            return None
+        path = entry[0] if isinstance(entry[0], str) else entry[0][0]
+        spec = ModuleSpec(name, self, origin=_file(path), loader_state=entry[2], is_package=entry[1])  # type: ignore[arg-type]
+        if entry[1]:
+            spec.submodule_search_locations = [str(spec.origin).rpartition("/")[0]]
+        return spec
+
+    def _read(self) -> "dict[str, Entry]":
+        if not self.read:
+            self.read = True
+            try:
+                self.entries |= _content("modules")
+            except (OSError, ValueError, EOFError, TypeError):
+                pass
+        return self.entries
+
+    def create_module(self, spec: "ModuleSpec") -> "ModuleType | None":
+        """The default one will do, but for what is compiled C."""
+        if spec.loader_state:
+            return None
+        import _imp
+
+        created: ModuleType = _imp.create_dynamic(spec)
+        return created
+
+    def exec_module(self, module: "ModuleType") -> None:
+        """Runs the module's code."""
+        spec: Any = module.__spec__
+        module.__file__ = spec.origin  # importlib's own way takes the half that is not started
+        code = spec.loader_state
+        if code:
+            import marshal
+
+            exec(marshal.loads(code), module.__dict__)
+        else:
+            import _imp
+
+            _imp.exec_dynamic(module)
+
+
+def _beside(name: str) -> "Entry | None":
+    if name not in BESIDE:
+        return None
+    import _imp
+
+    file = f"{PACKAGES[-1]}/{name}{_imp.extension_suffixes()[0]}"
+    return (file, False, b"") if unchanged(file) else None
+
+
+def _file(path: str) -> str:
+    return path if path[:1] == "/" else f"{PACKAGES[0]}/{path}"
+
+
+def begin(key: bytes, content: "tuple[Any, ...]", late_code: "Any") -> bool:
+    """Imports the modules of an archive; False, and nothing is done, when a source has changed. ``key``: its first line
+    without the end; ``late_code(offset)``: a code object of its late section; ``content``: the rest (archive_build.py).
+    """
+    global _key, _late
+    import builtins
+
+    _, _, modules, extensions, sources = content
+    for source in sources:
+        if not unchanged(source):
+            return False
+    _key, _late = key, late_code
+    builtins.__pyrunc_late__, builtins.__pyrunc_named__ = late, named  # type: ignore[attr-defined]
+    for own in modules[:2]:  # pyrunc, pyrunc.interpreter
+        _execute(*own)
+    interpreter = _interpreter()
+    interpreter.PACKAGES[:] = PACKAGES
+    if interpreter.half_started():
+        builtins.open, builtins.print = _late_open, _late_print
+    else:
+        sys.path[:0] = PACKAGES
+    _finder.entries |= extensions
+    sys.meta_path.insert(0, _finder)
+    interpreter._loaders.append(load)
+    _import(modules[2:])
+    return True
+
+
+def _import(modules: "list[Module]") -> None:
+    for module in modules:
+        if module[1] is False:
+            __import__(module[0])
+        elif module[0] not in sys.modules:
+            _execute(*module)
+
+
+def load(archive: str) -> None:
+    """Imports what is in ``_bin/hot/ARCHIVE``, which has no late section, and not here yet; nothing when it can't be
+    used."""
+    try:
+        content = _content(archive)
+    except (OSError, ValueError, EOFError, TypeError):
+        return
+    _, _, modules, extensions, sources = content
+    if all(unchanged(source) for source in sources):
+        _finder.entries |= extensions
+        _import(modules)
+
+
+def _content(archive: str) -> "Any":
+    """What ``_bin/hot/ARCHIVE``, without a late section, has in it; ValueError when it is another Python's."""
+    import marshal
+
+    descriptor = posix.open(f"{PACKAGES[0]}/pyrunc/_bin/hot/{archive}", posix.O_RDONLY | posix.O_CLOEXEC)
+    try:
+        key, _, rest = posix.read(descriptor, 1 << 24).split(b"\n", 2)
+    finally:
+        posix.close(descriptor)
+    if key != _key:
+        raise ValueError(archive)
+    return marshal.loads(rest)
+
+
+def _execute(
+    name: str, code: "Any", package: str, parent: str, last: str, path: str, late_names: "dict[str, int]"
+) -> None:
+    """Imports one module. By hand: importlib would take as long to find it as the module itself takes."""
+    module = type(sys)(name)
+    space = module.__dict__
+    space["__file__"] = file = f"{PACKAGES[0]}/{path}"
+    space["__package__"] = package
+    if package == name:
+        space["__path__"] = [file.rpartition("/")[0]]
+    sys.modules[name] = module
+    if late_names:
+        space["__getattr__"] = _definer(late_names, space)
+    if code is not None:
+        exec(code, space)
+    if parent:
+        setattr(sys.modules[parent], last, module)
+
+
+_finder = Finder({})
+if "ARCHIVE" in globals():
+    LOADED = begin(*globals()["ARCHIVE"])

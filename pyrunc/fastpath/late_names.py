@@ -1,0 +1,246 @@
+"""Which names of a command's modules are made when they are looked up for the first time.
+
+What a recorded run of the command neither called nor referred to is left out of the modules' code: functions, classes,
+constants, imported names. The definition is in the archive's late section; a reference to it becomes a call that
+executes it there (archive_load.py), and a module's ``__getattr__`` (PEP 562) does the same for other modules.
+
+Where the analysis errs a command takes longer, and does the same: which names are late decides on nothing else.
+"""
+
+import ast
+import builtins
+from collections import Counter
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+NAMED = "__pyrunc_named__"
+"""The name among the builtins of archive_load.named, by which a late name is referred to."""
+FOLDED = ("errno", "fcntl", "posix")
+"""Modules whose constants are numbers of the system that the archive is built on."""
+
+Definition = tuple[str, str]
+"""(module, name)."""
+
+
+def fold(tree: ast.Module) -> ast.Module:
+    """``tree`` with the constants of FOLDED as numbers: importing ``errno`` for one makes all its 130."""
+    there = {alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names}
+
+    class Numbers(ast.NodeTransformer):
+        def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
+            name = node.value.id if isinstance(node.value, ast.Name) else ""
+            if name in there and name in FOLDED and isinstance(node.ctx, ast.Load):
+                value = getattr(__import__(name), node.attr, None)
+                if type(value) is int and node.attr.isupper():
+                    return ast.copy_location(ast.Constant(value), node)
+            return self.generic_visit(node)
+
+    Numbers().visit(tree)
+    return tree
+
+
+class Module:
+    """What the module ``name`` defines: ``definitions`` has the statement of each name that can be late."""
+
+    def __init__(self, name: str, tree: ast.Module) -> None:
+        self.name, self.tree = name, tree
+        bound = _bound(tree)
+        self.definitions: dict[str, ast.stmt] = {}
+        for node in tree.body:
+            for each in _names(node):
+                if bound[each] == 1 and not each.startswith("__"):
+                    self.definitions[each] = node
+
+    def origin(self, name: str) -> "Definition | None":
+        """Where a name that is imported comes from."""
+        node = self.definitions.get(name)
+        if isinstance(node, ast.ImportFrom) and node.module:
+            return node.module, next(alias.name for alias in node.names if (alias.asname or alias.name) == name)
+        return None
+
+
+def _names(node: ast.stmt) -> "Iterator[str]":
+    """The names that a statement defines, where that is all that it does."""
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        yield node.name
+    elif isinstance(node, ast.Import | ast.ImportFrom):
+        yield from (alias.asname or alias.name for alias in node.names)
+    elif isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
+        yield node.targets[0].id
+
+
+def _bound(tree: ast.Module) -> "Counter[str]":
+    """How often each name is bound, in whatever scope: one that is bound twice may mean something else in another."""
+    found: Counter[str] = Counter()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+            found[node.id] += 1
+        elif isinstance(node, ast.arg):
+            found[node.arg] += 1
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef | ast.ExceptHandler) and node.name:
+            found[node.name] += 1
+        elif isinstance(node, ast.alias):
+            found[node.asname or node.name] += 1
+        elif isinstance(node, ast.Global | ast.Nonlocal):
+            found.update(node.names)
+        elif isinstance(node, ast.pattern):  # has names where an expression may not stand
+            found.update({each.id: 2 for each in ast.walk(node) if isinstance(each, ast.Name)})
+            found.update(str(value) for key, value in ast.iter_fields(node) if key in ("name", "rest") and value)
+    return found
+
+
+def _references(node: ast.AST) -> "Iterator[str]":
+    """Names that are looked up in ``node`` where nothing fails: not in what is raised, nor in a handler."""
+    if isinstance(node, ast.Raise | ast.ExceptHandler):
+        return
+    if isinstance(node, ast.Name):
+        yield node.id
+    for child in ast.iter_child_nodes(node):
+        yield from _references(child)
+
+
+class LateNames:
+    """The late names of all ``modules`` of an archive, of which ``called`` has the functions that a run called."""
+
+    def __init__(self, modules: "dict[str, ast.Module]", called: "Collection[str]") -> None:
+        self.modules = {name: Module(name, tree) for name, tree in modules.items()}
+        self.called = called
+        self.early: set[Definition] = set()
+        for module in self.modules.values():
+            self._roots(module)
+
+    def of(self, module: str) -> "set[str]":
+        """Those of one module. A module that says itself what it has keeps all."""
+        found = self.modules.get(module)
+        if found is None or any(
+            isinstance(node, ast.FunctionDef) and node.name == "__getattr__" for node in found.tree.body
+        ):
+            return set()
+        return {name for name in found.definitions if (module, name) not in self.early}
+
+    def imports(self, external: str) -> bool:
+        """Whether a module, when it is executed, imports the module ``external``, which is not one of them."""
+        return any(external in self._imported(module) for module in self.modules.values())
+
+    def _imported(self, module: Module) -> "Iterator[str]":
+        late = self.of(module.name)
+        nodes: list[ast.AST] = list(module.tree.body)
+        while nodes:
+            node = nodes.pop()
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                names = [alias for alias in node.names if (alias.asname or alias.name) not in late]
+                if isinstance(node, ast.Import):
+                    yield from (alias.name for alias in names)
+                elif names:
+                    yield node.module or ""
+            elif not isinstance(node, ast.FunctionDef):
+                nodes.extend(ast.iter_child_nodes(node))
+
+    def _roots(self, module: Module) -> None:
+        """What a run executes: functions that it called, and statements that do more than to define."""
+        for node in module.tree.body:
+            if isinstance(node, ast.FunctionDef):
+                if f"{module.name}:{node.name}" in self.called:
+                    self._mark(module, node.name)
+                    self._all(module, node, False)
+            elif isinstance(node, ast.ClassDef):
+                methods = [each for each in node.body if isinstance(each, ast.FunctionDef)]
+                for method in methods:
+                    if f"{module.name}:{node.name}.{method.name}" in self.called:
+                        self._mark(module, node.name)
+                        self._all(module, method, False)
+            if not set(_names(node)) & set(module.definitions):
+                self._all(module, node, True)
+
+    def _all(self, module: Module, node: ast.AST, at_once: bool) -> None:
+        for name in _references(node):
+            self._refer(module, name, at_once)
+
+    def _refer(self, module: Module, name: str, at_once: bool) -> None:
+        """``name`` is looked up: ``at_once`` when the module is executed, else by a function."""
+        node = module.definitions.get(name)
+        origin = module.origin(name)
+        if origin is not None and origin[0] in self.modules:
+            there = self.modules[origin[0]]
+            self._refer(there, origin[1], at_once)
+            if origin[1] not in there.definitions or origin in self.early:
+                self._mark(module, name)
+        elif isinstance(node, ast.FunctionDef):
+            if at_once:
+                self._mark(module, name)
+        elif isinstance(node, ast.ClassDef):
+            if at_once or not self._is_exception(module, name):
+                self._mark(module, name)
+        elif node is not None:
+            self._mark(module, name)
+
+    def _mark(self, module: Module, name: str) -> None:
+        node = module.definitions.get(name)
+        if node is None or (module.name, name) in self.early:
+            return
+        self.early.add((module.name, name))
+        if isinstance(node, ast.FunctionDef):
+            self._at_once(module, node)
+        elif isinstance(node, ast.ClassDef):
+            for part in (*node.bases, *node.keywords, *node.decorator_list, *node.body):
+                self._at_once(module, part)
+        elif isinstance(node, ast.Assign):
+            self._all(module, node.value, True)
+
+    def _at_once(self, module: Module, node: ast.AST) -> None:
+        """What is executed of a function when it is defined; all of anything else."""
+        parts = [node]
+        if isinstance(node, ast.FunctionDef):
+            parts = [*node.decorator_list, *node.args.defaults, *filter(None, node.args.kw_defaults)]
+        for part in parts:
+            self._all(module, part, True)
+
+    def _is_exception(self, module: Module, name: str) -> bool:
+        node = module.definitions.get(name)
+        origin = module.origin(name)
+        if origin is not None and origin[0] in self.modules:
+            return self._is_exception(self.modules[origin[0]], origin[1])
+        if isinstance(node, ast.ClassDef):
+            return any(isinstance(base, ast.Name) and self._is_exception(module, base.id) for base in node.bases)
+        known = getattr(builtins, name, None)
+        return node is None and isinstance(known, type) and issubclass(known, BaseException)
+
+
+class References(ast.NodeTransformer):
+    """Makes references to late names look them up."""
+
+    def __init__(self, late: "Collection[str]") -> None:
+        self.late = late
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        """``NAMED('name', globals())``."""
+        if node.id not in self.late or not isinstance(node.ctx, ast.Load):
+            return node
+        load = ast.Load()
+        space = ast.Call(ast.Name("globals", load), [], [])
+        return ast.copy_location(ast.Call(ast.Name(NAMED, load), [ast.Constant(node.id), space], []), node)
+
+
+def split(tree: ast.Module, late: "Collection[str]") -> "dict[str, ast.stmt]":
+    """Takes the definitions of ``late`` names out of ``tree``; returns each as a statement of its own."""
+    References(late).visit(tree)
+    taken: dict[str, ast.stmt] = {}
+    body: list[ast.stmt] = []
+    for node in tree.body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            for alias in [alias for alias in node.names if (alias.asname or alias.name) in late]:
+                node.names.remove(alias)
+                one = ast.Import([alias])
+                if isinstance(node, ast.ImportFrom):
+                    one = ast.ImportFrom(node.module, [alias], node.level)  # type: ignore[assignment]
+                taken[alias.asname or alias.name] = ast.copy_location(one, node)
+            if node.names:
+                body.append(node)
+        elif late_names := set(_names(node)) & set(late):
+            taken[late_names.pop()] = node
+        else:
+            body.append(node)
+    tree.body = body
+    return taken

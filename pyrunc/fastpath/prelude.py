@@ -1,0 +1,91 @@
+"""What the launcher has the interpreter execute first: finds the command's modules and runs pyrunc.cli.dispatch,
+or pyrunc.shim.entry where that is the program that we were called as.
+
+sys.argv[1]: the directories of packages, one a line; sys.argv[2]: the command that the arguments are likely to name, or
+"-", or "shim"; sys.argv[3]: the pid of the child that woke the kernel, or 0. The build puts this file's text, without
+comments, into the launcher (nsenter/generate.py); it runs in the half-started interpreter (interpreter.c), which has
+no files, codecs or standard streams yet. An archive has it, too, compiled: compiling it would cost as much as a third
+of the first half.
+"""
+
+import gc
+import posix
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+def last_words(error: BaseException) -> None:
+    """One line, made of nothing that could fail for the same reason, and the end."""
+    line = b"pyrunc: internal error\n"
+    try:
+        text = "cannot allocate memory" if isinstance(error, MemoryError) else f"{type(error).__name__}: {error}"
+        shown = "".join(character if " " <= character <= "~" else "?" for character in text)
+        line = f"pyrunc: {shown}\n".encode()
+    except BaseException:
+        pass
+    posix.write(2, line)
+    posix._exit(1)
+
+
+def read_archive(directory: str, command: str) -> "Any":
+    """In an interpreter that was executed instead what the launcher gives as ARCHIVE: (key, content, late(offset))."""
+    import marshal
+    from _frozen_importlib_external import MAGIC_NUMBER
+
+    try:
+        file = posix.open(f"{directory}/pyrunc/_bin/hot/{command}", posix.O_RDONLY | posix.O_CLOEXEC)
+        key, words, rest = posix.read(file, 1 << 24).split(b"\n", 2)
+        posix.close(file)
+        if key == f"pyrunc {sys.implementation.cache_tag} {MAGIC_NUMBER.hex()}".encode():
+            view = memoryview(rest)
+            content = marshal.loads(view[int(words.split()[0]) :])
+            return key, content, lambda offset: marshal.loads(view[offset:])
+    except (OSError, ValueError, EOFError, TypeError, IndexError):
+        pass
+    return None
+
+
+def begin() -> str:
+    """Makes the modules be imported from the archive, or starts the interpreter as a whole; returns what to log."""
+    packages, command = sys.argv[1].split("\n"), sys.argv[2]
+    launcher = "_launcher" in sys.builtin_module_names
+    archive = globals().get("ARCHIVE") or (None if launcher else read_archive(packages[0], command))
+    if archive is not None:
+        space = {"__name__": "pyrunc.fastpath.archive_load", "ARCHIVE": archive, "PACKAGES": packages}
+        exec(archive[1][1], space)
+        if space["LOADED"]:
+            return ""
+    if launcher:
+        import _launcher
+
+        arguments = sys.argv
+        _launcher.complete()
+        sys.argv = arguments
+    sys.path[:0] = packages
+    if command == "-":
+        return ""
+    from pyrunc.fastpath.archive_renew import renew
+
+    return renew(command)
+
+
+def run() -> None:
+    """Never returns."""
+    gc.disable()  # a command is over before there is garbage worth collecting
+    try:
+        note = begin()
+        command, child = sys.argv[2:4]
+        del sys.argv[1:4]
+        if command == "shim":
+            __import__("pyrunc.shim.entry", fromlist=["main"]).main(int(child))
+        else:  # by name: no room below these knows them
+            __import__("pyrunc.cli.dispatch", fromlist=["main"]).main(int(child), note)
+    except BaseException as error:
+        last_words(error)
+
+
+if __name__ == "__main__":
+    run()

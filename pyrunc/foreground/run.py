@@ -1,0 +1,86 @@
+"""A container, or a process in one, that stays attached to us: its status becomes ours, its terminal goes through us.
+
+For a process that does nothing else, for the signals of all of it are blocked and handled, and every child is reaped.
+"""
+
+import posix
+
+from pyrunc import interpreter, interrupts
+from pyrunc.foreground import wait
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyrunc.container.create import Creation
+    from pyrunc.foreground.pipes import Pipes
+    from pyrunc.foreground.terminal import Foreground
+    from pyrunc.plan.options import CreateOptions, ExecOptions
+    from pyrunc.spec.types import Process
+
+FORMAT, SOCKET = 0o170000, 0o140000
+
+
+def container(creation: "Creation", make: "Callable[[], int]", keep: bool, subreaper: bool) -> int:
+    """A container from its creation by ``make`` to its removal (unless ``keep``); its exit status."""
+    if subreaper:
+        import _prctl
+
+        # Orphans of a container without a pid namespace are re-parented to us, not to the host's init.
+        _prctl.prctl(_prctl.PR_SET_CHILD_SUBREAPER, 1)
+    made = False
+
+    def making() -> int:
+        nonlocal made
+        pid = make()
+        made = True
+        return pid
+
+    process = creation.spec.process
+    try:
+        return attached(creation.options, process, making)
+    finally:
+        # Of what was not made nothing is left; a container of this id is another one.
+        if made and not keep:
+            creation.remove()
+
+
+def attached(options: "CreateOptions | ExecOptions", process: "Process | None", launch: "Callable[[], int]") -> int:
+    """The exit status of ``process``, whose pid ``launch`` gives; ``options.console`` is set before it is called."""
+    front: Foreground | Pipes | None = None
+    if process is not None and process.terminal:
+        from pyrunc.foreground import terminal
+
+        front = given = terminal.Foreground()
+        given.give_size(process)
+        options.console = given.console
+    elif sockets := [number for number in range(3) if posix.fstat(number).st_mode & FORMAT == SOCKET]:
+        from pyrunc.foreground import pipes
+
+        front = piped = pipes.Pipes(sockets)
+        options.stdio = (*piped.stdio, *range(3, 3 + options.preserve_fds))
+    if front is not None:
+        # Copying takes the whole interpreter: the rest of it starts while the helper works.
+        options.meanwhile = interpreter.complete
+    interrupts.hold()
+    try:
+        # A signal that ends us ends the launch, too, as long as it waits (a container may stop what comes into it).
+        pid = launch()
+        wait.block()
+        if front is None:
+            return wait.wait(pid)
+        front.begin()
+        return _wait(pid, front)
+    finally:
+        if front is not None:
+            front.end()
+
+
+def _wait(pid: int, front: "Foreground | Pipes") -> int:
+    from pyrunc.foreground.terminal import Foreground
+
+    if isinstance(front, Foreground):
+        from pyrunc.foreground import terminal_wait
+
+        return terminal_wait.wait(pid, front)
+    return front.wait(pid)

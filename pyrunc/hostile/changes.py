@@ -1,0 +1,197 @@
+"""What loading a library left behind in a process: read before and after, put right where it can be.
+
+Read from the host through /proc, never from what the process says of itself. What can be put right by the process alone
+is named here, and put right by the step ``settle`` behind it.
+"""
+
+import posix
+import resource
+from collections import Counter
+
+from pyrunc.errors import PyruncError
+from pyrunc.hostile import leftovers
+from pyrunc.hostile.surroundings import mounts
+from pyrunc.linux.files import read, write
+from pyrunc.linux.procfs import descendants
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LIMITS = [name for name in dir(resource) if name.startswith("RLIMIT_") and name != "RLIMIT_OFILE"]
+FIXED = ("Uid", "Gid", "Groups", "NoNewPrivs", "Seccomp", "Seccomp_filters", "CapPrm", "CapBnd")
+"""Lines of /proc/PID/status that a process cannot undo: what is lost is lost."""
+SETTLED = {
+    "Umask": "umask",
+    "SigBlk": "signal mask",
+    "SigIgn": "ignored signals",
+    "SigCgt": "signal handlers",
+    "CapInh": "inheritable capabilities",
+    "CapEff": "effective capabilities",
+    "CapAmb": "ambient capabilities",
+}
+"""Lines that the step ``settle`` puts right, in words."""
+KEPT = {
+    "loginuid": "login uid",
+    "sessionid": "audit session",
+    "attr/current": "security label",
+    "attr/apparmor/current": "AppArmor profile",
+    "attr/smack/current": "Smack label",
+    "cpu_resctrl_groups": "resctrl group",
+    "projid_map": "project ids",
+}
+"""Files of /proc/PID whose change execve keeps, and nobody can take back."""
+WRITABLE = {"oom_score_adj": "oom_score_adj", "coredump_filter": "coredump filter", "autogroup": "autogroup nice"}
+"""Files of /proc/PID that are written back."""
+NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid_for_children", "time_for_children", "user", "uts")
+
+
+class Baseline:
+    """A process as it was before the library was loaded."""
+
+    def __init__(self, pid: int, fresh: "set[str]") -> None:
+        """``fresh``: namespaces (names in /proc/PID/ns) that it leaves after loading."""
+        self.fresh = fresh
+        self.status = _status(pid)
+        self.namespaces = _links(pid)
+        self.limits = {name: resource.prlimit(pid, getattr(resource, name)) for name in LIMITS}
+        self.nice = posix.getpriority(posix.PRIO_PROCESS, pid)
+        self.scheduler = (posix.sched_getscheduler(pid), posix.sched_getparam(pid).sched_priority)
+        self.affinity = posix.sched_getaffinity(pid)
+        self.files = {name: _optional(f"/proc/{pid}/{name}") for name in (*KEPT, *WRITABLE)}
+        self.directory = posix.readlink(f"/proc/{pid}/cwd")
+        self.mounts = mounts(pid)
+        self.others = descendants(posix.getpid()) | descendants(pid) | {pid}
+
+    def restore(self, pid: int) -> "list[str]":
+        """Brings ``pid`` back to this; returns what had to be. PyruncError for what can't be brought back."""
+        undone = [f"child {child} killed" for child in self.kill_children(pid)]
+        status = _status(pid)
+        self._refuse_lost(pid, status)
+        undone += self._restore_limits(pid)
+        undone += self._restore_scheduling(pid)
+        undone += self._restore_files(pid)
+        undone += self._compare_mounts(pid)
+        undone += [word for key, word in SETTLED.items() if status.get(key) != self.status.get(key)]
+        return undone + (["working directory"] if posix.readlink(f"/proc/{pid}/cwd") != self.directory else [])
+
+    def _refuse_lost(self, pid: int, status: "dict[str, str]") -> None:
+        lost = [
+            f"{key} is {status.get(key)}, was {self.status[key]}"
+            for key in FIXED
+            if key in self.status and status.get(key) != self.status[key]
+        ]
+        links = _links(pid)
+        lost += [
+            f"namespace {key} changed"
+            for key in links
+            if links[key] != self.namespaces[key] and key not in self.fresh  # where it is now, it does not stay
+        ]
+        for name, words in KEPT.items():
+            now, was = _optional(f"/proc/{pid}/{name}"), self.files[name]
+            if now != was:
+                lost.append(f"{words} is {_shown(now)}, was {_shown(was)}")
+        if status.get("TracerPid") != "0":
+            lost.append(f"process {status.get('TracerPid')} traces it")
+        if lost:
+            raise PyruncError(f"loading changed what cannot be undone: {'; '.join(lost)}")
+
+    def _restore_files(self, pid: int) -> "list[str]":
+        undone = []
+        for name, words in WRITABLE.items():
+            path, was = f"/proc/{pid}/{name}", self.files[name]
+            now = _optional(path)
+            if now != was:
+                undone.append(_put_back(words, write, path, _written(name, was)))
+            elif name == "oom_score_adj":
+                # What it may be lowered to without privileges can't be read, and is set by whoever may lower it
+                # (Linux, fs/proc/base.c: oom_score_adj_min).
+                write(path, was.decode())
+        return undone
+
+    def _compare_mounts(self, pid: int) -> "list[str]":
+        now, was = Counter(mounts(pid)), Counter(self.mounts)
+        different = [f"mount {mount}" for mount in now - was] + [f"mount {mount} gone" for mount in was - now]
+        if different and "mnt" not in self.fresh:
+            raise PyruncError(f"loading changed what cannot be undone: {'; '.join(different)}")
+        return different
+
+    def kill_children(self, pid: int) -> "list[int]":
+        """Whatever the library forked: its own children, and those that it handed to us as their reaper."""
+        return leftovers.kill(lambda: (descendants(pid) | descendants(posix.getpid())) - self.others - {pid})
+
+    def _restore_limits(self, pid: int) -> "list[str]":
+        undone = []
+        for name, limits in self.limits.items():
+            number = getattr(resource, name)
+            if resource.prlimit(pid, number) != limits:
+                # A hard limit once lowered is raised by CAP_SYS_RESOURCE only (getrlimit(2)).
+                undone.append(_put_back(name, resource.prlimit, pid, number, limits))
+        return undone
+
+    def _restore_scheduling(self, pid: int) -> "list[str]":
+        undone = []
+        policy, priority = self.scheduler
+        if posix.sched_getscheduler(pid) != policy:
+            parameter = posix.sched_param(priority)
+            undone.append(_put_back("scheduler", posix.sched_setscheduler, pid, policy, parameter))
+        if posix.getpriority(posix.PRIO_PROCESS, pid) != self.nice:
+            undone.append(_put_back("nice", posix.setpriority, posix.PRIO_PROCESS, pid, self.nice))
+        if posix.sched_getaffinity(pid) != self.affinity:
+            undone.append(_put_back("affinity", posix.sched_setaffinity, pid, self.affinity))
+        return undone
+
+
+def _put_back(name: str, function: "Callable[..., object]", *values: object) -> str:
+    """Calls ``function``; returns ``name``. PyruncError when we may not."""
+    try:
+        function(*values)
+    except PermissionError:
+        raise PyruncError(f"{name} was changed by loading, and we may not put it back") from None
+    return name
+
+
+def _status(pid: int) -> "dict[str, str]":
+    rows = (line.partition(":") for line in read(f"/proc/{pid}/status").decode().splitlines())
+    found = {key: value.strip() for key, _, value in rows if key in FIXED or key in SETTLED or key == "TracerPid"}
+    return {key: without_libc(value) if key.startswith("Sig") else value for key, value in found.items()}
+
+
+def without_libc(mask: str) -> str:
+    """A signal mask without 32 and 33, which the C library takes for its threads (signal(7), nptl(7))."""
+    return f"{int(mask, 16) & ~(3 << 31):016x}"
+
+
+def namespace(pid: int, name: str) -> str:
+    """Of /proc/PID/ns. The pid namespace for children is not shown before it has its first process (Linux,
+    kernel/pid_namespace.c)."""
+    try:
+        return posix.readlink(f"/proc/{pid}/ns/{name}")
+    except FileNotFoundError:
+        return f"{name}:[without a process]"
+
+
+def _links(pid: int) -> "dict[str, str]":
+    links = {name: namespace(pid, name) for name in NAMESPACES}
+    links["root"] = posix.readlink(f"/proc/{pid}/root")
+    return links
+
+
+def _written(name: str, value: bytes) -> str:
+    """What is to be written so that file ``name`` of /proc/PID reads ``value``."""
+    text = value.decode().strip()
+    if name == "autogroup":
+        return text.rpartition(" ")[2]  # "/autogroup-7 nice 0"
+    return f"0x{text}" if name == "coredump_filter" else text
+
+
+def _shown(value: bytes) -> str:
+    return value.rstrip(b"\n\0").decode("utf-8", "replace")
+
+
+def _optional(path: str) -> bytes:
+    """What a file holds that not every kernel has, or shows."""
+    try:
+        return read(path)
+    except OSError:
+        return b""

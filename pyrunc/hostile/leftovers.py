@@ -1,0 +1,74 @@
+"""Processes that a library forked and left: found, killed and reaped."""
+
+import posix
+import select
+from contextlib import contextmanager
+
+from pyrunc.errors import PyruncError
+from pyrunc.linux.procfs import stat
+from pyrunc.linux.signals import SIGKILL
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+ROUNDS = 200
+PATIENCE = 1000
+"""Milliseconds. A process that is on its way out of the kernel may take its time."""
+
+
+@contextmanager
+def coming_to_us() -> "Iterator[None]":
+    """Orphans of our descendants become children of ours meanwhile, not of the host's init (PR_SET_CHILD_SUBREAPER)."""
+    import _prctl
+
+    before = _prctl.prctl(_prctl.PR_GET_CHILD_SUBREAPER)
+    _prctl.prctl(_prctl.PR_SET_CHILD_SUBREAPER, 1)
+    try:
+        yield
+    finally:
+        _prctl.prctl(_prctl.PR_SET_CHILD_SUBREAPER, before)
+
+
+def kill(find: "Callable[[], set[int]]") -> "list[int]":
+    """Kills whomever ``find`` finds, until it finds nobody that runs; returns who ran.
+
+    Those that are children of ours are reaped; others stay zombies of their parents' (nsenter/helper/settle.c reaps).
+    PyruncError when they multiply faster.
+    """
+    killed: list[int] = []
+    for _ in range(ROUNDS):
+        found = find()
+        running = sorted(pid for pid in found if stat(pid)[0] not in ("", "Z", "X"))
+        for pid in running:
+            _end(pid)
+        for pid in found:
+            _reap(pid)
+        if not running:
+            return killed
+        killed += [pid for pid in running if pid not in killed]
+    raise PyruncError(f"processes that loading left are not to be killed: {', '.join(map(str, running))}")
+
+
+def _end(pid: int) -> None:
+    """Kills ``pid``, and waits for its end."""
+    try:
+        descriptor = posix.pidfd_open(pid)
+    except OSError:
+        return
+    try:
+        posix.kill(pid, SIGKILL)
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        poll.poll(PATIENCE)
+    except ProcessLookupError:
+        pass
+    finally:
+        posix.close(descriptor)
+
+
+def _reap(pid: int) -> None:
+    try:
+        posix.waitpid(pid, posix.WNOHANG)
+    except ChildProcessError:
+        pass

@@ -1,0 +1,296 @@
+"""A launch with libraries in the init path: what surrounds Launch.run, and the runtime's steps of it."""
+
+import posix
+from time import sleep
+
+from pyrunc import log
+from pyrunc.cgroup.manager import Cgroups
+from pyrunc.cgroup.paths import directories
+from pyrunc.errors import PyruncError, StepError
+from pyrunc.hostile import leftovers
+from pyrunc.hostile.changes import Baseline
+from pyrunc.hostile.handover import Handover
+from pyrunc.hostile.limits import Limits
+from pyrunc.hostile.streams import Streams
+from pyrunc.hostile.surroundings import Surroundings
+from pyrunc.launch import helper
+from pyrunc.launch.actions import cgroup_devices
+from pyrunc.launch.conversation import HelperEnded
+from pyrunc.launch.placement import verify_placement
+from pyrunc.linux.files import read
+from pyrunc.linux.procfs import descendants
+from pyrunc.plan.namespaces import FLAGS, PROC_NAMES
+from pyrunc.plan.preload import PLACE, environment, library_path
+from pyrunc.plan.protocol import (
+    PLACE_SLOTS,
+    SLOT_CAPTURE,
+    SLOT_HELPER,
+    SLOT_IPC_NAMESPACE,
+    SLOT_LIBRARY,
+    SLOT_MOUNT_NAMESPACE,
+    SLOT_STATIC,
+    SLOT_UTS_NAMESPACE,
+)
+from pyrunc.plan.steps import ahead
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyrunc.cgroup.groups import Groups
+    from pyrunc.launch.conversation import Launch
+    from pyrunc.plan.steps import Step
+
+
+def run(launch: "Launch", options: "Any", opened: "dict[int, int]") -> None:
+    """Launch.run with the libraries of ``options`` (CreateOptions or ExecOptions): the observer of a launch.
+
+    Every failure is told with the names of the libraries, and after it nothing is left that they forked or made. While
+    this runs, a new child of ours is taken for one of theirs.
+    """
+    opened[SLOT_CAPTURE] = posix.memfd_create("capture", posix.MFD_CLOEXEC)
+    for number, library in enumerate(options.libraries):
+        opened[SLOT_LIBRARY + number] = posix.dup(library)
+    loading = Loading(launch, options, opened, _directories(launch))
+    if options.placement == "legacy":
+        _legacy(launch, options)
+    else:
+        loading.prepare()
+    with leftovers.coming_to_us():
+        _run(launch, options, opened, loading)
+
+
+def _run(launch: "Launch", options: "Any", opened: "dict[int, int]", loading: "Loading") -> None:
+    children = descendants(posix.getpid())
+    try:
+        launch.run(opened, options.preserve_fds)
+        loading.tell()
+    except BaseException as error:
+        leftovers.kill(lambda: descendants(posix.getpid()) - children)
+        loading.remove_cgroups()
+        if isinstance(error, HelperEnded):
+            error.args = (loading.told(str(error)),)
+        elif isinstance(error, StepError):
+            where = f"{PLACE} {loading.names}" if error.where == PLACE else error.where
+            raise StepError(error.step, where, loading.named(error.what), error.errno) from None
+        elif isinstance(error, PyruncError):
+            raise PyruncError(loading.told(str(error))) from None
+        raise
+    finally:
+        loading.close()
+
+
+def _directories(launch: "Launch") -> "dict[str, str]":
+    """{hierarchy: directory} of the cgroups that the plan puts the process into."""
+    (place,) = (step for step in launch.steps if step.kind == "cgroup-place")
+    return directories(place.args[0])  # type: ignore[arg-type]
+
+
+def _legacy(launch: "Launch", options: "Any") -> None:
+    """The order of old: the loader maps the library while the parent writes the pid into the cgroups.
+
+    Nothing tells when loading ended, and a child of the library's may hold our channel open: every answer is limited.
+    """
+    in_init = options.preload_at == "init"
+    launch.environment = [] if in_init else environment(len(options.libraries), options.preserve_fds)
+    for step in launch.steps:
+        if step.kind in ("cgroup-create", "cgroup-limit", "cgroup-devices"):
+            launch.actions[step.kind](launch, step)
+    launch.limits.settle()
+    cgroups = launch.cgroups or Cgroups(_directories(launch))
+
+    def late(pid: int) -> None:
+        sleep(options.legacy_delay)
+        try:
+            cgroups.place(pid)
+        except PyruncError as error:
+            log.warning(str(error))  # as then: nobody looked
+
+    if in_init:
+        launch.on_pid = late
+    else:
+        launch.on_spawn = late
+    for kind in ("cgroup-create", "cgroup-limit", "cgroup-devices", "cgroup-place", "cgroup-verify"):
+        launch.actions[kind] = lambda *_: None  # done already, or never
+    launch.limit(options.preload_timeout)
+
+
+class Loading:
+    """The time between two steps of one launch in which libraries are loaded: how the process was before, how it is
+    afterwards, and what is to be done about the difference."""
+
+    def __init__(
+        self,
+        launch: "Launch",
+        options: "Any",
+        opened: "dict[int, int]",
+        directories: "dict[str, str]",
+    ) -> None:
+        self.launch = launch
+        self.options = options
+        self.opened = opened
+        self.names = ", ".join(options.library_names)
+        self.capture = opened[SLOT_CAPTURE]
+        self.directories = directories
+        self.cgroups: set[str] | None = None
+        self.baseline: Baseline | None = None
+        self.place = b""
+        """/proc/PID/cgroup before loading."""
+        self.limits: Limits | None = None
+        self.streams: Streams | None = None
+        self.surroundings: Surroundings | None = None
+        self.handover: Handover | None = None
+        self.undone: list[str] = []
+
+    def prepare(self) -> None:
+        """Before ``launch.run``: the programs that are needed, and our steps around loading."""
+        launch, options = self.launch, self.options
+        launch.session = True
+        static = self.opened[SLOT_STATIC] = helper.sealed("pyrunc-helper", path=helper.STATIC)
+        if options.preload_at == "init":
+            launch.environment = []  # dlopen(3) is called by what was started as the build that has it
+        else:
+            self.opened[SLOT_HELPER] = helper.sealed("pyrunc-helper", path=helper.DYNAMIC)
+        self.handover = Handover(launch, static, options.preserve_fds, self._watch)
+        self._look_while_the_helper_starts()
+        launch.actions.update(self.actions())
+
+    def _look_while_the_helper_starts(self) -> None:
+        """The cgroups, as soon as their limits are set: this takes as long as the helper's own start."""
+        steps, actions = self.launch.steps, self.launch.actions
+        last = ahead(steps) - 1
+        if any(step.kind == "systemd-scope" for step in steps):
+            return  # it makes the cgroups only with the placement: the step `preload-baseline` looks
+        if last < 0:
+            self.launch.on_spawn = lambda _: self._look()
+            return
+        original = actions[steps[last].kind]
+
+        def act(launch: "Launch", step: "Step") -> None:
+            original(launch, step)
+            if step is steps[last]:
+                launch.limits.settle()
+                self._look()
+
+        actions[steps[last].kind] = act
+
+    def _look(self) -> None:
+        self.limits = Limits(self.directories, self._set_devices)
+        self.cgroups = _below(self.directories)
+        shared = [*(self.launch.stdio or range(3)), *range(3, 3 + self.options.preserve_fds)]
+        self.streams = Streams(shared)
+        self.surroundings = Surroundings()
+
+    def _set_devices(self) -> None:
+        for step in self.launch.steps:
+            if step.kind == "cgroup-devices":
+                cgroup_devices(self.launch, step)
+
+    def _watch(self) -> None:
+        if self.limits is not None:
+            self.limits.thaw()
+
+    def close(self) -> None:
+        """Closes what is open for this launch alone."""
+        if self.handover is not None:
+            self.handover.close()
+        if self.limits is not None:
+            self.limits.close()
+
+    def tell(self) -> None:
+        """What was put back, in one line; and what the libraries left on the host."""
+        undone = self.undone + (self.handover.undone if self.handover is not None else [])
+        if undone:
+            log.warning(f"--preload-lib {self.names}: undone: {', '.join(undone)}")
+        if self.surroundings is not None and (left := self.surroundings.new()):
+            log.warning(f"--preload-lib {self.names}: appeared on the host while loading, and stays: {', '.join(left)}")
+
+    def told(self, message: str) -> str:
+        """A failure with the libraries' names, and the last line that was written while loading."""
+        said = self.said()
+        return f"--preload-lib {self.names}: {message}{f': {said}' if said and said not in message else ''}"
+
+    def named(self, text: str) -> str:
+        """``text`` of the loader, which knows the libraries by descriptor, with their names."""
+        for number, name in enumerate(self.options.library_names):
+            text = text.replace(library_path(number, self.options.preserve_fds), name)
+        return text
+
+    def said(self) -> str:
+        """The last line that was written while loading."""
+        text = posix.pread(self.capture, 4096, max(0, posix.fstat(self.capture).st_size - 4096))
+        lines = text.decode("utf-8", "replace").split("\n")
+        line = next((line.strip() for line in reversed(lines) if line.strip()), "")
+        return self.named(line).removeprefix("pyrunc-init: ").removeprefix("ERROR: ")
+
+    def actions(self) -> "dict[str, Any]":
+        """The runtime's steps around loading."""
+
+        def check(launch: "Launch", step: "Step") -> None:
+            launch.limit(None)
+            self._compare(launch.process)
+            if launch.cgroups is not None:
+                verify_placement(launch.cgroups, launch.process)
+                self._return_from_below(launch.cgroups, launch.process)
+            self.undone += [f"cgroup {path} removed" for path in self.remove_cgroups()]
+
+        return {"preload-baseline": self.begin, "preload-check": check}
+
+    def begin(self, launch: "Launch", _: "Step") -> None:
+        """From the answer to this step on, libraries are loaded."""
+        pid = launch.process
+        if self.limits is None:
+            self._look()
+        (types,) = [step.args[0] for step in launch.steps if step.kind == "unshare" and step.where == PLACE] or [0]
+        fresh = {PROC_NAMES[name] for name, flag in FLAGS.items() if flag & types}  # type: ignore[operator]
+        self.baseline = Baseline(pid, fresh)
+        self.place = read(f"/proc/{pid}/cgroup")
+        assert self.handover is not None
+        spaces = {SLOT_MOUNT_NAMESPACE: "mnt", SLOT_IPC_NAMESPACE: "ipc", SLOT_UTS_NAMESPACE: "uts"}
+        for slot, name in spaces.items():
+            place = 3 + self.options.preserve_fds + PLACE_SLOTS + slot
+            self.handover.extra[place] = posix.open(f"/proc/{pid}/ns/{name}", posix.O_RDONLY | posix.O_CLOEXEC)
+        launch.limit(self.options.preload_timeout)
+
+    def _compare(self, pid: int) -> None:
+        assert self.baseline is not None and self.limits is not None and self.streams is not None
+        self.undone = self.baseline.restore(pid)
+        self.undone += self.limits.restore()
+        self.undone += self.streams.restore()
+        if self.said():
+            log.debug(f"--preload-lib {self.names} wrote while loading: {self.said()}")
+
+    def _return_from_below(self, cgroups: "Groups", pid: int) -> None:
+        """A cgroup below the container's is a good place for a program that makes one, and none for what a library
+        made, or chose: its limits would be the container's."""
+        found = read(f"/proc/{pid}/cgroup")
+        lines = zip(found.splitlines(), self.place.splitlines(), strict=False)
+        if not any(now.startswith(before + b"/") for now, before in lines):
+            return  # elsewhere it is not: verify_placement has looked
+        cgroups.place(pid)
+        if read(f"/proc/{pid}/cgroup") != self.place:
+            raise PyruncError("loading moved the process to another cgroup of the container's")
+        self.undone.append("cgroup below the container's left")
+
+    def remove_cgroups(self) -> "list[str]":
+        """Removes those that were made below the container's since ``begin``; returns them, parents first."""
+        if self.cgroups is None:
+            return []
+        found = sorted(_below(self.directories) - self.cgroups)
+        removed = []
+        for path in reversed(found):
+            try:
+                posix.rmdir(path)
+                removed.append(path)
+            except OSError as error:
+                log.warning(
+                    f"--preload-lib {self.names} made cgroup {path}, which stays: {(error.strerror or '').lower()}"
+                )
+        return removed[::-1]
+
+
+def _below(directories: "dict[str, str]") -> "set[str]":
+    """Every cgroup below ``directories``."""
+    from pyrunc.cgroup.tree import tree
+
+    return {path for top in directories.values() for path in tree(top) if path != top}

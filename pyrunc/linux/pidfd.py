@@ -1,0 +1,105 @@
+"""Processes by pidfd, so that a signal never reaches a process that got a reused pid (pidfd_open(2), Linux 5.3)."""
+
+import posix
+
+from pyrunc import interpreter, log
+from pyrunc.errors import NotRunning
+from pyrunc.linux.procfs import alive
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Final
+
+
+ESRCH: "Final" = 3
+
+
+def open_process(pid: int, start_time: int) -> int:
+    """A pidfd of that very process; -1 when it has gone. The caller closes it."""
+    try:
+        descriptor: int = posix.pidfd_open(pid)
+    except OSError as error:
+        if error.errno == ESRCH:
+            return -1
+        raise
+    # Only after the open is the answer about the process that the descriptor holds.
+    if alive(pid, start_time):
+        return descriptor
+    posix.close(descriptor)
+    return -1
+
+
+def ended(pid: int, start_time: int, timeout: "float | None" = None) -> bool:
+    """Waits until that very process has ended; False when ``timeout`` seconds passed first."""
+    descriptor = open_process(pid, start_time)
+    if descriptor < 0:
+        return True
+    try:
+        return bool(ready([descriptor], timeout))
+    finally:
+        posix.close(descriptor)
+
+
+def await_end(pid: int, seconds: float = 2.0) -> None:
+    """Waits until ``pid``, as it is now, has ended (a zombie has), or ``seconds`` have passed."""
+    try:
+        descriptor = posix.pidfd_open(pid)
+    except OSError:
+        return
+    try:
+        ready([descriptor], seconds)
+    finally:
+        posix.close(descriptor)
+
+
+def ready(descriptors: "Sequence[int]", timeout: "float | None") -> "set[int]":
+    """Those that can be read, or are at their end; none when ``timeout`` seconds passed first."""
+    import select
+
+    poll = select.poll()  # select(2) knows no descriptor beyond 1023
+    for descriptor in descriptors:
+        poll.register(descriptor, select.POLLIN)
+    return {descriptor for descriptor, _ in poll.poll(None if timeout is None else max(0.0, timeout) * 1000)}
+
+
+def send_by(descriptor: int, signal: int) -> None:
+    """pidfd_send_signal(2), also where the interpreter is half started. OSError, ProcessLookupError when it is gone."""
+    if not interpreter.half_started():
+        from _signal import pidfd_send_signal
+
+        pidfd_send_signal(descriptor, signal)
+        return
+    import _launcher
+
+    error = _launcher.send_signal(descriptor, signal)
+    if error:
+        raise OSError(error, posix.strerror(error))
+
+
+def send(pid: int, start_time: int, signal: int) -> None:
+    """Sends ``signal``; NotRunning, in the words that engines match when the process has gone."""
+    descriptor = open_process(pid, start_time)
+    if descriptor < 0:
+        raise NotRunning
+    try:
+        send_by(descriptor, signal)
+        log.debug(f"signal {signal} sent to process {pid}")
+    except ProcessLookupError:
+        raise NotRunning from None
+    finally:
+        posix.close(descriptor)
+
+
+def send_to(pid: int, number: int) -> None:
+    """Sends a signal to ``pid`` as it is now; one that has gone is fine."""
+    try:
+        descriptor = posix.pidfd_open(pid)
+    except OSError:
+        return
+    try:
+        send_by(descriptor, number)
+    except ProcessLookupError:
+        pass
+    finally:
+        posix.close(descriptor)

@@ -1,0 +1,54 @@
+"""The steps that make a container's cgroups, limit them, and put its process into them."""
+
+from pyrunc.cgroup.paths import entries
+from pyrunc.plan.steps import Step
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyrunc.plan.facts import Facts
+    from pyrunc.spec.types import Process
+
+PLACE = "linux.cgroupsPath"
+
+
+def making(facts: "Facts") -> "list[Step]":
+    """Before the helper's first step: made, and limited, before any process is in them. None where systemd makes the
+    scope, for it does so around a process (``placing``)."""
+    return [] if facts.systemd is not None else _making(facts)
+
+
+def _making(facts: "Facts") -> "list[Step]":
+    if not facts.cgroups:
+        return []
+    steps = [Step("cgroup-create", PLACE, entries(facts.cgroups))]
+    steps += [
+        Step("cgroup-limit", w.where, f"{facts.cgroups[w.hierarchy]}/{w.file}", w.value, int(w.optional))
+        for w in facts.limits
+    ]
+    if facts.devices is not None:
+        from pyrunc.cgroup.devices import describe
+        from pyrunc.cgroup.manager import devices_hierarchy
+
+        name = devices_hierarchy(facts.cgroups)
+        if name is not None:
+            directory = f"{name}:{facts.cgroups[name]}"
+            steps.append(Step("cgroup-devices", "linux.resources.devices", directory, describe(facts.devices)))
+    return steps
+
+
+def placing(process: "Process | None", facts: "Facts", where: str = PLACE) -> "list[Step]":
+    """Of the process that becomes the container's, while it waits: nothing that it does or allocates is outside of its
+    cgroups. systemd makes the scope now; the other hierarchies, and what systemd knows nothing of, are ours."""
+    steps = []
+    if facts.systemd is not None:
+        unit, slice_, properties = facts.systemd
+        steps = [Step("systemd-scope", where, unit, slice_, properties), *_making(facts)]
+    steps.append(Step("cgroup-place", where, entries(facts.cgroups), facts.init, facts.unit))
+    if process is not None and process.oom_score_adj is not None:
+        steps.append(Step("oom-score-adj", "process.oomScoreAdj", process.oom_score_adj))
+    return steps
+
+
+def verifying(facts: "Facts", where: str = PLACE) -> Step:
+    """Reads back where the process is, after everything that could have moved it."""
+    return Step("cgroup-verify", where, entries(facts.cgroups))

@@ -1,0 +1,194 @@
+"""Mount options: what each name does (runtime-spec config-linux.md "Linux mount options", mount_setattr(2)).
+
+The one table: the compiler reads it, ``features`` prints its names. Numbers are of linux/mount.h, the same on
+every architecture.
+"""
+
+from pyrunc.errors import SpecError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+RDONLY, NOSUID, NODEV, NOEXEC = 0x1, 0x2, 0x4, 0x8
+NOATIME, STRICTATIME, ATIME_MASK, NODIRATIME = 0x10, 0x20, 0x70, 0x80
+IDMAP, NOSYMFOLLOW = 0x100000, 0x200000
+
+MS_RDONLY, MS_SYNCHRONOUS, MS_MANDLOCK, MS_DIRSYNC, MS_LAZYTIME = 1, 16, 64, 128, 1 << 25
+MS_REC, MS_UNBINDABLE, MS_PRIVATE, MS_SLAVE, MS_SHARED = 1 << 14, 1 << 17, 1 << 18, 1 << 19, 1 << 20
+
+ATTRIBUTES: "dict[str, tuple[int, int]]" = {
+    # name: (MOUNT_ATTR_* that it sets, that it clears); with an `r` before it, of the whole tree.
+    "ro": (RDONLY, 0),
+    "rw": (0, RDONLY),
+    "nosuid": (NOSUID, 0),
+    "suid": (0, NOSUID),
+    "nodev": (NODEV, 0),
+    "dev": (0, NODEV),
+    "noexec": (NOEXEC, 0),
+    "exec": (0, NOEXEC),
+    "nodiratime": (NODIRATIME, 0),
+    "diratime": (0, NODIRATIME),
+    # The kinds of atime are a field, not bits: it is cleared as a whole before one is set.
+    "relatime": (0, ATIME_MASK),
+    "norelatime": (0, ATIME_MASK),
+    "noatime": (NOATIME, ATIME_MASK),
+    "atime": (0, ATIME_MASK),
+    "strictatime": (STRICTATIME, ATIME_MASK),
+    "nostrictatime": (0, ATIME_MASK),
+    "nosymfollow": (NOSYMFOLLOW, 0),
+    "symfollow": (0, NOSYMFOLLOW),
+}
+
+RELATIME = 1 << 24
+"""Asked for by its name. No attribute: it is what a mount has where no other kind of atime is asked for."""
+
+ATIME: "dict[str, tuple[int, int]]" = {
+    # name: (bit that it asks for, that it no longer asks for), as mount(2)'s flags
+    "noatime": (NOATIME, 0),
+    "atime": (0, NOATIME),
+    "relatime": (RELATIME, 0),
+    "norelatime": (0, RELATIME),
+    "strictatime": (STRICTATIME, 0),
+    "nostrictatime": (0, STRICTATIME),
+}
+"""Of several kinds, in whatever order, mount(2) takes strictatime before noatime before relatime. With none asked for
+any more, a bind mount keeps its source's, for the kernel's remount then leaves it alone (runc 1.5)."""
+
+UNMENTIONED = RDONLY | NOSUID | NODEV | NOEXEC | NOSYMFOLLOW
+"""What a bind mount with any flag does not take over from its source, unless it is asked for (runc 1.5)."""
+
+SUPERBLOCK: "dict[str, tuple[int, int]]" = {
+    "ro": (MS_RDONLY, 0),
+    "rw": (0, MS_RDONLY),
+    "sync": (MS_SYNCHRONOUS, 0),
+    "async": (0, MS_SYNCHRONOUS),
+    "dirsync": (MS_DIRSYNC, 0),
+    "mand": (MS_MANDLOCK, 0),
+    "nomand": (0, MS_MANDLOCK),
+    "lazytime": (MS_LAZYTIME, 0),
+    "nolazytime": (0, MS_LAZYTIME),
+}
+
+PROPAGATION: "dict[str, int]" = {
+    "private": MS_PRIVATE,
+    "rprivate": MS_PRIVATE | MS_REC,
+    "shared": MS_SHARED,
+    "rshared": MS_SHARED | MS_REC,
+    "slave": MS_SLAVE,
+    "rslave": MS_SLAVE | MS_REC,
+    "unbindable": MS_UNBINDABLE,
+    "runbindable": MS_UNBINDABLE | MS_REC,
+}
+
+WITHOUT_EFFECT = ("loud", "silent", "iversion", "noiversion")
+"""Flags of mount(2) that the mount API has not. A bind mount with any flag has those of UNMENTIONED taken away."""
+
+IGNORED = (*WITHOUT_EFFECT, "defaults", "quiet", "acl", "noacl")
+"""Accepted for compatibility: the kernel's default, or of no effect through the mount API."""
+
+SPECIAL = ("bind", "rbind", "remount", "tmpcopyup", "copy-symlink", "idmap", "ridmap")
+
+
+def names() -> "list[str]":
+    """Every option that pyrunc itself understands, for the ``features`` document."""
+    recursive = [f"r{name}" for name in ATTRIBUTES]
+    known = {*ATTRIBUTES, *recursive, *SUPERBLOCK, *PROPAGATION, *IGNORED, *SPECIAL}
+    return sorted(known - {"copy-symlink", "quiet"})
+
+
+def split(options: "Iterable[str]") -> "Iterator[str]":
+    """Single options. One entry may hold several, split at commas as mount(8) does: not in quotes or after ``\\``."""
+    for entry in options:
+        if "," not in entry:
+            yield entry
+            continue
+        begin, quoted = 0, False
+        for at, character in enumerate(entry):
+            quoted ^= character == '"'
+            if character == "," and not quoted and entry[at - 1 : at] != "\\":
+                yield entry[begin:at]
+                begin = at + 1
+        yield entry[begin:]
+
+
+class Options:
+    """The options of one mount, sorted out; a later option overrides an earlier one.
+
+    ``set``/``clear`` (and ``recursive_*``) are MOUNT_ATTR_* bits, ``superblock`` MS_* bits, ``propagation`` a list of
+    MS_* values in order, ``data`` what goes to the filesystem itself. ``mentioned``: whether any flag is given.
+    """
+
+    __slots__ = (
+        "atime",
+        "bind",
+        "clear",
+        "copy_up",
+        "data",
+        "idmap",
+        "mentioned",
+        "propagation",
+        "recursive",
+        "recursive_clear",
+        "recursive_idmap",
+        "recursive_set",
+        "remount",
+        "set",
+        "superblock",
+    )
+
+    def __init__(self, options: "Iterable[str]", where: str = "") -> None:
+        self.set = self.clear = self.recursive_set = self.recursive_clear = self.superblock = self.atime = 0
+        self.bind = self.recursive = self.remount = self.copy_up = self.idmap = self.recursive_idmap = False
+        self.mentioned = False
+        self.propagation: list[int] = []
+        self.data: list[str] = []
+        for option in split(options):
+            if option and not self._take(option) and option not in IGNORED:
+                if option in ("copy-symlink",):
+                    raise SpecError(where, f"mount option {option} is not supported")
+                self.data.append(option)
+
+    def _take(self, option: str) -> bool:
+        taken = option in ATTRIBUTES or option in SUPERBLOCK or option in WITHOUT_EFFECT
+        self.mentioned |= taken
+        if option in ATIME:
+            self._take_atime(*ATIME[option])
+        elif option == "diratime":  # as with kinds of atime: the source's nodiratime stays
+            self.set &= ~NODIRATIME
+        elif option in ATTRIBUTES:
+            on, off = ATTRIBUTES[option]
+            self.set, self.clear = self.set & ~off | on, self.clear & ~on | off
+        if option in SUPERBLOCK:
+            on, off = SUPERBLOCK[option]
+            self.superblock = self.superblock & ~off | on
+        if taken:
+            return True
+        if option in PROPAGATION:
+            self.propagation.append(PROPAGATION[option])
+            return True
+        if option[0] == "r" and option[1:] in ATTRIBUTES:
+            on, off = ATTRIBUTES[option[1:]]
+            self.recursive_set = self.recursive_set & ~off | on
+            self.recursive_clear = self.recursive_clear & ~on | off
+            return True
+        return self._take_special(option)
+
+    def _take_atime(self, on: int, off: int) -> None:
+        self.atime = self.atime & ~off | on
+        kind = STRICTATIME if self.atime & STRICTATIME else self.atime & NOATIME
+        self.set = self.set & ~ATIME_MASK | kind
+        self.clear = self.clear | ATIME_MASK if self.atime else self.clear & ~ATIME_MASK
+
+    def _take_special(self, option: str) -> bool:
+        if option in ("bind", "rbind"):
+            self.bind, self.recursive = True, self.recursive or option == "rbind"
+        elif option == "remount":
+            self.remount = True
+        elif option == "tmpcopyup":
+            self.copy_up = True
+        elif option in ("idmap", "ridmap"):
+            self.idmap, self.recursive_idmap = True, option == "ridmap"
+        else:
+            return False
+        return True

@@ -1,0 +1,3 @@
+"""The version of the runtime-spec that pyrunc implements."""
+
+VERSION = "1.3.0"

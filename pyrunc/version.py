@@ -1,0 +1,3 @@
+"""The version of pyrunc."""
+
+VERSION = "0.1.0"

@@ -1,0 +1,155 @@
+"""Hostile libraries, as far as nothing is loaded: the plan with one, the grid, the judgement of an audit."""
+
+import subprocess
+import sys
+
+import pytest
+
+from pyrunc.hostile.audit import judge
+from pyrunc.hostile.probe import Observation
+from pyrunc.hostile.report import page, picture
+from pyrunc.hostile.verify import BACK, HOME, TOP, Run, Series, grid
+from pyrunc.plan.compile import compile_create
+from pyrunc.plan.facts import Facts
+from pyrunc.plan.options import CreateOptions
+from pyrunc.plan.preload import PLACE, environment
+from pyrunc.plan.steps import Step
+from pyrunc.spec.default import config
+from pyrunc.spec.load import config_from
+
+
+def plan(libraries: int = 0, at: str = "exec", placement: str = "hardened", keyring: bool = True) -> list[Step]:
+    options = CreateOptions(
+        bundle="/bundle",
+        libraries=list(range(libraries)),
+        preload_at=at,
+        placement=placement,
+        no_new_keyring=not keyring,
+    )
+    facts = Facts("id", options)
+    facts.cgroups = {"": "/sys/fs/cgroup/id"}
+    return compile_create(config_from(config()), facts)
+
+
+def added(*given: object) -> list[str]:
+    """The steps that a library adds."""
+    return [step.kind for step in plan(*given) if step.where == PLACE]  # type: ignore[arg-type]
+
+
+def test_without_a_library_no_step_is_there_for_one() -> None:
+    assert added() == []
+
+
+def test_beside_what_a_library_adds_only_the_placement_comes_earlier() -> None:
+    def others(steps: list[Step]) -> list[Step]:
+        return [step for step in steps if step.where != PLACE and step.kind != "cgroup-place"]
+
+    for at in ("exec", "init"):
+        for placement in ("hardened", "legacy"):
+            assert others(plan(2, at, placement)) == others(plan())
+
+
+def test_the_order_around_loading() -> None:
+    before = ["preload-baseline", "unshare", "propagation", "hand-over"]
+    after = ["preload-check", "join", "join", "join", "settle"]
+    # The process that loaded, whose state is put right, ends before anything of the container is made.
+    assert added(1) == [*before, "exec-helper", *after, "clone", "cgroup-verify"]
+    assert added(2, "init") == [*before, "load-library", "load-library", "exec-static", *after]
+    kinds = [step.kind for step in plan(1)]
+    # In its cgroups before it loads, loaded before anything of the container is made.
+    assert (
+        kinds.index("cgroup-place")
+        < kinds.index("exec-helper")
+        < kinds.index("open-tree" if "open-tree" in kinds else "root")
+    )
+    kinds = [step.kind for step in plan(1, "init")]
+    assert kinds.index("clone") < kinds.index("load-library") < kinds.index("pivot")
+
+
+def test_legacy_looks_at_nothing() -> None:
+    assert added(1, "exec", "legacy") == []
+    assert added(1, "init", "legacy") == ["load-library"]
+
+
+def test_settle_refuses_a_keyring_that_no_later_step_replaces() -> None:
+    for keyring in (True, False):
+        (settle,) = (step for step in plan(1, keyring=keyring) if step.kind == "settle")
+        assert settle.args == (int(keyring),)
+
+
+def test_the_loader_gets_descriptors_behind_the_preserved_ones() -> None:
+    assert environment(2, 0) == ["LD_PRELOAD=/proc/self/fd/10:/proc/self/fd/11", "LD_BIND_NOW=1"]
+    assert environment(1, 3)[0] == "LD_PRELOAD=/proc/self/fd/13"
+
+
+def test_a_run_without_library_imports_nothing_of_it() -> None:
+    code = "import sys; from pyrunc.cli.dispatch import run; run(['run', 'x']); print([m for m in sys.modules if 'hostile' in m])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd="/")
+    assert done.stdout == "[]\n"
+
+
+def series(*runs: dict[str, str]) -> Series:
+    return Series("legacy", "exec", [Run(marks) for marks in runs])
+
+
+def test_the_sentence_counts_runs_and_mixtures() -> None:
+    found = series(
+        {"cpu": TOP, "pids": HOME, "": HOME}, {"cpu": TOP, "pids": TOP, "": HOME}, {"cpu": HOME, "pids": BACK}
+    )
+    assert found.escaped == 2
+    assert found.sentence() == ("legacy (exec): 2 of 3 runs left at least one hierarchy, 1 of them some and not others")
+
+
+def test_the_grid_is_folded() -> None:
+    found = series(*[{"cpu": TOP, "": HOME}] * 25)
+    assert grid(found, 30) == f"cpu      {'R' * 21}\ncgroup2  {'.' * 21}\n\ncpu      RRRR\ncgroup2  ...."
+
+
+def test_names_in_the_picture_are_escaped() -> None:
+    assert "<b>" not in page("<b>", [series({"<b>": HOME})])
+    assert picture([]).startswith("<svg ")
+
+
+def observed(lines: str, **given: object) -> Observation:
+    parts = [line.split("|") for line in lines.splitlines()]
+    return Observation(lines=parts, outcome="loaded", **given)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("line", "subject", "verdict"),
+    [
+        ("call|7|constructor|connect|-111|unix:/run/x", "socket connected", "tried (ECONNREFUSED)"),
+        ("call|7|constructor|connect|0|10.0.0.1:80", "socket connected", "connected"),
+        ("call|7|constructor|openat|3|/tmp/x (create)", "file", "created or written"),
+        ("call|7|constructor|mkdir|0|/tmp/x", "file", "done (mkdir)"),
+        ("call|7|constructor|unshare|0|0x20000", "system: unshare", "done (unshare)"),
+        ("call|7|constructor|execve|0|/bin/sh", "program executed", "executed"),
+        ("thread|7|8|constructor", "threads started", "started"),
+        ("fork|7|8|constructor", "processes forked", "forked"),
+    ],
+)
+def test_a_call_is_a_deed(line: str, subject: str, verdict: str) -> None:
+    (deed,) = judge(observed(line)).deeds
+    assert (deed.subject, deed.verdict) == (subject, verdict)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "call|7|constructor|openat|-2|/tmp/x",
+        "call|7|constructor|openat|3|/dev/null",
+        "call|7|constructor|sendto|5|",
+        "loaded|1000",
+    ],
+)
+def test_what_changes_nothing_is_no_deed(line: str) -> None:
+    assert not judge(observed(line)).deeds
+
+
+def test_what_differs_is_a_deed_and_what_is_the_same_is_one_row() -> None:
+    before = {"cgroup: cpu": "/a", "cgroup: pids": "/a", "umask": "0022", "memory": "100 kB"}
+    same = judge(observed("", before=before, after={**before, "memory": "300 kB"}))
+    assert not same.deeds and same.memory == 200
+    assert [row.subject for row in same.rows[:2]] == ["umask", "cgroups"]
+    moved = judge(observed("", before=before, after={**before, "cgroup: cpu": "/"}))
+    assert [(row.subject, row.after, row.verdict) for row in moved.deeds] == [("cgroup: cpu", "/", "moved")]

@@ -1,0 +1,27 @@
+"""Directories that are made with those above them."""
+
+from pathlib import Path
+
+import pytest
+
+from pyrunc.container.store import make_root
+from pyrunc.errors import PyruncError
+from pyrunc.linux.files import make_directories
+
+
+def test_missing_ones_are_made_and_existing_ones_stay(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir(mode=0o700)
+    make_directories(f"{tmp_path}/a/b/c/", 0o711, 0o700)
+    modes = {name: (tmp_path / name).stat().st_mode & 0o777 for name in ("a", "a/b", "a/b/c")}
+    assert modes == {"a": 0o700, "a/b": 0o711, "a/b/c": 0o700}
+    make_directories(f"{tmp_path}/a/b/c", 0o755)
+    assert (tmp_path / "a/b/c").stat().st_mode & 0o777 == 0o700
+
+
+def test_the_one_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(NotADirectoryError) as caught:
+        make_directories(f"{tmp_path}/file/b/c", 0o755)
+    assert caught.value.filename == f"{tmp_path}/file/b"
+    with pytest.raises(PyruncError, match=f"state directory {tmp_path}/file/b/c: mkdir {tmp_path}/file/b: not a dir"):
+        make_root(f"{tmp_path}/file/b/c")
