@@ -52,7 +52,7 @@ CHANGES = {
     "signal sent": "kill|tgkill|tkill",
     "loading": "exit_group|kill|tgkill|ptrace",
 }
-"""{subject: calls that can have made it}; other subjects tell the call themselves."""
+"""{subject: calls that can have made it}; other subjects name the call themselves."""
 VARYING = re.compile(r"(?<=[.-])(?=\w*[A-Z\d])\w{6}\b|\d+")
 """Of names: numbers, and what mkstemp(3) makes."""
 SHOWN = re.compile(r"(?<=\d)<[^<>]*>(\(deleted\))?")
@@ -109,7 +109,7 @@ class Account:
         return any(wanted.match(name) and path in alike(line) for name, line in self.calls)
 
     def missed(self, rows: list[dict[str, str]]) -> list[str]:
-        """What stands here and no row tells."""
+        """What stands here and no row reports."""
         text = alike("\n".join(f"{row['subject']}: {row['after']} {row['verdict']}" for row in rows))
         subjects = {row["subject"].partition(":")[0] for row in rows}
         found = []

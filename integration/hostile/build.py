@@ -24,10 +24,10 @@ def build(directory: Path, socket: str = "/run/pyrunc-hostile.sock") -> None:
     subprocess.run(["gcc", *FLAGS, "-o", output, HERE / "show_cgroups.c", *linked], check=True)
 
 
-def build_deeds(directory: Path, names: list[str]) -> None:
-    """The libraries ``names`` of deeds/, and the program that looks, into ``directory``."""
+def build_libraries(directory: Path, names: list[str]) -> None:
+    """The libraries ``names`` of libraries/, and the program that looks, into ``directory``."""
     define = f'-DSCENE="{directory}"'
-    for source in (HERE / "deeds" / f"{name}.c" for name in names):
+    for source in (HERE / "libraries" / f"{name}.c" for name in names):
         output = directory / f"{source.stem}.so"
         subprocess.run(
             ["gcc", *FLAGS, define, "-shared", "-fPIC", "-pthread", "-o", output, source, "-lrt"], check=True

@@ -1,10 +1,10 @@
-/* A stand-in for cgmanager 0.42: moves whoever connects to the top cgroup of every v1 hierarchy.
+/* A stand-in for cgmanager 0.42: moves each process that connects to the top cgroup of every v1 hierarchy.
  *
  * cgmanager SOCKET TOP [HIERARCHY...]: TOP is the cgroup to move to ("/" as the real one did). As measured: the daemon
  * knows the pid from the socket's credentials; it writes into `tasks`, not cgroup.procs, so that only the loading
  * thread moves; the hierarchies come one after another, alphabetically, name=systemd last, 0.15 ms each; cgroup2 is
  * never moved. A first byte 'p' asks, as liblxc 2.x does, for a probe cgroup below the caller's current ones: made and
- * removed again, its parent `lxc` left behind. */
+ * removed again, its parent `lxc` not. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -108,7 +108,7 @@ int main(int argc, char **argv) {
         char wish = 0;
         if (caller < 0)
             continue;
-        /* Whoever is not in our pid namespace has pid 0 here: nothing can be done to it. */
+        /* A process that is not in our pid namespace has pid 0 here: it cannot be moved. */
         if (getsockopt(caller, SOL_SOCKET, SO_PEERCRED, &who, &size) == 0 && who.pid > 0 &&
             is_in_our_pid_namespace(who.pid) && recv(caller, &wish, 1, 0) == 1) {
             if (wish == 'p')

@@ -1,6 +1,6 @@
 """`make hostile`: both experiments of docs/hostile-libraries.md, then every stand-in many times each way.
 
-python integration/hostile/experiments.py [RUNS]: 200 containers each way unless told.
+python integration/hostile/experiments.py [RUNS]: 200 containers each way by default.
 """
 
 import json
@@ -47,7 +47,10 @@ def second(at: Scene) -> None:
     title("experiment 2: a container prints its cgroups")
     library = at.library("lxc2")
     print(f"-- without the library\n{container()}", end="")
-    print(f"-- with it, placed as of old\n{container('--preload-lib', library, '--placement', 'legacy')}", end="")
+    print(
+        f"-- with it, placed in the legacy order\n{container('--preload-lib', library, '--placement', 'legacy')}",
+        end="",
+    )
     print(f"-- with it, hardened\n{container('--preload-lib', library)}", end="")
 
 
@@ -88,7 +91,7 @@ def main() -> int:
     """0 when legacy escaped, and hardened never did."""
     runs = int(sys.argv[1]) if len(sys.argv) > 1 else 200
     if os.geteuid() != 0:
-        print("make hostile needs root: without it a library can move nobody out of a cgroup", file=sys.stderr)
+        print("make hostile needs root: without it a library can move no process out of a cgroup", file=sys.stderr)
         return 1
     with own_cgroups(f"pyrunc-hostile-{os.getpid()}"), scene() as at:
         at.bundle = without_pid_namespace(at.directory)
@@ -97,8 +100,8 @@ def main() -> int:
         good = [grid(at, name, runs) for name in FAMOUS]
         title(f"every stand-in, {runs} containers each way: how many left a cgroup")
         good += [summary(at, name, runs) for name in build.LIBRARIES]
-        title("each deed: what audit-lib names, and what a container's program has of it")
-        command = [sys.executable, str(Path(__file__).parent / "deeds.py")]
+        title("each library: what audit-lib names, and what a container's program has of it")
+        command = [sys.executable, str(Path(__file__).parent / "findings.py")]
         good.append(subprocess.run(command, check=False).returncode == 0)
         title("what it costs")
         cost.report(measure_cost(at, min(runs, 100)))

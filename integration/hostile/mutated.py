@@ -46,7 +46,7 @@ def doing(module: Any, name: str, result: Any = None) -> Callable[[], None]:
 
 
 def unchecked_placement() -> None:
-    """Nobody reads back where the process is."""
+    """Where the process is is not read back."""
     for module in (actions, create, exec_, observer, start):
         module.verify_placement = lambda *_: None
 
@@ -57,7 +57,7 @@ def unchecked_at_start() -> None:
 
 
 def killing_by_cgroup_alone() -> None:
-    """Whoever left its cgroups is not looked for."""
+    """A process that left its cgroups is not looked for."""
     kill.members = lambda container: set(container.cgroups.pids())
 
 

@@ -1,4 +1,4 @@
-"""The table of docs/hostile-findings.md, from what deeds.py found: python integration/hostile/page.py FILE < JSON."""
+"""The table of docs/hostile-findings.md, from what findings.py found: python integration/hostile/page.py FILE < JSON."""
 
 import json
 import re
@@ -9,8 +9,8 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 HEAD = """# What hostile libraries do, and what becomes of it
 
-Made by `python integration/hostile/deeds.py --json | python integration/hostile/page.py docs/hostile-findings.md`: {count}
-libraries of `integration/hostile/deeds/`, each loaded under `audit-lib` and into containers. *undone*: the container's
+Made by `python integration/hostile/findings.py --json | python integration/hostile/page.py docs/hostile-findings.md`: {count}
+libraries of `integration/hostile/libraries/`, each loaded under `audit-lib` and into containers. *undone*: the container's
 program prints what it prints without a library; *refused*: it does not start, and the library is named. In brackets: what
 happens without the hardened placement.
 
@@ -22,7 +22,7 @@ SHORT = {"as without it": "undone", "not started": "refused", "reaches the progr
 
 def row(result: dict[str, Any]) -> str:
     """One line of the table."""
-    text = (HERE / "deeds" / f"{result['name']}.c").read_text()
+    text = (HERE / "libraries" / f"{result['name']}.c").read_text()
     about = " ".join(re.sub(r"\n \* ?", " ", text[2 : text.index("*/")]).split())
     named = "; ".join(result["named"][:3]) + ("; ..." if len(result["named"]) > 3 else "") or "**nothing**"
     cells = []

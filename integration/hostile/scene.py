@@ -46,7 +46,7 @@ def build_changed_helper(directory: Path, changes: dict[str, str]) -> None:
 
 
 def without_pid_namespace(directory: Path) -> Path:
-    """bundles/plain in the host's pid namespace: the daemon serves nobody who is in another one."""
+    """bundles/plain in the host's pid namespace: the daemon serves no process of another one."""
     config = json.loads((TOP / "bundles" / "plain" / "config.json").read_text())
     config["root"]["path"] = str(TOP / "bundles" / "plain" / "rootfs")
     config["linux"]["namespaces"] = [space for space in config["linux"]["namespaces"] if space["type"] != "pid"]
@@ -90,7 +90,7 @@ def own_cgroups(name: str) -> Iterator[list[Path]]:
 
 @contextmanager
 def scene() -> Iterator[Scene]:
-    """Builds the stand-ins and starts the daemon; both are gone behind it."""
+    """Builds the stand-ins and starts the daemon; both are gone after it."""
     with tempfile.TemporaryDirectory(prefix="pyrunc-hostile-") as name:
         directory, socket = Path(name), f"{name}/cgmanager.sock"
         build.build(directory, socket)

@@ -91,7 +91,7 @@ class Result:
 
 
 def compare(library: Path, at: str, loads: Path, environment: dict[str, str]) -> Result:
-    """audit-lib and strace, one behind the other."""
+    """audit-lib and strace, one after the other."""
     words = ["audit-lib", "--format", "json", "--preload-at", at, str(library)]
     done = subprocess.run(
         [*ALONE, PYRUNC, *words],
@@ -104,16 +104,16 @@ def compare(library: Path, at: str, loads: Path, environment: dict[str, str]) ->
     )
     if not done.stdout:
         return Result("audit-lib failed", False, [], [done.stderr.strip()])
-    told = json.loads(done.stdout)
+    said = json.loads(done.stdout)
     account = look(library, at, loads, environment)
-    rows = [row for row in told["rows"] if row["verdict"] != "unchanged"]
+    rows = [row for row in said["rows"] if row["verdict"] != "unchanged"]
     named = [f"{row['subject']}: {row['after']} {row['verdict']}" for row in rows]
-    result = Result(told["outcome"], told["harmless"], named)
+    result = Result(said["outcome"], said["harmless"], named)
     result.false = [text for row, text in zip(rows, named, strict=True) if not account.backs(row)]
     result.missed = account.missed(rows)
-    loaded = told["outcome"] == "loaded"
+    loaded = said["outcome"] == "loaded"
     if loaded != account.loaded:
-        result.false.append(f"outcome {told['outcome']!r}, and with strace status {account.status}")
+        result.false.append(f"outcome {said['outcome']!r}, and with strace status {account.status}")
     return result
 
 

@@ -35,7 +35,7 @@ def audit(stage: Stage, path: str, *words: str) -> dict[str, Any]:
     return found
 
 
-def deeds(found: dict[str, Any]) -> dict[str, str]:
+def findings(found: dict[str, Any]) -> dict[str, str]:
     """{subject: verdict} of what it did; of several cgroups, files or descriptors in one."""
     rows = [row for row in found["rows"] if row["verdict"] != "unchanged"]
     return {row["subject"].partition(":")[0]: row["verdict"] for row in rows}
@@ -48,13 +48,13 @@ def test_ordinary_libraries_are_harmless(stage: Stage, name: str) -> None:
     if path is None:
         pytest.skip(f"{name} is not installed")
     found = audit(stage, str(path))
-    assert found["outcome"] == "loaded" and found["harmless"] and not deeds(found)
+    assert found["outcome"] == "loaded" and found["harmless"] and not findings(found)
     assert found["milliseconds"] > 0
 
 
 LXC = {"cgroup": "moved", "socket connected": "connected"}
 OWN = {"cgroup": "moved", "file": "opened for writing"}
-DEEDS: dict[str, dict[str, str]] = {
+FINDINGS: dict[str, dict[str, str]] = {
     "crashes": {"loading": "does not come back"},
     "descriptors": {"descriptor": "left open"},
     "drops": {"capabilities": "changed"},
@@ -65,7 +65,7 @@ DEEDS: dict[str, dict[str, str]] = {
     "hangs": {"loading": "does not come back"},
     "late_thread": {"cgroup": "moved", "threads started": "started", "file": "opened for writing"},
     "lxc1": LXC,
-    "lxc2": {**LXC, "cgroups created": "left behind"},
+    "lxc2": {**LXC, "cgroups created": "not removed"},
     "own_write": OWN,
     "prints": {"output": "printed"},
     "raises": {"capabilities": "changed"},
@@ -78,17 +78,17 @@ DEEDS: dict[str, dict[str, str]] = {
 }
 
 
-def test_every_stand_in_has_its_deeds_here() -> None:
+def test_every_stand_in_has_its_findings_here() -> None:
     from build import LIBRARIES
 
-    assert sorted(DEEDS) == LIBRARIES
+    assert sorted(FINDINGS) == LIBRARIES
 
 
-@pytest.mark.parametrize("name", DEEDS)
-def test_every_deed_of_a_stand_in_is_named_and_no_other(stage: Stage, name: str) -> None:
+@pytest.mark.parametrize("name", FINDINGS)
+def test_every_finding_of_a_stand_in_is_named_and_no_other(stage: Stage, name: str) -> None:
     found = audit(stage, stage.scene.library(name), "--timeout", "0.5")
-    expected = dict(DEEDS[name])
-    said = deeds(found)
+    expected = dict(FINDINGS[name])
+    said = findings(found)
     said.pop("signal handlers", None)
     assert said == expected
     if name in ("lxc1", "lxc2", "own_write", "unified_too", "late_thread"):
@@ -97,8 +97,8 @@ def test_every_deed_of_a_stand_in_is_named_and_no_other(stage: Stage, name: str)
         assert all(row["after"] == "/" for row in found["rows"] if row["verdict"] == "moved")
 
 
-def test_how_it_ended_is_told(stage: Stage) -> None:
-    outcomes = {name: audit(stage, stage.scene.library(name), "--timeout", "0.5")["outcome"] for name in DEEDS}
+def test_how_it_ended_is_reported(stage: Stage) -> None:
+    outcomes = {name: audit(stage, stage.scene.library(name), "--timeout", "0.5")["outcome"] for name in FINDINGS}
     assert outcomes["crashes"] == "crashed: signal 11 (Segmentation fault)"
     assert outcomes["exits"] == "ended the process: exit status 0"
     assert outcomes["hangs"] == "did not come back within 0.5 s"
@@ -111,11 +111,11 @@ def test_the_table_says_before_after_and_verdict(stage: Stage) -> None:
     assert lines[0] == "SUBJECT BEFORE AFTER VERDICT"
     own = f"/pyrunc-hostile-{os.getpid()}/pyrunc-audit-"
     assert any(line.startswith(f"cgroup: pids {own}") and line.endswith(" / moved") for line in lines)
-    assert any(line.startswith("cgroups created - ") and line.endswith("left behind") for line in lines)
+    assert any(line.startswith("cgroups created - ") and line.endswith("not removed") for line in lines)
     assert "not harmless: " in lines[-1]
 
 
-def test_unresolved_symbols_are_told(stage: Stage) -> None:
+def test_unresolved_symbols_are_reported(stage: Stage) -> None:
     library = stage.box.directory / "made.so"
     source = "void missing(void); void call(void) { missing(); }"
     command = ["gcc", "-x", "c", "-", "-shared", "-fPIC", "-o", library]
@@ -129,10 +129,10 @@ def test_as_a_user_it_says_what_it_cannot_show(stage: Stage) -> None:
     directory = stage.scene.directory
     os.chmod(directory, 0o755)
     found = audit_as_nobody(stage, stage.scene.library("descriptors"))
-    assert found["outcome"] == "loaded" and deeds(found) == {"descriptor": "left open"}
+    assert found["outcome"] == "loaded" and findings(found) == {"descriptor": "left open"}
     assert any(note.startswith("not root: ") for note in found["notes"])
     # liblxc acts for root only.
-    assert "cgroup" not in deeds(audit_as_nobody(stage, stage.scene.library("lxc2")))
+    assert "cgroup" not in findings(audit_as_nobody(stage, stage.scene.library("lxc2")))
 
 
 def audit_as_nobody(stage: Stage, path: str) -> dict[str, Any]:
@@ -175,7 +175,7 @@ def constructor(body: str) -> str:
 
 
 CALLS = {
-    # What a library does: (subject, a part of what is told of it).
+    # What a library does: (subject, a part of what is reported of it).
     "notifies": (
         'struct sockaddr_un to = {AF_UNIX, "/run/systemd/notify"}; struct iovec v = {"READY=1", 7};'
         "struct msghdr m = {.msg_name = &to, .msg_namelen = sizeof to, .msg_iov = &v, .msg_iovlen = 1};"
@@ -224,16 +224,16 @@ def test_a_call_that_changes_something_is_named(stage: Stage, name: str) -> None
     file = stage.box.directory / "made.file"
     file.write_text("")
     rows = audit(stage, compiled(stage, name, constructor(body.replace("FILE", str(file)))))["rows"]
-    told = [row for row in rows if row["subject"] == subject and row["verdict"] != "unchanged"]
-    assert told and any(part in row["after"] for row in told), rows
+    found = [row for row in rows if row["subject"] == subject and row["verdict"] != "unchanged"]
+    assert found and any(part in row["after"] for row in found), rows
     if name == "unlinks":
-        assert {row["verdict"] for row in told} == {"created or written", "done (unlink)"}
+        assert {row["verdict"] for row in found} == {"created or written", "done (unlink)"}
     if name == "sethostname":
-        assert told[0]["after"] == "evil"
+        assert found[0]["after"] == "evil"
 
 
 def test_another_root_directory_is_one_row(stage: Stage) -> None:
-    said = deeds(audit(stage, compiled(stage, "chroots", constructor('(void)!chroot("/etc");'))))
+    said = findings(audit(stage, compiled(stage, "chroots", constructor('(void)!chroot("/etc");'))))
     assert said == {"root directory": "changed"}
 
 
@@ -262,7 +262,7 @@ def test_what_ends_its_tracer_is_not_harmless(stage: Stage) -> None:
         assert not found["harmless"] and "ended the process that watched it" in found["outcome"], found["outcome"]
 
 
-def test_what_it_does_at_the_end_is_told_apart(stage: Stage) -> None:
+def test_what_it_does_at_the_end_is_marked(stage: Stage) -> None:
     body = (
         'static void end(void) { mkdir("/tmp/pyrunc-atexit", 0700); rmdir("/tmp/pyrunc-atexit"); }'
         '__attribute__((destructor)) static void gone(void) { unlink("/tmp/pyrunc-destructor"); }'
@@ -290,14 +290,17 @@ __attribute__((constructor)) static void load(void) { pthread_t t; pthread_creat
 
 def test_a_late_thread_is_seen_for_as_long_as_it_is_watched(stage: Stage) -> None:
     library = compiled(stage, "late", LATE)
-    assert deeds(audit(stage, library, "--linger", "0.1")) == {"threads started": "started", "threads": "left running"}
-    assert deeds(audit(stage, library, "--linger", "1.5"))["file"] == "done (rmdir) later"
+    assert findings(audit(stage, library, "--linger", "0.1")) == {
+        "threads started": "started",
+        "threads": "left running",
+    }
+    assert findings(audit(stage, library, "--linger", "1.5"))["file"] == "done (rmdir) later"
 
 
 def test_loaded_with_the_program_it_is_seen_as_well(stage: Stage) -> None:
     for name in ("files", "settings", "environment", "own_write"):
-        expected = {**DEEDS[name]}
-        said = deeds(audit(stage, stage.scene.library(name), "--preload-at", "exec"))
+        expected = {**FINDINGS[name]}
+        said = findings(audit(stage, stage.scene.library(name), "--preload-at", "exec"))
         said.pop("signal handlers", None)
         assert said == expected, name
     big = compiled(

@@ -1,4 +1,4 @@
-"""The container's limits hold although a library tried, and whoever escaped them is killed with the container."""
+"""The container's limits hold although a library tried, and processes that escaped them are killed with the container."""
 
 import os
 from pathlib import Path

@@ -29,7 +29,7 @@ def host_pids(config: "dict[str, Any]") -> None:
 
 
 def seen_by_its_daemon(library: str, at: str) -> "Change | None":
-    """cgmanager serves nobody who is in another pid namespace, as a container's init is."""
+    """cgmanager serves no process of another pid namespace, as a container's init is."""
     return host_pids if library.startswith("lxc") and at == "init" else None
 
 
@@ -38,7 +38,7 @@ MOVERS = ("lxc1", "lxc2", "own_write", "unified_too")
 
 @pytest.mark.parametrize("at", AT)
 @pytest.mark.parametrize("library", MOVERS)
-def test_a_moved_process_is_put_back_before_its_program_runs(stage: Stage, library: str, at: str) -> None:
+def test_a_moved_process_is_moved_back_before_its_program_runs(stage: Stage, library: str, at: str) -> None:
     assert not escaped(stage.started(library, at, change=seen_by_its_daemon(library, at)))
 
 
@@ -49,14 +49,14 @@ def test_without_reading_back_it_stays_where_it_was_moved(stage: Stage, library:
     assert len(left) >= 9 and ("" in left) == (library in ("own_write", "unified_too"))
 
 
-def test_the_daemon_serves_nobody_in_another_pid_namespace(stage: Stage) -> None:
+def test_the_daemon_serves_no_other_pid_namespace(stage: Stage) -> None:
     """The real one "requires a proxy" there: init is moved where it has the host's pids alone."""
     assert not escaped(stage.started("lxc2", "init", without="placement"))
     assert escaped(stage.started("lxc2", "init", without="placement", change=host_pids))
 
 
 @pytest.mark.parametrize("at", AT)
-def test_run_and_exec_are_put_back_too(stage: Stage, at: str) -> None:
+def test_run_and_exec_are_moved_back_too(stage: Stage, at: str) -> None:
     words = stage.preload("lxc2", "--preload-at", at)
     name = stage.box.new_id()
     bundle = str(stage.box.bundle("sleep 100"))
@@ -81,7 +81,7 @@ def test_no_thread_of_a_library_is_left_in_init(stage: Stage) -> None:
     assert not escaped(pid)
 
 
-def test_whoever_moves_init_after_create_start_finds_it(stage: Stage) -> None:
+def test_start_finds_init_moved_after_create(stage: Stage) -> None:
     """A daemon needs no descriptor of ours, and all the time in the world."""
     for without in ("", "start"):
         name = stage.create()
@@ -104,7 +104,7 @@ def test_threads_end_with_the_process_that_loaded(stage: Stage) -> None:
 
 
 def start_against_a_mover(stage: Stage) -> "tuple[str, int, subprocess.CompletedProcess[str]]":
-    """`start` while somebody moves init to the root of the freezer again and again: (id, pid of init, what it said)."""
+    """`start` while another process moves init to the root of the freezer again and again: (id, pid of init, what it said)."""
     name = stage.create()
     pid = stage.box.state(name)["pid"]
     mover = subprocess.Popen([sys.executable, "-c", MOVER, str(pid)])
@@ -140,8 +140,8 @@ def test_cgroups_that_it_made_below_the_containers_are_removed(stage: Stage, at:
         assert not cgroups_of(name)
 
 
-def test_legacy_is_the_race_of_old(stage: Stage) -> None:
-    """The parent writes while the constructor runs, and nobody looks: init is where the library moved it."""
+def test_legacy_is_the_race_of_2018(stage: Stage) -> None:
+    """The parent writes while the constructor runs, and does not look: init is where the library moved it."""
     name = stage.create(*stage.preload("lxc2", "--placement", "legacy"))
     pid = stage.box.state(name)["pid"]
     assert escaped(pid)
@@ -160,4 +160,4 @@ def test_it_says_loudly_what_it_does(stage: Stage) -> None:
     done = stage.box.call("--log", str(log), "run", "-b", bundle, *stage.preload("lxc1"), stage.box.new_id())
     for said in (done.stderr, log.read_text()):
         assert "test mode, not for production" in said and "lxc1.so" in said
-    assert "was moved out of its cgroups, and is put back" in log.read_text()
+    assert "was moved out of its cgroups, and is moved back" in log.read_text()

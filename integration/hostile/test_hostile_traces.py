@@ -1,4 +1,4 @@
-"""What else loading a library may leave behind, and that the container's program has none of it.
+"""What else loading a library may change, and that the container's program has none of it.
 
 Each counter-measure is taken out once (integration/hostile/mutated.py), to show that its test would see it gone.
 """
@@ -268,12 +268,12 @@ def test_what_does_not_go_together_is_refused(stage: Stage) -> None:
 def test_several_libraries_are_loaded(stage: Stage) -> None:
     words = [*stage.preload("settings"), *stage.preload("lxc1"), "--preload-at", "init"]
     done = stage.pyrunc("run", "-b", str(stage.box.bundle("echo ran", host_pids)), *words, stage.box.new_id())
-    assert done.stdout == "ran\n" and "undone: " in done.stderr and "is put back" in done.stderr
+    assert done.stdout == "ran\n" and "undone: " in done.stderr and "is moved back" in done.stderr
 
 
 @both
 def test_preserved_descriptors_come_through(stage: Stage, at: str) -> None:
-    """What the library finds free lies behind them, and what is ours behind that."""
+    """What the library finds free follows them, and what is ours follows that."""
     kept = stage.box.directory / "kept"
     bundle = str(stage.box.bundle("echo through >&3; ls /proc/self/fd | wc -l"))
     words = [*stage.preload("descriptors", "--preload-at", at), "--preserve-fds", "1", stage.box.new_id()]

@@ -14,7 +14,7 @@ from harness import NOBODY, PYRUNC, TOP, skip_unless_a_user_may_run_it
 
 
 def host_pids(config: dict[str, Any]) -> None:
-    """cgmanager serves nobody who is in another pid namespace."""
+    """cgmanager serves no process of another pid namespace."""
     config["linux"]["namespaces"] = [space for space in config["linux"]["namespaces"] if space["type"] != "pid"]
 
 
@@ -63,7 +63,7 @@ def test_a_library_that_does_nothing_proves_nothing(stage: Stage) -> None:
     assert done.returncode == 1 and "legacy showed no escape" in done.stderr
 
 
-def test_refusals_are_marked_and_told(stage: Stage) -> None:
+def test_refusals_are_marked_and_reported(stage: Stage) -> None:
     done = verify(stage, "exits", "--runs", "2", "--placement", "hardened")
     assert "2 were refused" in done.stdout and "was ended by exit status 0" in done.stdout
     assert done.returncode == 0

@@ -1,4 +1,4 @@
-/* What execve(2) keeps of a process and no other process can see: read before a library is loaded, put back after it.
+/* What execve(2) keeps of a process and no other process can see: read before a library is loaded, restored after it.
  *
  * The list was made from prctl(2), execve(2) and the kernel's own copy_process() and begin_new_exec(), Linux 6.18; a
  * kernel or an architecture without one answers EINVAL before and after, which is no difference. */
@@ -126,7 +126,7 @@ static int count_layers(void *with) {
     return 0;
 }
 
-/* How many Landlock rulesets restrict us; no file of /proc tells. -1 where there is no Landlock, or no process to be had. */
+/* How many Landlock rulesets restrict us; no file of /proc has it. -1 where there is no Landlock, or no process to be had. */
 static long get_landlock(long unused) {
     static char stack[16384] __attribute__((aligned(16)));
     static uint64_t handled = 1; /* LANDLOCK_ACCESS_FS_EXECUTE */

@@ -112,7 +112,7 @@ void snapshot_take(struct context *context, struct snapshot *before);
 void snapshot_restore(const struct snapshot *before);
 
 /* attributes.c */
-/* All that execve keeps of a process, and /proc does not show (or does not let us put back). */
+/* All that execve keeps of a process, and /proc does not show (or does not let us restore). */
 void attributes_read(long values[ATTRIBUTES]);
 /* Puts back what differs; its names go to `undone`. -1 with refuse(). */
 int attributes_settle(struct context *context, const long before[ATTRIBUTES], char *undone, size_t room);

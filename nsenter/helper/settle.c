@@ -1,5 +1,5 @@
-/* What loading a library changed of the process itself is put back to what it was (--preload-lib): all that is not seen
- * or not set from outside. What is (limits, nice, children, ids, namespaces), the runtime compares and puts back. */
+/* What loading a library changed of the process itself is restored to what it was (--preload-lib): all that is not seen
+ * or not set from outside. What is (limits, nice, children, ids, namespaces), the runtime compares and restores. */
 #include "helper.h"
 
 #include <errno.h>
@@ -42,7 +42,7 @@ void snapshot_take(struct context *context, struct snapshot *before) {
         before->effective[half] = held[half].effective;
         before->inheritable[half] = held[half].inheritable;
     }
-    /* ENOSYS on a kernel without CONFIG_NUMA leaves the mode at -1: then there is none to be put back. */
+    /* ENOSYS on a kernel without CONFIG_NUMA leaves the mode at -1: then there is none to be restored. */
     syscall(SYS_get_mempolicy, &before->memory_mode, before->memory_nodes, sizeof before->memory_nodes * 8, NULL, 0);
     /* The directory itself, not its name: it may be moved, or be out of our reach. */
     int here = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -57,7 +57,7 @@ void snapshot_restore(const struct snapshot *before) {
     is_taken = true;
 }
 
-static int put_back_capabilities(struct context *context) {
+static int restore_capabilities(struct context *context) {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct held[2] = {0};
     capabilities(held);
@@ -72,7 +72,7 @@ static int put_back_capabilities(struct context *context) {
 }
 
 /* An ignored signal is dropped where it waits (signal(7)): what the library has sent us while it was blocked. */
-static void put_back_signals(void) {
+static void restore_signals(void) {
     static const struct {
         void (*handler)(int);
         unsigned long rest[7];
@@ -86,8 +86,8 @@ static void put_back_signals(void) {
     sigprocmask(SIG_SETMASK, &empty, NULL);
 }
 
-/* What the runtime has put back from outside (policy, nice) is as it was; the rest only sched_setattr(2) reaches. */
-static int put_back_scheduling(struct context *context, char *undone, size_t room) {
+/* What the runtime has restored from outside (policy, nice) is as it was; the rest only sched_setattr(2) reaches. */
+static int restore_scheduling(struct context *context, char *undone, size_t room) {
     enum { CLAMP = 0x60 }; /* SCHED_FLAG_UTIL_CLAMP; the kernel answers EOPNOTSUPP without CONFIG_UCLAMP_TASK */
     struct scheduling now, wanted = taken.scheduling;
     scheduling(&now);
@@ -110,7 +110,7 @@ static int put_back_scheduling(struct context *context, char *undone, size_t roo
     return 0;
 }
 
-static int put_back_memory_policy(struct context *context, char *undone, size_t room) {
+static int restore_memory_policy(struct context *context, char *undone, size_t room) {
     int mode = -1;
     unsigned long nodes[sizeof taken.memory_nodes / sizeof *taken.memory_nodes] = {0};
     if (taken.memory_mode < 0 || syscall(SYS_get_mempolicy, &mode, nodes, sizeof nodes * 8, NULL, 0) != 0 ||
@@ -135,21 +135,21 @@ int step_settle(struct context *context, const struct step_settle *step) {
     char undone[ERROR_SIZE - 1] = "";
     if (!is_taken)
         return refuse_without_errno(context, "nothing is known of the time before loading");
-    put_back_signals();
+    restore_signals();
     while (waitpid(-1, NULL, WNOHANG | __WALL) > 0)
         ; /* children of the library's, which the runtime has killed */
     if (fchdir(context->slots[SLOT_DIRECTORY]) != 0)
         return refuse(context, "back to the working directory");
     umask((mode_t)taken.umask);
-    if (put_back_capabilities(context) != 0 ||
+    if (restore_capabilities(context) != 0 ||
         attributes_settle(context, taken.attributes, undone, sizeof undone) != 0 ||
-        put_back_scheduling(context, undone, sizeof undone) != 0 ||
-        put_back_memory_policy(context, undone, sizeof undone) != 0)
+        restore_scheduling(context, undone, sizeof undone) != 0 ||
+        restore_memory_policy(context, undone, sizeof undone) != 0)
         return -1;
-    /* A session keyring is left by joining another one only, which a later step does, or was told not to. */
+    /* A session keyring is left by joining another one only, which a later step does, or must not do. */
     if (step->keyring_follows == 0 &&
         syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_SESSION_KEYRING, 0) != taken.keyring)
-        return refuse_without_errno(context, "the session keyring was changed by loading, and cannot be put back");
+        return refuse_without_errno(context, "the session keyring was changed by loading, and cannot be restored");
     send_undone(context, undone);
     return 0;
 }

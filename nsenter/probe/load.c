@@ -78,7 +78,7 @@ static void describe(const char *when) {
         say("%s\tenvironment\t%.4000s", when, *variable);
 }
 
-/* Mounts that the library makes go with the process. What is not allowed is told, and done without. */
+/* Mounts that the library makes go with the process. What is not allowed is reported, and done without. */
 static void fresh_namespaces(void) {
     if (unshare(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) == 0)
         say("before\tfresh\tmount, ipc and uts");

@@ -1,4 +1,4 @@
-/* pyrunc-probe: loads one library in a process that may be lost, and tells what it did meanwhile. */
+/* pyrunc-probe: loads one library in a process that may be lost, and reports what it did meanwhile. */
 #ifndef PYRUNC_PROBE_H
 #define PYRUNC_PROBE_H
 #ifndef _GNU_SOURCE
@@ -39,7 +39,7 @@ extern const size_t call_count;
 
 struct tracee {
     pid_t pid;
-    const char *call; /* NULL unless it is in one that is told */
+    const char *call; /* NULL unless it is in one that is reported */
     char detail[PATH_MAX + 128];
 };
 
@@ -50,7 +50,7 @@ void load(const char *at, const char *path, int traced) __attribute__((noreturn)
 void loaded(const char *path) __attribute__((noreturn));
 void ready(const char *path) __attribute__((noreturn));
 
-/* tell.c */
+/* describe.c */
 /* What the call is about, taken before it is done: later its memory may be another program's. `who->call` stays NULL for
  * one that changes nothing. */
 void note(struct tracee *who, const struct __ptrace_syscall_info *info);

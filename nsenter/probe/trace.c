@@ -38,7 +38,7 @@ static struct tracee *find(pid_t pid) {
 
 static bool is_ours(uint64_t at) { return at >= (uint64_t)(uintptr_t)&__executable_start && at < (uint64_t)(uintptr_t)&etext; }
 
-static void tell(struct tracee *who, long result) {
+static void report_call(struct tracee *who, long result) {
     if (who->call != NULL && strcmp(phase, "setup") != 0)
         fprintf(report, "call\t%d\t%s\t%s\t%ld\t%s\n", (int)who->pid, phase, who->call, result, who->detail);
     who->call = NULL;
@@ -104,7 +104,7 @@ static void go_on(pid_t pid, int status) {
     }
     if (signal_ == (SIGTRAP | 0x80)) {
         if (ptrace(PTRACE_GET_SYSCALL_INFO, pid, sizeof info, &info) > 0 && info.op == PTRACE_SYSCALL_INFO_EXIT)
-            tell(who, (long)info.exit.rval);
+            report_call(who, (long)info.exit.rval);
         signal_ = 0;
     } else if (event == PTRACE_EVENT_SECCOMP) {
         request = look_at_call(who);
@@ -115,7 +115,7 @@ static void go_on(pid_t pid, int status) {
         signal_ = 0;
     } else if (event != 0) {
         if (event == PTRACE_EVENT_EXEC)
-            tell(who, 0);
+            report_call(who, 0);
         else
             look_at_child(who);
         signal_ = 0;

@@ -29,13 +29,13 @@ NOT_TO_BE_JOINED = (errno.EBUSY, errno.ENOENT, errno.ENODEV, errno.EOPNOTSUPP)
 class Groups:
     """``dirs`` {hierarchy name: absolute directory}, as ``paths.resolve`` gave them and the state keeps them."""
 
-    __slots__ = ("_host", "dirs", "fell_back", "put_back")
+    __slots__ = ("_host", "dirs", "fell_back", "moved_back")
 
     def __init__(self, dirs: "dict[str, str]") -> None:
         self.dirs = dirs
         self.fell_back = False
         self._host: Host | None = None
-        self.put_back: set[str] = set()  # hierarchies that something moved the process out of
+        self.moved_back: set[str] = set()  # hierarchies that something moved the process out of
 
     def place(self, pid: int, fallback: int = 0, attach: "Callable[[str], object] | None" = None) -> None:
         """Moves ``pid`` into every cgroup. ``fallback`` (exec): where the container has handed controllers on to

@@ -18,7 +18,7 @@ GROUPS = {
 """Subjects of which there are several: shown in one row for as long as none of them changed."""
 WORDS = {"cgroup": "moved", "descriptor": "left open", "namespace": "another one", "threads": "left running"}
 """Verdicts of subjects for which there is a better word than ``changed``."""
-SELF_TOLD = {
+SELF_REPORTED = {
     "session keyring": "another one",
     "process keyring": "made",
     "thread keyring": "made",
@@ -70,7 +70,7 @@ SUBJECTS = {
     ),
     "unknown system call": ("unknown",),
 }
-"""What a call is a deed of; every other one is told as ``system: NAME``."""
+"""The subject of a call; every other one is reported as ``system: NAME``."""
 SUBJECT = {name: subject for subject, names in SUBJECTS.items() for name in names}
 IN_STATE = (
     *("umask", "chdir", "fchdir", "capset", "setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid"),
@@ -98,7 +98,7 @@ TRIED = (
     "bpf",
     "io_uring_setup",
 )
-"""Calls that are told also when they failed."""
+"""Calls that are reported also when they failed."""
 PHASES = {"running": " later", "ending": " at its end"}
 HINTS = {
     "cannot allocate memory in static TLS block": "it wants to be loaded with the program: --preload-at exec",
@@ -119,7 +119,7 @@ class Row:
     verdict: str = UNCHANGED
 
     @property
-    def is_deed(self) -> bool:
+    def is_finding(self) -> bool:
         """Whether the library did something."""
         return self.verdict != UNCHANGED
 
@@ -137,9 +137,9 @@ class Audit:
     notes: list[str] = field(default_factory=list)
 
     @property
-    def deeds(self) -> list[Row]:
+    def findings(self) -> list[Row]:
         """The rows that say more than ``unchanged``."""
-        return [row for row in self.rows if row.is_deed]
+        return [row for row in self.rows if row.is_finding]
 
 
 def judge(seen: Observation, symbols: "list[str] | None" = None) -> Audit:
@@ -148,14 +148,14 @@ def judge(seen: Observation, symbols: "list[str] | None" = None) -> Audit:
     if seen.outcome != "loaded" and not seen.outcome.startswith("cannot be loaded"):
         audit.rows.append(Row("loading", "-", seen.outcome, "does not come back"))
     audit.rows += _state(seen)
-    audit.rows += _self_told(seen)
+    audit.rows += _self_reported(seen)
     audit.rows += _processes(seen)
     audit.rows += _calls(seen)
     stopped = [f"signal {line[2]} stopped {line[1]}" for line in seen.lines if line[0] == "stopped"]
     audit.rows += [Row("process stopped", "-", text, "stopped") for text in dict.fromkeys(stopped)]
     audit.rows += [Row("standard input", "-", f"{seen.eaten} bytes", "read")] if seen.eaten else []
     made = [path for path in seen.cgroups_made if path]
-    audit.rows += _several("cgroups created", made, "left behind")
+    audit.rows += _several("cgroups created", made, "not removed")
     audit.rows += _several("output", [line for line in seen.output.splitlines() if line], "printed")
     if symbols:
         audit.rows.append(Row("libc's functions", "-", ", ".join(symbols), "interposed"))
@@ -173,7 +173,7 @@ def _state(seen: Observation) -> list[Row]:
     """The rows of both snapshots; none when the process could not be looked at again."""
     if not seen.after:
         return []
-    # Mounts are told from the root directory: with another one all of them would differ.
+    # Mounts are named from the root directory: with another one all of them would differ.
     another_root = seen.before.get("root directory") != seen.after.get("root directory")
     rows: list[Row] = []
     same: Counter[str] = Counter()
@@ -196,7 +196,7 @@ def _state(seen: Observation) -> list[Row]:
     return rows
 
 
-def _self_told(seen: Observation) -> list[Row]:
+def _self_reported(seen: Observation) -> list[Row]:
     """What only the process itself knows."""
     before, after = ([pair for pair in seen.values(when) if pair[0] != "environment"] for when in ("before", "after"))
     rows = []
@@ -207,7 +207,7 @@ def _self_told(seen: Observation) -> list[Row]:
                 key,
                 earlier.get(key, "-"),
                 value,
-                SELF_TOLD.get(key, CHANGED) if earlier.get(key) != value else UNCHANGED,
+                SELF_REPORTED.get(key, CHANGED) if earlier.get(key) != value else UNCHANGED,
             )
             for key, value in after
         ]
@@ -263,7 +263,7 @@ def _calls(seen: Observation) -> list[Row]:
 
 
 def _shows_in_state(name: str, detail: str, pid: str) -> bool:
-    """Whether the difference between both looks at the process tells it; a call on another process is no such."""
+    """Whether the difference between both looks at the process shows it; a call on another process is no such."""
     if name == "prctl":
         # Where there are no ambient capabilities to be cleared, the state does not show that they would be.
         return detail != "option 47, 0x4" and int(detail.partition(" ")[2].partition(",")[0]) in OPTIONS_IN_STATE

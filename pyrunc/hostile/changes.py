@@ -1,7 +1,7 @@
-"""What loading a library left behind in a process: read before and after, put right where it can be.
+"""What loading a library changed in a process: read before and after, restored where it can be.
 
-Read from the host through /proc, never from what the process says of itself. What can be put right by the process alone
-is named here, and put right by the step ``settle`` behind it.
+Read from the host through /proc, never from what the process says of itself. What can be restored by the process alone
+is named here, and restored by the step ``settle`` after it.
 """
 
 import posix
@@ -30,7 +30,7 @@ SETTLED = {
     "CapEff": "effective capabilities",
     "CapAmb": "ambient capabilities",
 }
-"""Lines that the step ``settle`` puts right, in words."""
+"""Lines that the step ``settle`` restores, in words."""
 KEPT = {
     "loginuid": "login uid",
     "sessionid": "audit session",
@@ -40,7 +40,7 @@ KEPT = {
     "cpu_resctrl_groups": "resctrl group",
     "projid_map": "project ids",
 }
-"""Files of /proc/PID whose change execve keeps, and nobody can take back."""
+"""Files of /proc/PID whose change execve keeps, and which cannot be undone."""
 WRITABLE = {"oom_score_adj": "oom_score_adj", "coredump_filter": "coredump filter", "autogroup": "autogroup nice"}
 """Files of /proc/PID that are written back."""
 NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid_for_children", "time_for_children", "user", "uts")
@@ -102,10 +102,10 @@ class Baseline:
             path, was = f"/proc/{pid}/{name}", self.files[name]
             now = _optional(path)
             if now != was:
-                undone.append(_put_back(words, write, path, _written(name, was)))
+                undone.append(_restore(words, write, path, _written(name, was)))
             elif name == "oom_score_adj":
-                # What it may be lowered to without privileges can't be read, and is set by whoever may lower it
-                # (Linux, fs/proc/base.c: oom_score_adj_min).
+                # What it may be lowered to without privileges can't be read, and is set by a write with the privilege
+                # to lower it (Linux, fs/proc/base.c: oom_score_adj_min).
                 write(path, was.decode())
         return undone
 
@@ -126,7 +126,7 @@ class Baseline:
             number = getattr(resource, name)
             if resource.prlimit(pid, number) != limits:
                 # A hard limit once lowered is raised by CAP_SYS_RESOURCE only (getrlimit(2)).
-                undone.append(_put_back(name, resource.prlimit, pid, number, limits))
+                undone.append(_restore(name, resource.prlimit, pid, number, limits))
         return undone
 
     def _restore_scheduling(self, pid: int) -> "list[str]":
@@ -134,20 +134,20 @@ class Baseline:
         policy, priority = self.scheduler
         if posix.sched_getscheduler(pid) != policy:
             parameter = posix.sched_param(priority)
-            undone.append(_put_back("scheduler", posix.sched_setscheduler, pid, policy, parameter))
+            undone.append(_restore("scheduler", posix.sched_setscheduler, pid, policy, parameter))
         if posix.getpriority(posix.PRIO_PROCESS, pid) != self.nice:
-            undone.append(_put_back("nice", posix.setpriority, posix.PRIO_PROCESS, pid, self.nice))
+            undone.append(_restore("nice", posix.setpriority, posix.PRIO_PROCESS, pid, self.nice))
         if posix.sched_getaffinity(pid) != self.affinity:
-            undone.append(_put_back("affinity", posix.sched_setaffinity, pid, self.affinity))
+            undone.append(_restore("affinity", posix.sched_setaffinity, pid, self.affinity))
         return undone
 
 
-def _put_back(name: str, function: "Callable[..., object]", *values: object) -> str:
+def _restore(name: str, function: "Callable[..., object]", *values: object) -> str:
     """Calls ``function``; returns ``name``. PyruncError when we may not."""
     try:
         function(*values)
     except PermissionError:
-        raise PyruncError(f"{name} was changed by loading, and we may not put it back") from None
+        raise PyruncError(f"{name} was changed by loading, and we may not restore it") from None
     return name
 
 

@@ -118,7 +118,7 @@ class Handover:
         """The static helper runs, or so it says; our steps before it goes on are done now."""
         check_program(self.launch.process, self.static, self.preserve)
         number = next(at for at, step in enumerate(self.launch.steps) if step.kind == "preload-check")
-        # Of the steps of loading only all of them can be measured: they are told as the last one's time.
+        # Of the steps of loading only all of them can be measured: they are logged as the last one's time.
         self.launch.times[number - 1] = self._begun, self.launch.clock()
         self.launch.reached = number
         self.launch.act(number)

@@ -31,7 +31,7 @@ def coming_to_us() -> "Iterator[None]":
 
 
 def kill(find: "Callable[[], set[int]]") -> "list[int]":
-    """Kills whomever ``find`` finds, until it finds nobody that runs; returns who ran.
+    """Kills every process that ``find`` finds, until none of them runs; returns those that ran.
 
     Those that are children of ours are reaped; others stay zombies of their parents' (nsenter/helper/settle.c reaps).
     PyruncError when they multiply faster.

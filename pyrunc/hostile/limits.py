@@ -1,5 +1,5 @@
 """What is set in a container's cgroups, before a library is loaded and after: limits, device rules, the freezer, what
-the kernel does when a cgroup is empty. What differs is put back, or the container does not start."""
+the kernel does when a cgroup is empty. What differs is restored, or the container does not start."""
 
 import posix
 

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 def run(launch: "Launch", options: "Any", opened: "dict[int, int]") -> None:
     """Launch.run with the libraries of ``options`` (CreateOptions or ExecOptions): the observer of a launch.
 
-    Every failure is told with the names of the libraries, and after it nothing is left that they forked or made. While
+    Every failure names the libraries, and after it nothing is left that they forked or made. While
     this runs, a new child of ours is taken for one of theirs.
     """
     opened[SLOT_CAPTURE] = posix.memfd_create("capture", posix.MFD_CLOEXEC)
@@ -64,17 +64,17 @@ def _run(launch: "Launch", options: "Any", opened: "dict[int, int]", loading: "L
     children = descendants(posix.getpid())
     try:
         launch.run(opened, options.preserve_fds)
-        loading.tell()
+        loading.report()
     except BaseException as error:
         leftovers.kill(lambda: descendants(posix.getpid()) - children)
         loading.remove_cgroups()
         if isinstance(error, HelperEnded):
-            error.args = (loading.told(str(error)),)
+            error.args = (loading.worded(str(error)),)
         elif isinstance(error, StepError):
             where = f"{PLACE} {loading.names}" if error.where == PLACE else error.where
             raise StepError(error.step, where, loading.named(error.what), error.errno) from None
         elif isinstance(error, PyruncError):
-            raise PyruncError(loading.told(str(error))) from None
+            raise PyruncError(loading.worded(str(error))) from None
         raise
     finally:
         loading.close()
@@ -87,9 +87,9 @@ def _directories(launch: "Launch") -> "dict[str, str]":
 
 
 def _legacy(launch: "Launch", options: "Any") -> None:
-    """The order of old: the loader maps the library while the parent writes the pid into the cgroups.
+    """The legacy order: the loader maps the library while the parent writes the pid into the cgroups.
 
-    Nothing tells when loading ended, and a child of the library's may hold our channel open: every answer is limited.
+    Nothing says when loading ended, and a child of the library's may hold our channel open: every answer is limited.
     """
     in_init = options.preload_at == "init"
     launch.environment = [] if in_init else environment(len(options.libraries), options.preserve_fds)
@@ -104,7 +104,7 @@ def _legacy(launch: "Launch", options: "Any") -> None:
         try:
             cgroups.place(pid)
         except PyruncError as error:
-            log.warning(str(error))  # as then: nobody looked
+            log.warning(str(error))  # as in 2018: it was not looked at
 
     if in_init:
         launch.on_pid = late
@@ -197,15 +197,15 @@ class Loading:
         if self.limits is not None:
             self.limits.close()
 
-    def tell(self) -> None:
-        """What was put back, in one line; and what the libraries left on the host."""
+    def report(self) -> None:
+        """What was restored, in one line; and what the libraries left on the host."""
         undone = self.undone + (self.handover.undone if self.handover is not None else [])
         if undone:
             log.warning(f"--preload-lib {self.names}: undone: {', '.join(undone)}")
         if self.surroundings is not None and (left := self.surroundings.new()):
             log.warning(f"--preload-lib {self.names}: appeared on the host while loading, and stays: {', '.join(left)}")
 
-    def told(self, message: str) -> str:
+    def worded(self, message: str) -> str:
         """A failure with the libraries' names, and the last line that was written while loading."""
         said = self.said()
         return f"--preload-lib {self.names}: {message}{f': {said}' if said and said not in message else ''}"

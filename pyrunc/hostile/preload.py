@@ -32,7 +32,9 @@ def choose(chosen: "CreateOptions | ExecOptions", options: "Any") -> None:
     check_timeout(options.preload_timeout)
     if posix.geteuid() != 0 and options.preload_at == "init" and options.placement == "hardened":
         # In its user namespace, and not dumpable: /proc shows it to root only (ptrace(2), "access mode checking").
-        raise PyruncError("--preload-at init needs root: without it nobody can look at what loading did to init")
+        raise PyruncError(
+            "--preload-at init needs root: without it the runtime cannot look at what loading did to init"
+        )
     if len(paths) > LIBRARIES:
         raise PyruncError(f"--preload-lib: at most {LIBRARIES} libraries")
     chosen.libraries = [open_checked(path) for path in paths]

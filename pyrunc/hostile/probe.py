@@ -34,7 +34,7 @@ INPUT = b"standard input\n"
 LINGER = 0.2
 """Seconds that a library is watched when it left a thread or a process, which may act late."""
 REFUSED_TRACING = 3
-"""Exit status of a loading process that nobody traces (nsenter/probe/load.c)."""
+"""Exit status of a loading process that has no tracer (nsenter/probe/load.c)."""
 
 Snapshot = dict[str, str]
 """{subject: value}; a subject with a colon is one of several, as ``cgroup: memory``."""
@@ -88,7 +88,7 @@ def observe(library: int, path: str, timeout: float, at: str = "init", linger: f
             finally:
                 if cgroups is not None:
                     Freezer(cgroups.dirs).thaw()  # what froze itself does not die
-                # The kernel ends with the tracer whomever it traces (PTRACE_O_EXITKILL).
+                # The kernel ends the traced processes with their tracer (PTRACE_O_EXITKILL).
                 os.kill(tracer, signal.SIGKILL)
                 os.waitpid(tracer, 0)
                 leftovers.kill(lambda: descendants(os.getpid()) - children)
@@ -110,7 +110,7 @@ def _waiting(descriptor: int) -> int:
 
 
 def sealed_file(name: str) -> int:
-    """One that may grow and not shrink: what is in it, nobody cuts off."""
+    """One that may grow and not shrink: what is in it stays in it."""
     descriptor = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL)
     return descriptor
@@ -150,7 +150,7 @@ def _spawn(places: dict[int, int], at: str, path: str) -> int:
 
 
 def _above(descriptor: int) -> int:
-    """The descriptor with a number behind all places."""
+    """The descriptor with a number after all places."""
     moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 64)
     os.close(descriptor)
     return moved

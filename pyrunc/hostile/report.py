@@ -16,7 +16,7 @@ COLOURS = {
 }
 WORDS = {
     HOME: "where it belongs",
-    BACK: "put back",
+    BACK: "moved back",
     TOP: "in the root cgroup",
     ELSEWHERE: "elsewhere",
     REFUSED: "refused",

@@ -1,7 +1,7 @@
-"""Every system call of x86_64 and aarch64, by what it leaves behind: what ``audit-lib`` tells of a library.
+"""Every system call of x86_64 and aarch64, by what it changes: what ``audit-lib`` reports of a library.
 
-``nsenter/generate.py`` makes the probe's table of it (``calls.h``). What stands in no list is unknown, and is told: a
-call that a later kernel has can't be missed in silence. Complete for Linux 6.18
+``nsenter/generate.py`` makes the probe's table of it (``calls.h``). What stands in no list is unknown, and is
+reported: a call that only a later kernel has is not missed. Complete for Linux 6.18
 (arch/x86/entry/syscalls/syscall_64.tbl, scripts/syscall.tbl). Imports nothing.
 """
 
@@ -20,7 +20,7 @@ signalfd signalfd4 inotify_init inotify_init1 inotify_add_watch inotify_rm_watch
 io_setup io_destroy io_getevents io_pgetevents io_cancel getrandom cachestat landlock_create_ruleset landlock_add_rule
 fork vfork uretprobe uprobe
 """
-"""Of the process's own memory, descriptors and time; and new processes, which are told as such."""
+"""Of the process's own memory, descriptors and time; and new processes, which are reported as such."""
 
 READS = """
 stat fstat lstat newfstatat statx access faccessat faccessat2 getdents getdents64 readlink readlinkat getcwd
@@ -53,7 +53,7 @@ CHANGES = {
     "fcntl": "f0",
     "lseek": "s0",
     "ioctl": "i0",
-    # Processes and sockets that are told of some kinds only.
+    # Processes and sockets of which only some kinds are reported.
     "clone": "c0",
     "clone3": "C0",
     "socket": "n0",
@@ -107,8 +107,8 @@ CHANGES = {
     **dict.fromkeys(("kexec_load", "kexec_file_load", "bpf", "nfsservctl", "_sysctl", "afs_syscall"), "N0"),
     **dict.fromkeys(("getpmsg", "putpmsg", "tuxcall", "security", "vserver"), "N0"),
 }
-"""{call: how its arguments are told}: a letter (nsenter/probe/tell.c) and the first argument that counts. Small letters
-mean that the arguments decide whether anything is changed at all."""
+"""{call: how its arguments are described}: a letter (nsenter/probe/describe.c) and the first argument that counts.
+Small letters mean that the arguments decide whether anything is changed at all."""
 
 NEWER = {
     "cachestat": 451,

@@ -21,7 +21,7 @@ from pyrunc.linux import procfs
 from pyrunc.plan.options import CreateOptions
 from pyrunc.spec.load import load
 
-HOME, BACK, TOP, ELSEWHERE, REFUSED = "home", "put back", "root", "elsewhere", "refused"
+HOME, BACK, TOP, ELSEWHERE, REFUSED = "home", "moved back", "root", "elsewhere", "refused"
 UNKNOWN = "unknown"
 """The process has ended: what /proc says of it (on v1, the root cgroup) is no place where it was."""
 PATIENCE = 0.3
@@ -131,12 +131,12 @@ class Verifier:
         self.count = 0
         self.names = [hierarchy.name for hierarchy in discover().hierarchies]
 
-    def series(self, placement: str, preload_at: str, runs: int, tell: Callable[[], None]) -> Series:
-        """``runs`` containers one way; ``tell`` is called behind each."""
+    def series(self, placement: str, preload_at: str, runs: int, done: Callable[[], None]) -> Series:
+        """``runs`` containers one way; ``done`` is called after each."""
         made = Series(placement, preload_at)
         for number in range(runs):
             made.runs.append(self.once(placement, preload_at, number / max(1, runs - 1)))
-            tell()
+            done()
         return made
 
     def once(self, placement: str, preload_at: str, share: float) -> Run:
@@ -173,7 +173,7 @@ class Verifier:
             return Run(marks)
         Container.load(creation.record.id, self.root).start()
         later = self._marks(creation, pid)
-        # What had moved by then, and is where it belongs now, `start` has put back.
+        # What had moved by then, and is where it belongs now, `start` has moved back.
         now = {name: BACK if mark in ESCAPES else mark for name, mark in marks.items()}
         # A program that has ended by then was at home when it was started, as `start` has seen.
         return Run({name: later[name] if later[name] in ESCAPES else now[name] for name in marks})
@@ -191,7 +191,7 @@ class Verifier:
         marks = {}
         for name in self.names:
             if name not in moved:
-                marks[name] = BACK if name in cgroups.put_back else HOME
+                marks[name] = BACK if name in cgroups.moved_back else HOME
             else:
                 marks[name] = TOP if found.get(name) == "/" else ELSEWHERE
         return marks

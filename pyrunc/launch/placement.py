@@ -10,18 +10,18 @@ if TYPE_CHECKING:
 
 
 def verify_placement(cgroups: "Groups", pid: int) -> None:
-    """Reads back where ``pid`` is in every hierarchy; what was moved away is put back once, and read again.
+    """Reads back where ``pid`` is in every hierarchy; what was moved away is moved back once, and read again.
 
     A library's constructor or a daemon may move a process that was placed well (docs/hostile-libraries.md). What it has
-    forked since is where it was then, and is put back with it.
+    forked since is where it was then, and is moved back with it.
     """
     if not cgroups.read_back(pid) or procfs.exiting(pid):
         return
-    log.warning(f"init was moved out of its cgroups, and is put back: {_where(cgroups.read_back(pid))}")
-    moved = _put_back(cgroups, pid)
+    log.warning(f"init was moved out of its cgroups, and is moved back: {_where(cgroups.read_back(pid))}")
+    moved = _restore(cgroups, pid)
     for child in sorted(procfs.descendants(pid)):
         if not procfs.exiting(child) and cgroups.read_back(child):
-            moved = moved or _put_back(cgroups, child)
+            moved = moved or _restore(cgroups, child)
     if moved:
         raise PyruncError(f"init left its cgroups: {_where(moved)}")
 
@@ -34,7 +34,7 @@ def _where(moved: "dict[str, tuple[str, str]]") -> str:
     return "; ".join(f"{', '.join(names)} (found {f}, expected {e})" for (f, e), names in by_place.items())
 
 
-def _put_back(cgroups: "Groups", pid: int) -> "dict[str, tuple[str, str]]":
+def _restore(cgroups: "Groups", pid: int) -> "dict[str, tuple[str, str]]":
     """Places ``pid`` again; returns what read_back still finds elsewhere. A process that exits is in no cgroup."""
     moved = cgroups.read_back(pid)
     try:
@@ -43,6 +43,6 @@ def _put_back(cgroups: "Groups", pid: int) -> "dict[str, tuple[str, str]]":
         if procfs.exiting(pid):
             return {}
         raise
-    cgroups.put_back |= set(moved)
+    cgroups.moved_back |= set(moved)
     moved = cgroups.read_back(pid)
     return {} if procfs.exiting(pid) else moved

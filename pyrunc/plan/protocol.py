@@ -52,7 +52,7 @@ the number (4 bytes) of the last step that is done, and the new channel as its d
 MESSAGE_RESUMED = b"R"
 """helper -> runtime (--preload-lib): the static helper has been executed again, and waits for descriptors and state."""
 MESSAGE_UNDONE = b"U"
-"""helper -> runtime (--preload-lib): what of loading the helper has put back, as text."""
+"""helper -> runtime (--preload-lib): what loading changed and the helper has restored, as text."""
 MESSAGE_GO = b"G"
 """runtime -> helper: go on."""
 ERROR_SIZE = 1536

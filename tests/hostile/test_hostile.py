@@ -52,7 +52,7 @@ def test_beside_what_a_library_adds_only_the_placement_comes_earlier() -> None:
 def test_the_order_around_loading() -> None:
     before = ["preload-baseline", "unshare", "propagation", "hand-over"]
     after = ["preload-check", "join", "join", "join", "settle"]
-    # The process that loaded, whose state is put right, ends before anything of the container is made.
+    # The process that loaded, whose state is restored, ends before anything of the container is made.
     assert added(1) == [*before, "exec-helper", *after, "clone", "cgroup-verify"]
     assert added(2, "init") == [*before, "load-library", "load-library", "exec-static", *after]
     kinds = [step.kind for step in plan(1)]
@@ -77,7 +77,7 @@ def test_settle_refuses_a_keyring_that_no_later_step_replaces() -> None:
         assert settle.args == (int(keyring),)
 
 
-def test_the_loader_gets_descriptors_behind_the_preserved_ones() -> None:
+def test_the_loader_gets_descriptors_after_the_preserved_ones() -> None:
     assert environment(2, 0) == ["LD_PRELOAD=/proc/self/fd/10:/proc/self/fd/11", "LD_BIND_NOW=1"]
     assert environment(1, 3)[0] == "LD_PRELOAD=/proc/self/fd/13"
 
@@ -128,9 +128,9 @@ def observed(lines: str, **given: object) -> Observation:
         ("fork|7|8|constructor", "processes forked", "forked"),
     ],
 )
-def test_a_call_is_a_deed(line: str, subject: str, verdict: str) -> None:
-    (deed,) = judge(observed(line)).deeds
-    assert (deed.subject, deed.verdict) == (subject, verdict)
+def test_a_call_is_a_finding(line: str, subject: str, verdict: str) -> None:
+    (finding,) = judge(observed(line)).findings
+    assert (finding.subject, finding.verdict) == (subject, verdict)
 
 
 @pytest.mark.parametrize(
@@ -142,14 +142,14 @@ def test_a_call_is_a_deed(line: str, subject: str, verdict: str) -> None:
         "loaded|1000",
     ],
 )
-def test_what_changes_nothing_is_no_deed(line: str) -> None:
-    assert not judge(observed(line)).deeds
+def test_what_changes_nothing_is_no_finding(line: str) -> None:
+    assert not judge(observed(line)).findings
 
 
-def test_what_differs_is_a_deed_and_what_is_the_same_is_one_row() -> None:
+def test_what_differs_is_a_finding_and_what_is_the_same_is_one_row() -> None:
     before = {"cgroup: cpu": "/a", "cgroup: pids": "/a", "umask": "0022", "memory": "100 kB"}
     same = judge(observed("", before=before, after={**before, "memory": "300 kB"}))
-    assert not same.deeds and same.memory == 200
+    assert not same.findings and same.memory == 200
     assert [row.subject for row in same.rows[:2]] == ["umask", "cgroups"]
     moved = judge(observed("", before=before, after={**before, "cgroup: cpu": "/"}))
-    assert [(row.subject, row.after, row.verdict) for row in moved.deeds] == [("cgroup: cpu", "/", "moved")]
+    assert [(row.subject, row.after, row.verdict) for row in moved.findings] == [("cgroup: cpu", "/", "moved")]

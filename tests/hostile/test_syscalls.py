@@ -34,6 +34,6 @@ def test_no_call_has_two() -> None:
     assert len(set(syscalls.NEWER.values())) == len(syscalls.NEWER)
 
 
-def test_what_changes_something_says_how_it_is_told() -> None:
+def test_what_changes_something_says_how_it_is_described() -> None:
     for name, kind, how in syscalls.table():
         assert kind in "HRC" and (kind != "C" or re.fullmatch(r"[A-Za-z][0-5]", how)), name

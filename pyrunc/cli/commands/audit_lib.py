@@ -104,33 +104,33 @@ def one(path: str, options: Any) -> Audit:
 
 def is_harmless(audit: Audit) -> bool:
     """It was loaded, and did nothing."""
-    return audit.outcome == "loaded" and not audit.deeds
+    return audit.outcome == "loaded" and not audit.findings
 
 
 def read_expected(path: str) -> "dict[str, set[str]]":
-    """{library: deeds} of an earlier ``--format json``. PyruncError when it is none."""
+    """{library: findings} of an earlier ``--format json``. PyruncError when it is none."""
     try:
         with open(path, encoding="utf-8") as file:
             found = json.load(file)
         rows = found.get("libraries", [found])
-        return {row["library"]: _deeds(row["outcome"], row["rows"]) for row in rows}
+        return {row["library"]: _findings(row["outcome"], row["rows"]) for row in rows}
     except OSError as error:
         raise PyruncError(f"--expect {path}: {(error.strerror or '').lower()}") from None
     except (ValueError, KeyError, TypeError):
         raise PyruncError(f"--expect {path}: is no output of audit-lib --format json") from None
 
 
-def _deeds(outcome: str, rows: "list[dict[str, str]]") -> "set[str]":
+def _findings(outcome: str, rows: "list[dict[str, str]]") -> "set[str]":
     """What can be compared with another time: numbers (of processes, threads, descriptors) differ."""
     found = {f"{row['subject']}: {row['after']} ({row['verdict']})" for row in rows if row["verdict"] != "unchanged"}
     found |= set() if outcome == "loaded" else {f"outcome: {outcome}"}
-    return {re.sub(r"\d+", "N", deed) for deed in found}
+    return {re.sub(r"\d+", "N", finding) for finding in found}
 
 
 def exceeding(path: str, audit: Audit, expected: "dict[str, set[str]]") -> "list[str]":
     """What it did that it did not do the last time; a library that was not there has done nothing."""
-    now = _deeds(audit.outcome, as_json(path, audit)["rows"])
-    return [f"{path}: not expected: {deed}" for deed in sorted(now - expected.get(path, set()))]
+    now = _findings(audit.outcome, as_json(path, audit)["rows"])
+    return [f"{path}: not expected: {finding}" for finding in sorted(now - expected.get(path, set()))]
 
 
 def notes(said: dict[str, str]) -> list[str]:
@@ -163,9 +163,9 @@ def sentence(audit: Audit) -> str:
     cost = f"{audit.milliseconds:.1f} ms, {audit.memory} KiB"
     if audit.outcome != "loaded":
         return audit.outcome
-    if not audit.deeds:
+    if not audit.findings:
         return f"harmless: merely loading it changed nothing ({cost})"
-    count = "1 deed" if len(audit.deeds) == 1 else f"{len(audit.deeds)} deeds"
+    count = "1 finding" if len(audit.findings) == 1 else f"{len(audit.findings)} findings"
     return f"not harmless: {count} of merely loading it ({cost})"
 
 

@@ -1,7 +1,0 @@
-/* Writes a file in /dev/shm. */
-#include "deed.h"
-
-DEED {
-    int file = open("/dev/shm/pyrunc-hostile", O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
-    close(file);
-}

@@ -1,4 +1,0 @@
-/* Asks for the L1D cache to be flushed at each switch (PR_SPEC_L1D_FLUSH). */
-#include "deed.h"
-
-DEED { prctl(PR_SET_SPECULATION_CTRL, PR_SPEC_L1D_FLUSH, PR_SPEC_ENABLE, 0, 0); }

@@ -1,6 +1,0 @@
-/* Names the host. */
-#include "deed.h"
-
-DEED {
-    sethostname("hostile", 7);
-}

@@ -1,7 +1,0 @@
-/* Its own prctl(2) says yes, and does nothing. */
-#include "deed.h"
-
-int prctl(int option, ...) {
-    (void)option;
-    return 0;
-}

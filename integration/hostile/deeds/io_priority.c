@@ -1,7 +1,0 @@
-/* Lowers its I/O priority, and its group's. */
-#include "deed.h"
-
-DEED {
-    syscall(SYS_ioprio_set, 1, 0, (3 << 13));
-    syscall(SYS_ioprio_set, 2, 0, (2 << 13) | 7);
-}

@@ -1,8 +1,0 @@
-/* Takes the memory limits away, swap first: neither may be below the other. */
-#include "deed.h"
-
-DEED {
-    put_cgroup("memory", "memory.memsw.limit_in_bytes", "-1");
-    put_cgroup("memory", "memory.limit_in_bytes", "-1");
-    put_cgroup("unified", "memory.max", "max");
-}

@@ -1,6 +1,0 @@
-/* Has the kernel merge its memory with that of others (PR_SET_MEMORY_MERGE, Linux 6.4). */
-#include "deed.h"
-
-DEED {
-    prctl(67, 1, 0, 0, 0);
-}

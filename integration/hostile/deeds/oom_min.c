@@ -1,7 +1,0 @@
-/* Lowers the OOM score and raises it again: what it may be lowered to later stays. */
-#include "deed.h"
-
-DEED {
-    put("/proc/self/oom_score_adj", "-500");
-    put("/proc/self/oom_score_adj", "0");
-}

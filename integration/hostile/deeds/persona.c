@@ -1,8 +1,0 @@
-/* Turns address randomisation off. */
-#include "deed.h"
-
-#include <sys/personality.h>
-
-DEED {
-    personality(ADDR_NO_RANDOMIZE);
-}

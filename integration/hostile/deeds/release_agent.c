@@ -1,7 +1,0 @@
-/* Has the kernel execute a program of its own on the host when the container ends. */
-#include "deed.h"
-
-DEED {
-    put_cgroup("cpu", "notify_on_release", "1");
-    put("/sys/fs/cgroup/cpu/release_agent", SCENE "/agent");
-}

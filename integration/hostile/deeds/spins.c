@@ -1,7 +1,0 @@
-/* Never comes back, and takes all of the processor. */
-#include "deed.h"
-
-DEED {
-    for (;;)
-        ;
-}

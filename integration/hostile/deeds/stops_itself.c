@@ -1,6 +1,0 @@
-/* Stops, and waits to be continued. */
-#include "deed.h"
-
-DEED {
-    raise(SIGSTOP);
-}

@@ -1,8 +1,0 @@
-/* Adds a key to the user's keyring, where it stays. */
-#include "deed.h"
-
-#include <linux/keyctl.h>
-
-DEED {
-    syscall(SYS_add_key, "user", "pyrunc-hostile", "x", 1, KEY_SPEC_USER_KEYRING);
-}

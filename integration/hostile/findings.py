@@ -1,0 +1,320 @@
+"""What each library in libraries/ does, and what a container's program sees of it: python integration/hostile/findings.py [NAME...]
+
+The program (look.c) prints all that it can see of how it was started. Without a library, and with one that is hardened
+against, it must print the same, or not start; with the legacy order it mostly does not.
+"""
+
+import fcntl
+import json
+import os
+import pty
+import shutil
+import subprocess
+import sys
+import tempfile
+import termios
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from scene import PYRUNC, TOP, own_cgroups
+
+import build
+
+HERE = Path(__file__).resolve().parent
+NAMES = sorted(path.stem for path in (HERE / "libraries").glob("*.c"))
+STREAMS = {
+    **dict.fromkeys(("offsets", "file_locks", "offset_of_copy"), "file"),
+    **dict.fromkeys(("terminal_settings", "window_size", "foreground", "takes_terminal", "types"), "terminal"),
+}
+"""What the standard streams are, for those that change them; a pipe otherwise."""
+INPUT = b"some input\n"
+NEVER = ("freezes", "stops_itself", "spins", "traceme")
+"""Those that never come back: legacy waits for them, and may be frozen or stopped with them."""
+NAME = (os.uname().nodename, Path("/proc/sys/kernel/domainname").read_text())
+"""Of the host, and its domain's."""
+SAME, REFUSED, DIFFERENT = "as without it", "not started", "reaches the program"
+
+
+@dataclass
+class Outcome:
+    """Of one container: what its program printed, pyrunc's exit status and what it said; what is left on the host."""
+
+    printed: list[str]
+    status: int
+    said: str
+    left: set[str]
+
+    def verdict(self, plain: "Outcome") -> str:
+        """SAME, REFUSED or DIFFERENT from the ``plain`` one."""
+        if self.status != 0 and not self.printed and self.said:
+            return REFUSED
+        return SAME if (self.printed, self.status) == (plain.printed, plain.status) else DIFFERENT
+
+    def difference(self, plain: "Outcome") -> list[str]:
+        """Lines that only one of them has."""
+        mine, others = set(self.printed), set(plain.printed)
+        return sorted([f"+ {line}" for line in mine - others] + [f"- {line}" for line in others - mine])
+
+
+class Place:
+    """Bundle and libraries in ``directory``."""
+
+    def __init__(self, directory: Path, names: list[str]) -> None:
+        self.directory = directory
+        self.bundle = directory / "bundle"
+        self.without = ""
+        """A counter-measure that is taken out (mutated.py)."""
+        rootfs = self.bundle / "rootfs"
+        for name in ("proc", "dev", "sys", "home"):
+            (rootfs / name).mkdir(parents=True)
+        (directory / "place").symlink_to(rootfs / "home")
+        build.build_libraries(directory, names)
+        shutil.copy(directory / "look", rootfs / "look")
+        (self.bundle / "config.json").write_text(json.dumps(config()))
+
+    def library(self, name: str) -> str:
+        """The path of one library."""
+        return str(self.directory / f"{name}.so")
+
+    def outcome(self, name: str, at: str = "exec", placement: str = "hardened", *more: str) -> Outcome:
+        """A container with library ``name``; without one when it is empty."""
+        words = ["--preload-lib", self.library(name), "--preload-at", at, "--placement", placement] if name else []
+        # Legacy waits to the end for a library that took its terminal, or its tracer, away.
+        words += ["--preload-timeout", "1" if name in NEVER else "5" if placement == "legacy" else "30"]
+        program = [sys.executable, str(HERE / "mutated.py"), self.without] if self.without and name else [PYRUNC]
+        command = [*program, "--root", str(self.directory / "state"), "run", "-b", str(self.bundle)]
+        with own_cgroups(f"pyrunc-findings-{os.getpid()}"):
+            return self._outcome(
+                name, [*command, *(words if name else []), "hostile"], STREAMS.get(name or "".join(more), "pipe")
+            )
+
+    def _outcome(self, name: str, command: list[str], kind: str) -> Outcome:
+        before = host()
+        with streams(kind, self.directory) as (given, read):
+            process = subprocess.Popen(command, **given, stderr=subprocess.PIPE)
+            try:
+                said = process.communicate(timeout=60)[1].decode()
+            except subprocess.TimeoutExpired:
+                process.kill()
+                said = process.communicate()[1].decode() + "\nDID NOT END"
+            printed = read().decode("utf-8", "replace").replace("\r", "").splitlines()
+        subprocess.run(
+            [PYRUNC, "--root", str(self.directory / "state"), "delete", "--force", "hostile"],
+            check=False,
+            capture_output=True,
+        )
+        lines = [line for line in said.splitlines() if "this is a test mode" not in line]
+        found = Outcome(printed, process.returncode, "\n".join(lines), host() - before)
+        clean_host(found.left)
+        return found
+
+
+@contextmanager
+def streams(kind: str, directory: Path) -> Iterator[tuple[dict, object]]:
+    """(standard input and output for Popen, what reads the output when it has ended)."""
+    if kind == "file":
+        with open(directory / "input", "w+b") as source, open(directory / "output", "w+b") as target:
+            source.write(INPUT * 20)
+            source.flush()
+            source.seek(0)
+            yield {"stdin": source, "stdout": target}, (directory / "output").read_bytes
+        return
+    if kind == "terminal":
+        ours, theirs = pty.openpty()
+        os.write(ours, INPUT)
+
+        def own_terminal() -> None:
+            os.setsid()
+            fcntl.ioctl(theirs, termios.TIOCSCTTY, 0)
+
+        yield {"stdin": theirs, "stdout": theirs, "preexec_fn": own_terminal}, lambda: drained(ours)
+        os.close(theirs)
+        os.close(ours)
+        return
+    source, into = os.pipe()
+    out, target = os.pipe()
+    os.write(into, INPUT)
+    os.close(into)
+    fcntl.fcntl(target, 1031, 1 << 17)  # F_SETPIPE_SZ: it is read only at the end
+    yield {"stdin": source, "stdout": target}, lambda: drained(out, target)
+    os.close(source)
+    os.close(out)
+
+
+def drained(descriptor: int, writing: int = -1) -> bytes:
+    """All that can be read now."""
+    if writing >= 0:
+        os.close(writing)
+    os.set_blocking(descriptor, False)
+    parts = []
+    while True:
+        try:
+            part = os.read(descriptor, 1 << 16)
+        except OSError:
+            break
+        if not part:
+            break
+        parts.append(part)
+    return b"".join(parts)
+
+
+def config() -> dict:
+    """With limits, a filter and few capabilities: what a library may take away."""
+    made = json.loads((TOP / "bundles" / "plain" / "config.json").read_text())
+    made["process"].update(args=["/look"], terminal=False, env=["A=B"], cwd="/", oomScoreAdj=0)
+    made["process"]["capabilities"] = {kind: ["CAP_KILL"] for kind in ("bounding", "effective", "permitted")}
+    made["process"]["noNewPrivileges"] = True
+    made["process"].pop("user", None)
+    made["process"]["user"] = {"uid": 0, "gid": 0, "umask": 0o27}
+    made["root"] = {"path": "rootfs", "readonly": True}
+    made["hostname"] = "hostile"
+    made["mounts"] = [
+        {"destination": "/proc", "type": "proc", "source": "proc"},
+        {"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": ["ro"]},
+    ]
+    made["linux"]["resources"] = {
+        "memory": {"limit": 64 << 20, "swap": 64 << 20},
+        "pids": {"limit": 50},
+        "cpu": {"quota": 50000, "period": 100000, "shares": 512},
+        "devices": [{"allow": False, "access": "rwm"}],
+    }
+    made["linux"]["seccomp"] = {
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "syscalls": [{"names": ["swapon"], "action": "SCMP_ACT_ERRNO"}],
+    }
+    made["linux"]["namespaces"] = [{"type": kind} for kind in ("pid", "mount", "ipc", "uts")]
+    return made
+
+
+def host() -> set[str]:
+    """What a library may leave on the host."""
+    found = {f"mount {line.split()[4]}" for line in Path("/proc/self/mountinfo").read_text().splitlines()}
+    found |= {f"file /dev/shm/{name}" for name in os.listdir("/dev/shm")}
+    for kind in ("shm", "sem", "msg"):
+        rows = Path(f"/proc/sysvipc/{kind}").read_text().splitlines()[1:]
+        found |= {f"{kind} {row.split()[0]} {row.split()[1]}" for row in rows}
+    for path in Path("/sys/fs/cgroup").glob("*/release_agent"):
+        found.add(f"{path}={path.read_text().strip()}")
+    found |= {
+        f"key {line.split()[0]}" for line in Path("/proc/keys").read_text().splitlines() if "pyrunc-hostile" in line
+    }
+    return found | {f"name {os.uname().nodename} {domain_name()}"}
+
+
+def domain_name() -> str:
+    """Of NIS, which setdomainname(2) sets."""
+    return Path("/proc/sys/kernel/domainname").read_text().strip()
+
+
+def clean_host(left: set[str]) -> None:
+    """Takes back what legacy and audit-lib have left."""
+    for path in Path("/sys/fs/cgroup/freezer").glob("**/pyrunc-audit-*-other"):  # renames_cgroup
+        path.rmdir()
+    for item in left:
+        kind, _, rest = item.partition(" ")
+        if kind == "mount":
+            subprocess.run(["umount", "-l", rest], check=False, capture_output=True)
+        elif kind == "file":
+            Path(rest).unlink(missing_ok=True)
+        elif kind in ("shm", "sem", "msg"):
+            flag = {"shm": "-m", "sem": "-s", "msg": "-q"}[kind]
+            subprocess.run(["ipcrm", flag, rest.split()[1]], check=False)
+        elif kind == "name":
+            Path("/proc/sys/kernel/hostname").write_text(NAME[0])
+            Path("/proc/sys/kernel/domainname").write_text(NAME[1])
+        elif "release_agent" in item:
+            path = item.partition("=")[0]
+            Path(path).write_text("\n")
+
+
+def audited(library: str, at: str) -> list[str]:
+    """What `audit-lib` names."""
+    command = [
+        PYRUNC,
+        "audit-lib",
+        "--timeout",
+        "1" if Path(library).stem in NEVER else "30",
+        "--format",
+        "json",
+        "--preload-at",
+        at,
+        library,
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    rows = json.loads(done.stdout)["rows"] if done.stdout else []
+    return [f"{row['subject']}: {row['verdict']}" for row in rows if row["verdict"] != "unchanged"]
+
+
+@dataclass
+class Result:
+    """Of one library: what `audit-lib` names, and {way: verdict}, and what differed or was said."""
+
+    name: str
+    named: list[str]
+    verdicts: dict[str, str]
+    details: dict[str, list[str]]
+
+    @property
+    def holds(self) -> bool:
+        """It is named, and no program that was hardened has anything of it."""
+        hardened = [verdict for way, verdict in self.verdicts.items() if way.startswith("hardened")]
+        return bool(self.named) and all(verdict in (SAME, REFUSED) for verdict in hardened)
+
+
+def tried(at: Place, name: str) -> Result:
+    """One library, each way."""
+    plain = at.outcome("", "exec", "hardened", name)
+    before = host()
+    result = Result(name, audited(at.library(name), "exec") + audited(at.library(name), "init"), {}, {})
+    result.named = list(dict.fromkeys(result.named))
+    clean_host(host() - before)  # audit-lib is no sandbox
+    ways = [("hardened", "exec"), ("hardened", "init"), ("legacy", "exec"), ("legacy", "init")]
+    for placement, moment in ways[:2] if name in NEVER or at.without else ways:
+        found = at.outcome(name, moment, placement)
+        way = f"{placement}/{moment}"
+        result.verdicts[way] = found.verdict(plain)
+        # A file may be of anybody: it is named, and left.
+        named = {item for item in found.left if item.rpartition("/")[2] in found.said or "key " in item}
+        if placement == "hardened" and found.left - named:
+            result.verdicts[way] = f"stays on the host: {', '.join(sorted(found.left))}"
+        elif placement == "hardened" and named and result.verdicts[way] == SAME:
+            result.details[way] = [f"named: {', '.join(sorted(named))}"]
+        result.details.setdefault(way, []).extend([*found.difference(plain)[:6], found.said])
+    return result
+
+
+def main() -> int:
+    """Prints the table; 0 when each action was named, and nothing reached a program that was hardened."""
+    if os.environ.get("PYRUNC_FINDINGS") != "1":
+        # Legacy loads in the caller's namespaces: in ones of our own, what it does there ends with us.
+        os.environ["PYRUNC_FINDINGS"] = "1"
+        os.execvp("unshare", ["unshare", "--mount", "--uts", "--ipc", sys.executable, *sys.argv])
+    words = sys.argv[1:]
+    without = words.pop(words.index("--without") + 1) if "--without" in words else ""
+    names = [name for name in words if not name.startswith("-")] or NAMES
+    results = []
+    with tempfile.TemporaryDirectory(prefix="pyrunc-findings-") as directory:
+        at = Place(Path(directory), names)
+        at.without = without
+        for name in names:
+            results.append(tried(at, name))
+            if "--json" not in sys.argv:
+                print(row(results[-1]), flush=True)
+    if "--json" in sys.argv:
+        print(json.dumps([vars(result) for result in results], indent=1))
+    return sum(not result.holds for result in results)
+
+
+def row(result: Result) -> str:
+    """One line: the library, whether its action is named, and each way."""
+    ways = "  ".join(f"{way} {verdict}" for way, verdict in result.verdicts.items())
+    named = "; ".join(result.named) or "NOT NAMED"
+    return f"{result.name:<20} {ways}\n{'':<20} audit-lib: {named[:180]}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

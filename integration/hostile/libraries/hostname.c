@@ -1,0 +1,6 @@
+/* Names the host. */
+#include "library.h"
+
+ON_LOAD {
+    sethostname("hostile", 7);
+}

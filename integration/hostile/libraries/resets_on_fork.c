@@ -1,0 +1,7 @@
+/* Has its policy reset in its children (SCHED_RESET_ON_FORK). */
+#include "library.h"
+
+ON_LOAD {
+    struct sched_param none = {0};
+    sched_setscheduler(0, SCHED_BATCH | SCHED_RESET_ON_FORK, &none);
+}

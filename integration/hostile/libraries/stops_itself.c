@@ -1,0 +1,6 @@
+/* Stops, and waits to be continued. */
+#include "library.h"
+
+ON_LOAD {
+    raise(SIGSTOP);
+}
