@@ -14,6 +14,7 @@ from pyrunc.container import create, kill, start
 from pyrunc.container import exec as exec_
 from pyrunc.hostile import changes, handover, limits, observer, streams
 from pyrunc.launch import actions, conversation, helper
+from pyrunc.linux import procfs
 from pyrunc.plan import compile as plans
 
 
@@ -58,7 +59,7 @@ def unchecked_at_start() -> None:
 
 def killing_by_cgroup_alone() -> None:
     """A process that left its cgroups is not looked for."""
-    kill.members = lambda container: set(container.cgroups.pids())
+    kill.members = lambda container: {pid: procfs.stat(pid)[1] for pid in container.cgroups.pids()}
 
 
 def printing() -> None:

@@ -115,7 +115,7 @@ def deleted(what: str, box: Box, name: str) -> None:
     assert done.returncode == 0, done.stderr
     assert not cgroups_of(name) and not (box.root / name).exists()
     # It may be a zombie where nobody reaps orphans, as in a container without an init.
-    wait_for(lambda: not pid or not procfs.running(pid), "init to have ended", 1)
+    wait_for(lambda: not pid or procfs.started(pid) is None, "init to have ended", 1)
 
 
 @pytest.mark.parametrize("what", ["deep", "moved"])

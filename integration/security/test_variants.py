@@ -185,4 +185,4 @@ def test_a_number_of_the_state_too_large_for_the_kernel(box: Box, field: str) ->
     assert refused.returncode == 1 and f"the state is damaged: {field}" in refused.stderr, refused.stderr
     box.ok("delete", "--force", name)
     assert not path.parent.exists() and not cgroups_of(name)
-    wait_for(lambda: not procfs.running(state["pid"]), "init to have ended")
+    wait_for(lambda: procfs.started(state["pid"]) is None, "init to have ended")

@@ -6,7 +6,7 @@ import posix
 from pyrunc import interrupts
 from pyrunc.cgroup.freezer import Freezer
 from pyrunc.cgroup.host import UNIFIED, discover, paths_of
-from pyrunc.errors import PyruncError
+from pyrunc.errors import NotRunning, PyruncError
 from pyrunc.linux.files import write
 from pyrunc.linux.signals import SIGKILL
 
@@ -20,8 +20,6 @@ KILL_TIMEOUT = 10.0
 """Seconds, as runc."""
 REMOVE_TIMEOUT = 5.0
 """Seconds, for all hierarchies together. The kernel gives EBUSY while the last process of one is on its way out."""
-AT_ONCE = 256
-"""Processes held at once: fewer than the descriptors that we may have."""
 NOT_TO_BE_JOINED = (errno.EBUSY, errno.ENOENT, errno.ENODEV, errno.EOPNOTSUPP)
 """Answers of a cgroup that has controllers for cgroups below it, has gone, or is threaded (cgroup-v2.rst)."""
 
@@ -145,29 +143,19 @@ class Groups:
                 await_end(min(pids), 0.05)
 
     def _signal(self, number: int) -> "set[int]":
-        """Signals every process; returns their pids. A pidfd holds each before it is looked for again, so that
-        the signal never reaches a process that has got the pid of one that ended."""
-        from pyrunc.linux.pidfd import send_by
+        """Signals every process; returns their pids. It looks twice, as ``container/kill.py`` does, so that the signal
+        never reaches a process that has got the pid of one that ended."""
+        from pyrunc.linux import pidfd, procfs
 
+        before = {pid: procfs.stat(pid)[1] for pid in self.pids()}
+        if not before:
+            return set()
         found = self.pids()
-        waiting = sorted(found)
-        while waiting:
-            held: dict[int, int] = {}
-            for pid in waiting[:AT_ONCE]:
-                try:
-                    held[pid] = posix.pidfd_open(pid)
-                except OSError:
-                    continue
-            del waiting[:AT_ONCE]
-            still = self.pids() if held else set()
-            for pid, descriptor in held.items():
-                try:
-                    if pid in still:
-                        send_by(descriptor, number)
-                except OSError:
-                    pass
-                finally:
-                    posix.close(descriptor)
+        for pid in found & before.keys():
+            try:
+                pidfd.send(pid, before[pid], number)
+            except (NotRunning, OSError):
+                continue
         return found
 
     def _thaw(self) -> None:
@@ -195,6 +183,10 @@ class Groups:
                 gone = False
         return gone
 
+    def remove_unused(self) -> bool:
+        """Removes, with those below, what has no processes; whether all are gone. It waits for nothing."""
+        return not [refused for directory in self.dirs.values() if (refused := _remove(directory)) is not None]
+
     def remove(self, until: float = 0.0) -> None:
         """Removes them and what was made below; what is gone already is fine. PyruncError names those that stay busy at
         ``until`` (seconds of the monotonic clock), or after REMOVE_TIMEOUT; the others are removed all the same."""
@@ -220,6 +212,16 @@ def _remove(directory: str) -> "OSError | None":
 
     refused: list[OSError] = []
 
+    def removed(above: int, name: str) -> bool:
+        """Without a look into it first: most have no cgroups below."""
+        try:
+            posix.rmdir(name, dir_fd=above)
+        except FileNotFoundError:
+            pass
+        except OSError:
+            return False
+        return True
+
     def remove(above: int, name: str) -> None:
         try:
             posix.rmdir(name, dir_fd=above)
@@ -229,7 +231,7 @@ def _remove(directory: str) -> "OSError | None":
             refused.append(error)
 
     try:
-        visit(directory, lambda *_: None, remove)
+        visit(directory, lambda *_: None, remove, removed)
         _rmdir(directory)
     except OSError as error:
         refused.append(error)

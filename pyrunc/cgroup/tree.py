@@ -12,11 +12,15 @@ FLAGS = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC | posix.O_NOFOLLOW
 
 
 def visit(
-    directory: str, before: "Callable[[int, list[str]], None]", after: "Callable[[int, str], None] | None" = None
+    directory: str,
+    before: "Callable[[int, list[str]], None]",
+    after: "Callable[[int, str], None] | None" = None,
+    skip: "Callable[[int, str], bool] | None" = None,
 ) -> None:
     """Calls ``before`` with a descriptor of ``directory`` and of every cgroup below, parents first, and the names that
-    lead there; ``after`` with one of a cgroup's parent and its name, children first, ``directory`` excluded. A cgroup
-    that goes meanwhile is left out. OSError of the callbacks ends the walk."""
+    lead there; ``after`` with one of a cgroup's parent and its name, children first, ``directory`` excluded. With the
+    same arguments ``skip`` says of each whether it is left out with all below. A cgroup that goes meanwhile is left
+    out. OSError of the callbacks ends the walk."""
     try:
         here = posix.open(directory, FLAGS)
     except (FileNotFoundError, NotADirectoryError):
@@ -26,27 +30,37 @@ def visit(
     try:
         before(here, names)
         left.append(_children(here))
-        while left:
-            if left[-1]:
+        while True:
+            while left[-1]:
                 name = left[-1].pop()
+                if skip is not None and skip(here, name):
+                    continue
                 try:
                     below = posix.open(name, FLAGS, dir_fd=here)
                 except FileNotFoundError:
                     continue
-                posix.close(here)
-                here = below
-                names.append(name)
-                before(here, names)
-                left.append(_children(here))
-                continue
+                try:
+                    names.append(name)
+                    before(below, names)
+                    inner = _children(below)
+                    if inner:
+                        left.append(inner)
+                        here, below = below, here
+                        continue
+                finally:
+                    posix.close(below)
+                # Most have none: the way back need not be looked for.
+                names.pop()
+                if after is not None:
+                    after(here, name)
             left.pop()
             if not names:
                 return
-            name = names.pop()
             # Cgroups never change their parent, so this leads to where the walk came from.
             above = posix.open("..", FLAGS, dir_fd=here)
             posix.close(here)
             here = above
+            name = names.pop()
             if after is not None:
                 after(here, name)
     finally:

@@ -125,7 +125,7 @@ def _remove_cgroups(container: "Record", until: float) -> None:
     cgroups, unit = Groups(container.state.cgroups), container.state.systemd_unit
     if not container.state.cgroups:
         return
-    if not unit and cgroups.remove_empty():
+    if not unit and (cgroups.remove_empty() or cgroups.remove_unused()):
         return
     from time import monotonic
 

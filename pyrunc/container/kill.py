@@ -60,10 +60,10 @@ def kill_everyone(container: "Record", number: int, until: float = 0.0) -> None:
         if container.freezer.frozen:
             container.freezer.thaw()
         reap(container)
-        if container.state.cgroups:
-            container.cgroups.kill_all(SIGKILL, end)
         if not found:
             return
+        if container.state.cgroups:
+            container.cgroups.kill_all(SIGKILL, end)
         # In rounds: exec'ed children of ours, for which init waits (pid_namespaces(7)), are reaped in between.
         await_ends(found, min(ROUND, end - monotonic()))
         reap(container)
@@ -77,23 +77,20 @@ def kill_everyone(container: "Record", number: int, until: float = 0.0) -> None:
 
 
 def signal_all(container: "Record", number: int) -> "set[int]":
-    """Signals the container's processes; returns their pids. A pidfd holds each before it is looked for
-    again: a pid that became another process's in between is not signalled."""
+    """Signals the container's processes; returns their pids. It looks twice: who is found again, and has the start time
+    that was read before, has been a member all the while, and not a process that got the pid of one that ended. It is
+    then signalled by a pidfd. Two looks for however many there are: one for each few of them takes their square."""
+    before = members(container)
+    if not before:
+        return set()
     found = members(container)
-    waiting = sorted(found)
-    while waiting:
-        held = _held(waiting[:AT_ONCE])
-        del waiting[:AT_ONCE]
-        still = members(container) if held else set()
-        for pid, descriptor in held.items():
-            try:
-                if pid in still:
-                    pidfd.send_by(descriptor, number)
-            except (ProcessLookupError, PermissionError):
-                pass
-            finally:
-                posix.close(descriptor)
-    return found
+    for pid, started in found.items():
+        try:
+            if before.get(pid) == started:
+                pidfd.send(pid, started, number)
+        except (NotRunning, PermissionError):
+            continue
+    return set(found)
 
 
 def await_ends(pids: "Iterable[int]", seconds: float) -> None:

@@ -17,9 +17,9 @@ NS_GET_MNTNS_ID = 0x8008B705
 """linux/nsfs.h, Linux 6.10: a number that no other mount namespace gets until the next boot, unlike its inode's."""
 
 
-def members(container: "Record") -> "set[int]":
-    """Pids of every process in any hierarchy's cgroup, in init's pid namespace, in its mount namespace, and of the
-    descendants of all these: a process that left every one of its cgroups is still in one of the others."""
+def members(container: "Record") -> "dict[int, int]":
+    """{pid: start time} of every process in any hierarchy's cgroup, in init's pid namespace, in its mount namespace,
+    and of the descendants of all these: a process that left every one of its cgroups is still in one of the others."""
     found = set(container.cgroups.pids()) if container.state.cgroups else set()
     if container.alive:
         found.add(container.state.pid)
@@ -27,9 +27,9 @@ def members(container: "Record") -> "set[int]":
             found |= _of_pid_namespace(container.state.pid)
     if container.state.mount_namespace:
         found |= _of_mount_namespace(container.state.mount_namespace)
-    for pid in list(found):
-        found |= procfs.descendants(pid)
-    return {pid for pid in found - {posix.getpid()} if procfs.running(pid)}
+    found |= procfs.descendants(*found)
+    times = {pid: procfs.started(pid) for pid in found - {posix.getpid()}}
+    return {pid: started for pid, started in times.items() if started is not None}
 
 
 def reap(container: "Record") -> None:

@@ -68,10 +68,10 @@ def hidden(pid: int) -> bool:
     return not _fields(pid)
 
 
-def running(pid: int) -> bool:
-    """Whether there is such a process, and it has not ended yet."""
-    letter = stat(pid)[0]
-    return letter not in ("Z", "X", "x") if letter else hidden(pid)
+def started(pid: int) -> "int | None":
+    """The start time of ``pid``, as it is now; 0 where it is hidden; None when there is none, or it has ended."""
+    letter, time = stat(pid)
+    return time if (letter not in ("Z", "X", "x") if letter else hidden(pid)) else None
 
 
 def exiting(pid: int) -> bool:
@@ -93,15 +93,16 @@ def alive(pid: int, start_time: int) -> bool:
     return started == start_time and letter not in ("Z", "X", "x")
 
 
-def descendants(pid: int) -> "set[int]":
-    """Children of ``pid``, theirs, and so on, zombies included (/proc/PID/task/TID/children, CONFIG_PROC_CHILDREN)."""
+def descendants(*pids: int) -> "set[int]":
+    """Children of ``pids``, theirs, and so on, zombies included (/proc/PID/task/TID/children, CONFIG_PROC_CHILDREN)."""
     found: set[int] = set()
-    waiting = [pid]
+    waiting = list(pids)
+    seen = set(waiting)
     while waiting:
-        for child in children(waiting.pop()):
-            if child not in found:
-                found.add(child)
-                waiting.append(child)
+        new = set(children(waiting.pop()))
+        found |= new
+        waiting += new - seen
+        seen |= new
     return found
 
 
