@@ -130,7 +130,7 @@ def test_a_process_of_a_file(box: Box) -> None:
     [
         (["--user", "x"], "--user 'x': is not UID[:GID]"),
         (["--env", "novalue"], "--env 'novalue': is not NAME=value"),
-        (["--additional-gids", "1,x"], "--additional-gids 1,x: not all are numbers"),
+        (["--additional-gids", "-1"], "--additional-gids '-1': is not GID"),
         (["--cwd", "relative"], "process.cwd: 'relative' is not an absolute path"),
         (["--process", "absent.json"], "absent.json: no such file or directory"),
         (["--tty", "--detach"], "cannot allocate tty if pyrunc will detach without setting console socket"),
@@ -144,7 +144,23 @@ def test_values_that_are_none(box: Box, words: list[str], message: str) -> None:
 
 def test_options_are_runcs(box: Box) -> None:
     name = box.start()
-    words = ["-u", "7:8", "-g", "9,10", "-g", "11", "-e", "A=1", "-e", "A=2", "--cwd", "/bin", "--no-new-privs"]
+    words = [
+        "-u",
+        "7:8",
+        "-g",
+        "9",
+        "-g",
+        "10",
+        "-g",
+        "11",
+        "-e",
+        "A=1",
+        "-e",
+        "A=2",
+        "--cwd",
+        "/bin",
+        "--no-new-privs",
+    ]
     script = "id -u; id -G; echo $A; pwd; grep NoNewPrivs /proc/self/status | cut -f2"
     assert box.ok("exec", *words, name, "sh", "-c", script).split("\n")[:-1] == ["7", "8 9 10 11", "2", "/bin", "1"]
 

@@ -8,10 +8,50 @@ from click.shell_completion import CompletionItem
 
 from pyrunc.cli import invoke, parser
 from pyrunc.cli.commands import COMMANDS
-from pyrunc.cli.options import GLOBAL, Argument, Option, flag
+from pyrunc.cli.exit_status import NO_SUCH_COMMAND
+from pyrunc.cli.options import GLOBAL, REPEATABLE, Argument, Option, flag
 from pyrunc.cli.options import Command as Table
 
-TYPES: dict[Any, Any] = {"int": int, "float": float, "positive": click.IntRange(1)}
+ENDS = -(1 << 63), 1 << 63
+"""Of a number of 64 bits."""
+
+
+class Integer(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.2 only
+    """A number as Go's strconv.ParseInt reads it; ``base`` 0: also 0x10, 0b1, 0o7 and 010, and 1_000."""
+
+    name = "integer"
+
+    def __init__(self, base: int) -> None:
+        self.base = base
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        text = str(value)
+        digits = text.lstrip("+-")
+        octal = self.base == 0 and digits[:1] == "0" and digits[1:2].isdigit()
+        try:
+            found = int(text, 8 if octal else self.base)
+        except ValueError:
+            found = ENDS[1]
+        plain = text.isascii() and text == text.strip() and (self.base == 0 or "_" not in text)
+        if not plain or not ENDS[0] <= found < ENDS[1]:
+            self.fail(f"{text[:40]!r} is not a valid integer.", param, ctx)
+        return found
+
+
+TYPES: dict[Any, Any] = {
+    "int": Integer(0),
+    "numbers": Integer(10),
+    "float": float,
+    "positive": click.IntRange(1),
+}
+
+
+class NoSuchCommand(click.UsageError):
+    """An unknown command, which has an exit status of its own (as with runc)."""
+
+    exit_code = NO_SUCH_COMMAND
 
 
 class Command(click.Command):
@@ -24,8 +64,11 @@ class Command(click.Command):
         self.table = table
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        options, rest = canonical(self, ctx, args, self.table.options)
-        return super().parse_args(ctx, [*options, "--", *rest])
+        options, rest, flags = canonical(self, ctx, args, self.table.options)
+        left = super().parse_args(ctx, [*options, "--", *rest])
+        # click has no word for a flag that is given as "off", and none for one that may also be not given.
+        ctx.params.update(flags)
+        return left
 
     def invoke(self, ctx: click.Context) -> int:
         return invoke.act(self.table.name, {**ctx.obj, **parser.resolve(self.table.options, ctx.params)})
@@ -44,22 +87,23 @@ def _option(option: Option) -> click.Option:
     settings: dict[str, Any] = {"help": option.help, "hidden": option.hidden, "metavar": option.metavar or None}
     if option.kind == "flag":
         settings["is_flag"] = True
-    elif option.kind == "several":
-        settings["multiple"] = True
+    elif option.kind in REPEATABLE:
+        settings |= {"multiple": True, "type": TYPES.get(option.kind, str)}
     elif isinstance(option.kind, tuple):
         settings |= {"type": click.Choice(option.kind), "show_default": option.default is not None}
     else:
         settings["type"] = TYPES.get(option.kind, str)
-    if option.kind not in ("flag", "several"):
+    if option.kind not in ("flag", *REPEATABLE):
         settings["default"] = option.default
     return click.Option([*option.names, option.attribute], **settings)
 
 
 def canonical(
     command: click.Command, ctx: click.Context, args: list[str], options: "tuple[Option, ...] | Any"
-) -> tuple[list[str], list[str]]:
-    """(options, arguments) of words in Go's manner, each option in the one spelling that click reads the same way:
-    ``--name=value``, or ``--flag``."""
+) -> tuple[list[str], list[str], dict[str, bool | None]]:
+    """(options, arguments, flags by attribute) of words in Go's manner, each option in the one spelling that click
+    reads the same way: ``--name=value``, or ``--flag``."""
+    flags: dict[str, bool | None] = {option.attribute: option.default for option in options if option.kind == "flag"}
     table = {name: option for option in options for name in option.names}
     for own in command.get_params(ctx):  # --help and --version, which are click's alone
         if isinstance(own, click.Option) and own.opts[0] not in table:
@@ -72,17 +116,18 @@ def canonical(
                 unknown = name.partition("=")[0]
                 raise click.NoSuchOption(unknown, possibilities=get_close_matches(unknown, table), ctx=ctx)
         elif table[name].kind == "flag":
-            # The last one counts; click has no word for "off".
-            out = [word for word in out if word != table[name].names[0]]
-            if value is None or value in parser.TRUE:
-                out.append(table[name].names[0])
-            elif value not in parser.FALSE:
+            if value is not None and value not in (*parser.TRUE, *parser.FALSE):
                 raise click.BadOptionUsage(name, f"Option '{name}': '{value}' is neither true nor false.", ctx)
+            given_on = value is None or value in parser.TRUE
+            if table[name].attribute in flags:
+                flags[table[name].attribute] = given_on  # the last one counts
+            elif given_on:
+                out.append(table[name].names[0])
         elif value is not None:
             out.append(f"{table[name].names[0]}={value}")
         elif not ctx.resilient_parsing:
             raise click.BadOptionUsage(name, f"Option '{name}' requires an argument.", ctx)
-    return out, rest
+    return out, rest, flags
 
 
 def _ids(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -105,8 +150,17 @@ class Commands(click.Group):
         return Command(parser.definition(cmd_name)) if cmd_name in COMMANDS else None
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        options, rest = canonical(self, ctx, args, GLOBAL)
-        return super().parse_args(ctx, options + rest)
+        options, rest, flags = canonical(self, ctx, args, GLOBAL)
+        left = super().parse_args(ctx, options + rest)
+        ctx.params.update(flags)
+        return left
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if not ctx.resilient_parsing and self.get_command(ctx, args[0]) is None:
+            raise NoSuchCommand(f"No such command {args[0]!r}.", ctx)
+        return super().resolve_command(ctx, args)
 
 
 def _version(context: click.Context, _: Any, wanted: bool) -> None:
@@ -126,7 +180,7 @@ def _help(context: click.Context, command: str | None) -> None:
         return
     wanted = cli.get_command(above, command)
     if wanted is None:
-        raise click.UsageError(f"No such command {command!r}.", above)
+        raise NoSuchCommand(f"No such command {command!r}.", above)
     click.echo(wanted.get_help(click.Context(wanted, above, command)))
 
 
@@ -134,6 +188,8 @@ def _help(context: click.Context, command: str | None) -> None:
 def _begin(context: click.Context, /, **parameters: Any) -> None:
     context.obj = parameters
     invoke.begin(parameters)
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
 VERSION = click.Option(
@@ -145,6 +201,7 @@ cli = Commands(
     help="pyrunc runs containers as the OCI runtime-spec describes them.",
     epilog="What a command does and takes: pyrunc COMMAND --help",
     callback=_begin,
+    invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     subcommand_metavar="COMMAND [OPTIONS] [ARGS]...",
     params=[*map(_option, GLOBAL), VERSION],

@@ -8,7 +8,7 @@ import sys
 
 from pyrunc import interpreter, interrupts, log
 from pyrunc.cli import parser
-from pyrunc.cli.exit_status import EXEC_FAILED, FAILED, INTERRUPTED
+from pyrunc.cli.exit_status import EXEC_FAILED, FAILED, INTERRUPTED, NO_SUCH_COMMAND
 from pyrunc.cli.invoke import act, begin, print_bytes
 from pyrunc.errors import PyruncError
 
@@ -53,7 +53,10 @@ def _by_click(args: "list[str]") -> int:
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
         path = context.command_path if context is not None else "pyrunc"
-        raise PyruncError(f"{error.format_message()} (see {path} --help)") from None
+        found = PyruncError(f"{error.format_message()} (see {path} --help)")
+        # Of `exec` too: 255 is for what failed when the line was read (as runc).
+        found.exit_status = NO_SUCH_COMMAND if error.exit_code == NO_SUCH_COMMAND else FAILED
+        raise found from None
     except click.Abort:  # click's word for an interrupt
         raise KeyboardInterrupt from None
     return result if isinstance(result, int) else 0

@@ -1,8 +1,26 @@
-"""What our caller passes on: descriptors (--preserve-fds, sd_listen_fds(3)) and its service manager's socket."""
+"""What our caller passes on: descriptors (--preserve-fds, sd_listen_fds(3)), its service manager's socket, and the
+socket that is given a pidfd."""
 
 import posix
 
 from pyrunc.errors import PyruncError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def pidfd_sender(path: "str | None") -> "Callable[[int], None]":
+    """What gives a process to --pidfd-socket; connected now, so that nothing is made where nobody listens."""
+    if not path:
+        return _nothing
+    from pyrunc.launch import console
+
+    return console.pidfd_sender(path)
+
+
+def _nothing(pid: int) -> None:
+    pass
 
 
 def notify_socket() -> str:
@@ -11,14 +29,13 @@ def notify_socket() -> str:
     return path.decode("utf-8", "surrogateescape")
 
 
-def preserved(count: "int | None", all_open: bool = True) -> "tuple[int, list[str]]":
-    """(descriptors from 3 on that the process gets, variables with them): --preserve-fds, sd_listen_fds(3).
+def preserved(count: int) -> "tuple[int, list[str]]":
+    """(descriptors from 3 on that init gets, variables with them): --preserve-fds (below 0: none), sd_listen_fds(3).
 
-    PyruncError where one is not open, unless not ``all_open``: as runc, `run` refuses it and `exec` does not.
+    PyruncError where one is not open. `exec` is not like that, as with runc: it passes over what is not open, and what
+    a service manager gave us is for the container's init.
     """
-    total = count or 0
-    if total < 0:
-        raise PyruncError(f"--preserve-fds {total}: must not be negative")
+    total = max(count, 0)
     variables: list[str] = []
     listening = posix.environ.get(b"LISTEN_FDS", b"")
     if (
@@ -29,8 +46,7 @@ def preserved(count: "int | None", all_open: bool = True) -> "tuple[int, list[st
     ):
         total += int(listening)
         variables = [f"LISTEN_FDS={int(listening)}", "LISTEN_PID=1"]
-    if all_open:
-        _check_open(total)
+    _check_open(total)
     return total, variables
 
 

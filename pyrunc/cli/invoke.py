@@ -3,6 +3,7 @@
 import sys
 
 from pyrunc import interpreter, interrupts, log
+from pyrunc.cli.exit_status import FAILED
 from pyrunc.cli.parser import FALSE, TRUE, Options, default_root
 from pyrunc.errors import PyruncError
 from pyrunc.linux.files import absolute
@@ -13,11 +14,17 @@ if TYPE_CHECKING:
 
 
 def begin(values: "dict[str, Any]") -> None:
-    """Applies the global options. Raises PyruncError for a wrong one."""
-    log.configure(values["log"], values["log_format"], values["log_level"], values["debug"])
-    if values["rootless"] not in (*TRUE, *FALSE, "auto"):
-        raise PyruncError(f"--rootless {values['rootless']}: is not auto, true or false")
-    values["root"] = absolute(values["root"] or default_root())
+    """Applies the global options. Raises PyruncError for a wrong one, with status 1 for `exec` too (as runc)."""
+    try:
+        log.configure(values["log"], values["log_format"], values["log_level"], values["debug"])
+        if values["rootless"] not in (*TRUE, *FALSE, "auto"):
+            raise PyruncError(f"--rootless {values['rootless']}: is not auto, true or false")
+        values["root"] = default_root() if values["root"] is None else absolute(values["root"])
+        if values["root"] == "/":
+            raise PyruncError("--root should not be set to /")
+    except PyruncError as error:
+        error.exit_status = FAILED
+        raise
 
 
 def print_bytes() -> None:

@@ -10,9 +10,13 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+REPEATABLE = ("several", "numbers")
+
+
 class Option:
     """One option. ``names``: every spelling, the long one first. ``kind``: ``flag``, ``str``, ``path`` (made absolute),
-    ``int``, ``positive`` (an int of at least 1), ``float``, ``several`` (repeatable), or the tuple of its choices."""
+    ``int`` (as Go's flag package reads it), ``positive`` (at least 1), ``float``, ``several`` (repeatable), ``numbers``
+    (repeatable, each a decimal number), or the tuple of its choices."""
 
     __slots__ = ("default", "help", "hidden", "kind", "metavar", "names")
 
@@ -26,7 +30,7 @@ class Option:
         hidden: bool = False,
     ) -> None:
         self.names, self.help, self.kind = names, help, kind
-        self.default = () if kind == "several" else default
+        self.default: Any = () if kind in REPEATABLE else default
         self.metavar, self.hidden = metavar, hidden
 
     @property
@@ -64,9 +68,9 @@ class Command:
         self.stops, self.hot = stops, hot
 
 
-def flag(*names: str, help: str, hidden: bool = False) -> Option:
-    """An option that is on or off."""
-    return Option(*names, help=help, kind="flag", default=False, hidden=hidden)
+def flag(*names: str, help: str, hidden: bool = False, default: "bool | None" = False) -> Option:
+    """An option that is on or off; with the ``default`` None it may also be not given."""
+    return Option(*names, help=help, kind="flag", default=default, hidden=hidden)
 
 
 ID = Argument("container_id", metavar="ID", container=True)

@@ -6,7 +6,7 @@ value) is ``Unusual``, and click's to word.
 """
 
 from pyrunc.cli.commands import COMMANDS
-from pyrunc.cli.options import GLOBAL
+from pyrunc.cli.options import GLOBAL, REPEATABLE
 from pyrunc.linux.files import absolute
 from pyrunc.linux.runtime_directory import runtime_directory
 
@@ -21,8 +21,8 @@ TRUE, FALSE = ("1", "t", "T", "true", "TRUE", "True"), ("0", "f", "F", "false", 
 """What strconv.ParseBool takes."""
 
 
-LONGEST = 20
-"""Characters of a number: 2^64 has no more digits."""
+LONGEST = 18
+"""Characters of a number that is surely one of 64 bits."""
 
 
 class Unusual(Exception):
@@ -98,7 +98,7 @@ def _options(words: "Sequence[str]", options: "Sequence[Option]", stops: bool) -
             raise Unusual
         option = table[name]
         value = _value(option.kind, text)
-        values[option.attribute] = (*values[option.attribute], value) if option.kind == "several" else value
+        values[option.attribute] = (*values[option.attribute], value) if option.kind in REPEATABLE else value
     return values, rest
 
 
@@ -112,12 +112,11 @@ def _value(kind: "Any", text: "str | None") -> "Any":
         raise Unusual
     elif kind in ("str", "path", "several") or (type(kind) is tuple and text in kind):
         return text
-    elif len(text) > LONGEST and kind in ("int", "positive", "float"):
+    elif len(text) > LONGEST:
         raise Unusual
-    elif (kind == "int" and text.isascii() and text.removeprefix("-").isdigit()) or (
-        kind == "positive" and text.isascii() and text.isdigit() and int(text)
-    ):
-        return int(text)
+    elif kind in ("int", "positive", "numbers") and text.isascii() and (digits := text.removeprefix("-")).isdigit():
+        if (digits[0] != "0" or text == "0") and (kind != "positive" or int(text) > 0):  # 010 is octal, for Go
+            return int(text)
     elif kind == "float" and text.isascii() and text.replace(".", "", 1).isdigit():
         return float(text)
     raise Unusual

@@ -9,7 +9,7 @@ from pyrunc.errors import NotRunning, PyruncError, WrongStatus
 from pyrunc.launch.actions import ACTIONS
 from pyrunc.launch.conversation import Launch
 from pyrunc.launch.placement import verify_placement
-from pyrunc.linux import pidfd, procfs
+from pyrunc.linux import output, pidfd, procfs
 from pyrunc.plan import protocol
 from pyrunc.plan.facts import Facts
 from pyrunc.plan.options import ExecOptions
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pyrunc.container.record import Record
+    from pyrunc.plan.steps import Step
     from pyrunc.spec.types import Process
 
 
@@ -35,7 +36,7 @@ def launch(container: "Record", process_: "Process", options: ExecOptions) -> in
 
     facts = _facts(container, options, status)
     steps = compile_exec(container.config, process_, facts)
-    run = Launch(steps, ACTIONS)
+    run = Launch(steps, {**ACTIONS, "pid-file": _pid_file} if options.pid_file else ACTIONS)
     run.meanwhile, run.stdio = options.meanwhile, options.stdio
     opened = {protocol.SLOT_TARGET: target}
     if any(step.kind == "enter-root" for step in steps):
@@ -47,6 +48,7 @@ def launch(container: "Record", process_: "Process", options: ExecOptions) -> in
         return run.pid
     except BaseException as error:
         run.kill()
+        run.rollback.run()
         if isinstance(error, PyruncError) and procfs.exiting(state.pid):
             raise NotRunning from None  # whatever could not be found any more
         raise
@@ -77,8 +79,12 @@ def _run(run: Launch, options: ExecOptions, opened: "dict[int, int]") -> None:
     if run.cgroups is not None and not run.cgroups.fell_back and options.placement != "legacy":
         # A thread or a daemon can move it as late as this (docs/hostile-libraries.md).
         verify_placement(run.cgroups, run.pid)
-    if options.pid_file:
-        write_pid_file(options.pid_file, run.pid)
+
+
+def _pid_file(run: Launch, step: "Step") -> None:
+    path = str(step.args[0])
+    write_pid_file(path, run.pid)
+    run.rollback.add(lambda: output.remove(path))
 
 
 def _facts(container: "Record", options: ExecOptions, status: str) -> Facts:

@@ -22,7 +22,7 @@ def process_of(
     additional_gids: "Sequence[int | str]" = (),
     terminal: bool = False,
     capabilities: "Sequence[str]" = (),
-    no_new_privileges: bool = False,
+    no_new_privileges: "bool | None" = None,
     selinux_label: str = "",
     apparmor_profile: str = "",
 ) -> "Process":
@@ -39,7 +39,8 @@ def process_of(
     made.terminal = terminal
     made.console_size = None
     made.cwd = cwd or made.cwd
-    made.no_new_privileges = no_new_privileges or made.no_new_privileges
+    if no_new_privileges is not None:
+        made.no_new_privileges = no_new_privileges
     made.selinux_label = selinux_label or made.selinux_label
     made.apparmor_profile = apparmor_profile or made.apparmor_profile
     _user(made, str(user))
@@ -105,12 +106,14 @@ def _user(process: "Process", user: str) -> None:
 
 
 def _id(where: str, text: str, form: str) -> int:
-    """The user or group that ``text`` is; PyruncError at ``where``, whose value has this ``form``."""
-    if not text.isascii() or not text.isdigit():
+    """The user or group that ``text`` is, as Go reads a number; PyruncError at ``where``, whose value has this
+    ``form``."""
+    digits = text.removeprefix("+")
+    if not digits.isascii() or not digits.isdigit():
         raise PyruncError(f"{where}: is not {form}")
-    if len(text.lstrip("0")) > len(str(ID_END)) or int(text) >= ID_END:
+    if len(digits.lstrip("0")) > len(str(ID_END)) or int(digits) >= ID_END:
         raise PyruncError(f"{where}: {text[:20]} is not an id between 0 and {ID_END - 1}")
-    return int(text)
+    return int(digits)
 
 
 def _capabilities(process: "Process", names: "Sequence[str]") -> None:

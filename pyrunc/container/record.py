@@ -5,7 +5,7 @@ import posix
 from pyrunc.container.status import CREATED, CREATING, PAUSED, RUNNING, STOPPED, check
 from pyrunc.container.store import FILE, Store
 from pyrunc.errors import DamagedState, PyruncError, SpecError
-from pyrunc.linux import files, procfs
+from pyrunc.linux import procfs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -131,14 +131,5 @@ class Record(Store):
         }
         if recorded.annotations:
             state["annotations"] = recorded.annotations
-        state["owner"] = _user_name(recorded.owner)
+        state["owner"] = ""  # `list` has it; as with runc, whose `state` has the key only
         return state
-
-
-def _user_name(uid: int) -> str:
-    """As runc looks it up: in the file. The C library would load its name services for it."""
-    try:
-        lines = files.read("/etc/passwd").decode("utf-8", "surrogateescape").split("\n")
-    except OSError:
-        lines = []
-    return next((line.split(":")[0] for line in lines if line.split(":")[2:3] == [str(uid)]), str(uid))

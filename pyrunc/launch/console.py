@@ -9,6 +9,7 @@ from pyrunc.linux import unix_socket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 
@@ -24,17 +25,22 @@ def _connected(what: str, path: str) -> "Any":
         raise PyruncError(f"{what} {path}: {(error.strerror or str(error)).lower()}") from None
 
 
-def send_pidfd(path: str, pid: int) -> None:
-    """Sends a pidfd of ``pid`` to the socket at ``path`` (--pidfd-socket)."""
+def pidfd_sender(path: str) -> "Callable[[int], None]":
+    """What sends a pidfd of a process to the socket at ``path`` (--pidfd-socket). It is connected now: nothing is made
+    for a caller that does not listen."""
     connection = _connected("pidfd socket", path)
-    descriptor = posix.pidfd_open(pid)
-    try:
-        connection.sendmsg([b"pidfd"], [(SOL_SOCKET, SCM_RIGHTS, descriptor.to_bytes(4, sys.byteorder))])
-    except OSError as error:
-        raise PyruncError(f"pidfd socket {path}: {(error.strerror or str(error)).lower()}") from None
-    finally:
-        posix.close(descriptor)
-        connection.close()
+
+    def send(pid: int) -> None:
+        descriptor = posix.pidfd_open(pid)
+        try:
+            connection.sendmsg([b"pidfd"], [(SOL_SOCKET, SCM_RIGHTS, descriptor.to_bytes(4, sys.byteorder))])
+        except OSError as error:
+            raise PyruncError(f"pidfd socket {path}: {(error.strerror or str(error)).lower()}") from None
+        finally:
+            posix.close(descriptor)
+            connection.close()
+
+    return send
 
 
 def receive(connection: "Any") -> int:

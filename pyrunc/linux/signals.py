@@ -11,7 +11,7 @@ LAST = 64
 def number(signal: "int | str") -> int:
     """A signal's number from ``9``, ``KILL``, ``SIGKILL``, ``RTMIN+3`` (a signal.Signals is a number); PyruncError for
     anything else."""
-    if isinstance(signal, int) or _is_number(signal):
+    if isinstance(signal, int) or _is_number(signal.removeprefix("+")):
         if 0 <= int(signal) <= LAST:
             return int(signal)
         raise PyruncError(f"unknown signal {str(signal)[:40]!r}")

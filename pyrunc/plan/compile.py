@@ -229,4 +229,7 @@ def compile_exec(spec: "Config", process_: "Process", facts: "Facts") -> "list[S
     steps += process.identity(process_)
     steps.append(process.program(process_))
     steps.append(cgroups.verifying(facts, "--cgroup"))
+    if facts.options.pid_file:
+        # As late as the runtime acts, and before the program runs: a file that cannot be written is an error of ours.
+        steps.append(Step("pid-file", "--pid-file", facts.options.pid_file))
     return steps + process.final(process_, spec.linux.seccomp, facts)

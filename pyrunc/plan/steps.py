@@ -42,6 +42,7 @@ KINDS: "dict[str, tuple[str, str, tuple[str, ...]]]" = {
     "preload-baseline": (RUNTIME, "", ()),
     "preload-check": (RUNTIME, "", ()),
     "record": (RUNTIME, "", ()),
+    "pid-file": (RUNTIME, "s", ("path",)),
     # Steps of the helper.
     "sync": (HELPER, "", ()),
     "trace": (HELPER, "", ()),

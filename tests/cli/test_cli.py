@@ -70,7 +70,7 @@ def test_both_paths_parse_the_same(line: str) -> None:
     assert parse(line.split()) == by_click(line.split())
 
 
-VALUES = {"int": "-7", "float": "2.5", "positive": "3"}
+VALUES = {"int": "-7", "float": "2.5", "positive": "3", "numbers": "5"}
 ARGUMENTS = {"verify-preload": ["/lib.so"], "audit-lib": ["/lib.so"], "exec": ["id", "ls", "--all", "-e"]}
 NO_ARGUMENTS = ("list", "spec", "features", "plan", "check")
 
@@ -217,7 +217,6 @@ def test_signal_numbers() -> None:
     [
         (["kill", "x", "9" * 5000], "unknown signal '9999"),
         (["kill", "x", "RTMIN+²"], "unknown signal 'RTMIN+²'"),
-        (["run", "--preserve-fds", "-1", "x"], "--preserve-fds -1: must not be negative"),
         (["run", "--preserve-fds", "9" * 5000, "x"], "--preserve-fds"),
     ],
 )

@@ -36,7 +36,7 @@ def own_log() -> Iterator[None]:
 @pytest.mark.parametrize(
     ("line", "status", "message"),
     [
-        ("nonsense", 1, "pyrunc: No such command 'nonsense'. (see pyrunc --help)"),
+        ("nonsense", 3, "pyrunc: No such command 'nonsense'. (see pyrunc --help)"),
         ("create", 1, "pyrunc: Missing argument 'ID'. (see pyrunc create --help)"),
         ("create --nonsense id", 1, "pyrunc: No such option '--nonsense'. (see pyrunc create --help)"),
         (
@@ -47,18 +47,18 @@ def own_log() -> Iterator[None]:
         ("-root", 1, "pyrunc: Option '--root' requires an argument. (see pyrunc --help)"),
         (
             "exec --tty=maybe id",
-            255,
+            1,
             "pyrunc: Option '--tty': 'maybe' is neither true nor false. (see pyrunc exec --help)",
         ),
         (
             "exec -dt id ls",
-            255,
+            1,
             "pyrunc: No such option '-dt'. (Did you mean one of: '-d', '-t'?) (see pyrunc exec --help)",
         ),
         ("--rootless perhaps list", 1, "pyrunc: --rootless perhaps: is not auto, true or false"),
         ("--log-level loud list", 1, "pyrunc: --log-level loud: is not one of debug, info, warning, error"),
         ("--log /nowhere/log list", 1, "pyrunc: --log /nowhere/log: no such file or directory"),
-        ("--log / exec id ls", 255, "pyrunc: --log /: is a directory"),
+        ("--log / exec id ls", 1, "pyrunc: --log /: is a directory"),
         ("--root /dev/null/x list", 1, "pyrunc: /dev/null/x: not a directory"),
     ],
 )
@@ -254,7 +254,7 @@ def test_help_is_a_command_too() -> None:
     assert pyrunc("help").stdout == pyrunc("--help").stdout
     assert pyrunc("help", "create").stdout == pyrunc("h", "create").stdout == pyrunc("create", "--help").stdout
     done = pyrunc("help", "nonsense")
-    assert (done.returncode, done.stderr) == (1, b"pyrunc: No such command 'nonsense'. (see pyrunc --help)\n")
+    assert (done.returncode, done.stderr) == (3, b"pyrunc: No such command 'nonsense'. (see pyrunc --help)\n")
 
 
 ROOT_OF = "import os\nfrom pyrunc.cli.parser import default_root\nif len(sys.argv) > 1: os.setuid(int(sys.argv[1]))\nprint(default_root())"

@@ -1,6 +1,6 @@
 """`pyrunc create`, and what `run` shares with it."""
 
-from pyrunc.cli.inherited import notify_socket, preserved
+from pyrunc.cli.inherited import notify_socket, pidfd_sender, preserved
 from pyrunc.cli.options import NEW_ID, Command
 from pyrunc.cli.shared_options import CONFIG, CREATING
 from pyrunc.container.create import Creation
@@ -62,13 +62,6 @@ def run(options: "Any") -> int:
     """Creates the container; its init waits for `start`."""
     spec, chosen = prepare(options)
     connect_console(spec, chosen, options.console_socket)
-    send_pidfd(options, Creation(options.container_id, spec, chosen).make())
+    send_pidfd = pidfd_sender(options.pidfd_socket)
+    send_pidfd(Creation(options.container_id, spec, chosen).make())
     return 0
-
-
-def send_pidfd(options: "Any", pid: int) -> None:
-    """--pidfd-socket."""
-    if options.pidfd_socket:
-        from pyrunc.launch import console
-
-        console.send_pidfd(options.pidfd_socket, pid)

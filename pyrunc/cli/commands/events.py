@@ -30,7 +30,7 @@ def seconds(text: str) -> float:
     """Of a Go duration (time.ParseDuration): ``5s``, ``1m30s``, ``1.5h``. PyruncError unless it is one, above 0."""
     number = unit = ""
     total = 0.0
-    for character in f"{text} ":
+    for character in f"{text.removeprefix('+')} ":
         if character.isascii() and (character.isdigit() or character == "."):
             if unit:
                 total, number, unit = total + _part(text, number, unit), "", ""
@@ -49,12 +49,48 @@ def _part(text: str, number: str, unit: str) -> float:
     return float(number) * UNITS[unit]
 
 
+def written(data: "dict[str, Any]") -> "dict[str, Any]":
+    """Statistics as runc writes them: most counts that are 0 are left out, and a section of nothing else with them."""
+    cpu, memory = data["cpu"], data["memory"]
+    made = {
+        "cpu": {**cpu, "usage": _counted(cpu["usage"], "kernel", "user"), "throttling": _counted(cpu["throttling"])},
+        "cpuset": {key: value for key, value in data["cpuset"].items() if value or key not in ("cpus", "mems")},
+        "memory": {
+            key: _counted(part, "limit", "failcnt") if "limit" in part else part for key, part in _dicts(memory)
+        },
+        "pids": _counted(data["pids"]),
+        "blkio": {
+            key: [_counted(entry) for entry in part] if isinstance(part, list) else part
+            for key, part in data["blkio"].items()
+        },
+        "hugetlb": {size: {"failcnt": 0, **_counted(part)} for size, part in data["hugetlb"].items()},
+        "network_interfaces": data["network_interfaces"] or None,
+        "intel_rdt": data["intel_rdt"],
+    }
+    if memory.get("cache"):
+        made["memory"]["cache"] = memory["cache"]
+    for section in ("cpu", "memory", "blkio"):
+        made[section] = {key: part for key, part in made[section].items() if part}
+    return made
+
+
+def _dicts(section: "dict[str, Any]") -> "list[tuple[str, dict[str, Any]]]":
+    return [(key, part) for key, part in section.items() if isinstance(part, dict)]
+
+
+def _counted(counts: "dict[str, Any]", *kept: str) -> "dict[str, Any]":
+    """Without those that are 0, but for ``kept``; nothing at all where all are."""
+    return {key: count for key, count in counts.items() if count or key in kept} if any(counts.values()) else {}
+
+
 def run(options: "Any") -> int:
     """Prints one JSON object a line."""
+    interval = seconds(options.interval)
     container = Container.load(options.container_id, options.root)
     if options.stats:
-        print(dumps({"type": "stats", "id": container.id, "data": container.stats()}))
+        print(dumps({"type": "stats", "id": container.id, "data": written(container.stats())}))
         return 0
-    for event in container.events(seconds(options.interval)):
-        print(dumps(event), flush=True)
+    for event in container.events(interval):
+        shown = {**event, "data": written(event["data"])} if "data" in event else event
+        print(dumps(shown), flush=True)
     return 0

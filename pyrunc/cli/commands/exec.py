@@ -1,6 +1,6 @@
 """`pyrunc exec`."""
 
-from pyrunc.cli.inherited import preserved
+from pyrunc.cli.inherited import pidfd_sender
 from pyrunc.cli.options import ID, WORDS, Command, Option, flag
 from pyrunc.cli.shared_options import (
     CONSOLE_SOCKET,
@@ -21,7 +21,7 @@ from pyrunc.plan.options import ExecOptions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable
     from typing import Any
 
     from pyrunc.spec.types import Process
@@ -36,11 +36,15 @@ COMMAND = Command(
         flag("--tty", "-t", help="Give it a terminal."),
         *(CONSOLE_SOCKET, PID_FILE, PIDFD_SOCKET, DETACH),
         Option("--user", "-u", metavar="UID[:GID]", help="Whose process it is."),
-        Option("--additional-gids", "-g", kind="several", metavar="GID", help="One more group. Repeatable."),
+        Option("--additional-gids", "-g", kind="numbers", metavar="GID", help="One more group. Repeatable."),
         Option("--env", "-e", kind="several", metavar="NAME=VALUE", help="One more variable. Repeatable."),
         Option("--cwd", metavar="DIR", help="Where it starts."),
         Option("--cap", "-c", kind="several", metavar="CAP_NAME", help="One more capability. Repeatable."),
-        flag("--no-new-privs", help="It can gain no privileges by execve."),
+        flag(
+            "--no-new-privs",
+            help="It can gain no privileges by execve; as the container's own process unless given.",
+            default=None,
+        ),
         *(PRESERVE_FDS, PRESERVE_DIRECTORIES),
         Option("--process-label", metavar="LABEL", help="Its SELinux label."),
         Option("--apparmor", metavar="PROFILE", help="Its AppArmor profile."),
@@ -60,17 +64,24 @@ def run(options: "Any") -> int:
     container = Record.load(options.root, options.container_id)
     process_ = chosen_process(container, options)
     chosen = ExecOptions.of(options)
-    chosen.preserve_fds, chosen.extra_env = preserved(options.preserve_fds, False)
+    chosen.preserve_fds = max(options.preserve_fds, 0)
     if options.preload_lib or options.placement == "legacy":
         from pyrunc.hostile import preload
 
         preload.choose(chosen, options)
+    send_pidfd = pidfd_sender(options.pidfd_socket)
+
+    def make() -> int:
+        pid = launch(container, process_, chosen)
+        send_pidfd(pid)
+        return pid
+
     if options.detach or options.console_socket:
-        return _detached(container, process_, chosen, options)
-    return attached(chosen, process_, lambda: launch(container, process_, chosen))
+        return _detached(process_, chosen, options, make)
+    return attached(chosen, process_, make)
 
 
-def _detached(container: Record, process_: "Process", chosen: ExecOptions, options: "Any") -> int:
+def _detached(process_: "Process", chosen: ExecOptions, options: "Any", make: "Callable[[], int]") -> int:
     if process_.terminal and not options.console_socket:
         raise PyruncError("process.terminal: cannot allocate tty if pyrunc will detach without setting console socket")
     if options.console_socket and not process_.terminal:
@@ -79,11 +90,7 @@ def _detached(container: Record, process_: "Process", chosen: ExecOptions, optio
         from pyrunc.launch.console import connect
 
         chosen.console = connect(options.console_socket)
-    pid = launch(container, process_, chosen)
-    if options.pidfd_socket:
-        from pyrunc.launch.console import send_pidfd
-
-        send_pidfd(options.pidfd_socket, pid)
+    pid = make()
     if options.detach:
         return 0
     from pyrunc.foreground import wait
@@ -96,27 +103,16 @@ def chosen_process(container: Record, options: "Any") -> "Process":
     """--process FILE as it is, or the container's own process with what the options change."""
     if options.process:
         return process_of_file(container, options.process)
-    args = list(options.args)
-    if args[:1] == ["--"]:
-        del args[0]
     return process_of(
         container,
-        args,
+        options.args,
         env=options.env or (),
         cwd=options.cwd or "",
         user=options.user or "",
-        additional_gids=_groups(options.additional_gids or ()),
+        additional_gids=options.additional_gids,
         terminal=bool(options.tty),
         capabilities=options.cap or (),
-        no_new_privileges=bool(options.no_new_privs),
+        no_new_privileges=options.no_new_privs,
         selinux_label=options.process_label or "",
         apparmor_profile=options.apparmor or "",
     )
-
-
-def _groups(given: "Sequence[str]") -> "list[str]":
-    """--additional-gids GID,..."""
-    groups = [part for entry in given for part in entry.split(",")]
-    if not all(part.isascii() and part.isdigit() for part in groups):
-        raise PyruncError(f"--additional-gids {','.join(groups)[:80]}: not all are numbers")
-    return groups

@@ -7,6 +7,7 @@ from pyrunc.cli.options import Command, Option, flag
 from pyrunc.container.container import Container
 from pyrunc.container.store import ids
 from pyrunc.errors import NoSuchContainer, PyruncError
+from pyrunc.linux.files import read
 from pyrunc.spec.json_text import dumps
 
 TYPE_CHECKING = False
@@ -35,7 +36,8 @@ def states(root: str) -> "Iterator[dict[str, Any]]":
     """The state of every container; one that can't be read is logged, and the others are listed all the same."""
     for container_id in ids(root):
         try:
-            yield Container.load(container_id, root).state()
+            container = Container.load(container_id, root)
+            yield {**container.state(), "owner": user_name(container.owner)}
         except NoSuchContainer:
             if _is_directory(f"{root}/{container_id}"):  # and not deleted just now
                 log.warning(f"load container {container_id}: no state.json, only `delete --force` can be done with it")
@@ -43,6 +45,15 @@ def states(root: str) -> "Iterator[dict[str, Any]]":
             log.warning(f"load container {container_id}: {error}")
         except (LookupError, TypeError, ValueError) as error:
             log.warning(f"load container {container_id}: state.json is damaged: {type(error).__name__} {error}")
+
+
+def user_name(uid: int) -> str:
+    """As runc looks it up: in the file, and ``#`` with the number where there is none."""
+    try:
+        lines = read("/etc/passwd").decode("utf-8", "surrogateescape").split("\n")
+    except OSError:
+        lines = []
+    return next((line.split(":")[0] for line in lines if line.split(":")[2:3] == [str(uid)]), f"#{uid}")
 
 
 def _is_directory(path: str) -> bool:

@@ -24,7 +24,7 @@ def run(options: "Any") -> int:
     """Prints the container's processes: an array of pids, or the lines of ps(1) that are about them."""
     pids = Container.load(options.container_id, options.root).processes()
     if options.format == "json":
-        print(dumps(pids))
+        print(dumps(pids or None))  # as runc: its list of none is null
         return 0
     for line in chosen(listing(options.args or ("-ef",)), set(pids)):
         print(line)

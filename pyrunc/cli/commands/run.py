@@ -1,7 +1,8 @@
 """`pyrunc run`: create and start in one, in the foreground unless detached."""
 
-from pyrunc.cli.commands.create import connect_console, prepare, send_pidfd
+from pyrunc.cli.commands.create import connect_console, prepare
 from pyrunc.cli.exit_status import NOT_EXECUTED
+from pyrunc.cli.inherited import pidfd_sender
 from pyrunc.cli.options import NEW_ID, Command, flag
 from pyrunc.cli.shared_options import CREATING, DETACH, NO_SUBREAPER
 from pyrunc.container.create import Creation
@@ -28,6 +29,7 @@ def run(options: "Any") -> int:
     chosen.run = True
     if options.detach or (options.console_socket and not (spec.process is not None and spec.process.terminal)):
         connect_console(spec, chosen, options.console_socket)
+    send_pidfd = pidfd_sender(options.pidfd_socket)
     creation = Creation(options.container_id, spec, chosen)
 
     def make() -> int:
@@ -37,7 +39,7 @@ def run(options: "Any") -> int:
             if not options.detach and creation.was_started(error):
                 error.exit_status = NOT_EXECUTED
             raise
-        send_pidfd(options, pid)
+        send_pidfd(pid)
         creation.await_ready(pid, bool(options.detach))
         return pid
 

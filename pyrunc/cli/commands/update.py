@@ -19,15 +19,15 @@ COMMAND = Command(
     (
         Option("--resources", "-r", metavar="FILE", help="JSON of linux.resources, `-` for standard input."),
         Option("--blkio-weight", kind="int", metavar="N", help="Weight of block io, 10 to 1000."),
-        Option("--cpu-period", kind="int", metavar="US", help="CPU period to be limited."),
-        Option("--cpu-quota", kind="int", metavar="US", help="CPU time in a period."),
-        Option("--cpu-burst", kind="int", metavar="US", help="CPU time that may be saved up."),
-        Option("--cpu-share", "--cpu-shares", kind="int", metavar="N", help="CPU shares."),
-        Option("--cpu-rt-period", kind="int", metavar="US", help="Real-time period."),
-        Option("--cpu-rt-runtime", kind="int", metavar="US", help="Real-time runtime in a period."),
+        Option("--cpu-period", metavar="US", help="CPU period to be limited."),
+        Option("--cpu-quota", metavar="US", help="CPU time in a period."),
+        Option("--cpu-burst", metavar="US", help="CPU time that may be saved up."),
+        Option("--cpu-share", "--cpu-shares", metavar="N", help="CPU shares."),
+        Option("--cpu-rt-period", metavar="US", help="Real-time period."),
+        Option("--cpu-rt-runtime", metavar="US", help="Real-time runtime in a period."),
         Option("--cpuset-cpus", metavar="LIST", help="CPUs, such as 0-3."),
         Option("--cpuset-mems", metavar="LIST", help="Memory nodes, such as 0,1."),
-        Option("--cpu-idle", kind="int", metavar="0|1", help="SCHED_IDLE for the whole cgroup."),
+        Option("--cpu-idle", metavar="0|1", help="SCHED_IDLE for the whole cgroup."),
         Option("--memory", metavar="BYTES", help="Memory limit."),
         Option("--memory-reservation", metavar="BYTES", help="Memory that is kept under pressure."),
         Option("--memory-swap", metavar="BYTES", help="Memory and swap together."),
@@ -60,6 +60,7 @@ PROPERTIES = {
     "kernel_memory_tcp": ("memory", "kernelTCP"),
     "pids_limit": ("pids", "limit"),
 }
+SIGNED = ("cpu_quota", "cpu_rt_runtime", "cpu_idle")
 LONGEST = 20
 """Digits of a number: 2^64 has no more."""
 UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
@@ -73,9 +74,21 @@ def size(text: str, option: str) -> int:
     unit = 1
     if number[-1:] in UNITS:
         number, unit = number[:-1].rstrip(), UNITS[number[-1]]
-    if not number.isascii() or not number.replace(".", "", 1).isdigit() or len(number) > LONGEST:
-        raise PyruncError(f"--{option.replace('_', '-')} {text[:40]!r}: is not a size such as 64m")
-    return int(float(number) * unit) if "." in number else int(number) * unit
+    digits = number.removeprefix("+")
+    if len(number) <= LONGEST and digits.isascii() and digits[:1] in "0123456789." and "_" not in digits:
+        try:
+            return int(digits) * unit if digits.isdigit() else int(float(digits) * unit)
+        except (ValueError, OverflowError):
+            pass
+    raise PyruncError(f"--{option.replace('_', '-')} {text[:40]!r}: is not a size such as 64m")
+
+
+def count(text: str, option: str) -> int:
+    """A decimal number, with a sign where the property has one."""
+    digits = text.lstrip("+-") if option in SIGNED else text
+    if len(text) > LONGEST or not digits.isascii() or not digits.isdigit() or len(text) - len(digits) > 1:
+        raise PyruncError(f"--{option.replace('_', '-')} {text[:40]!r}: is not a number")
+    return int(text)
 
 
 def resources(options: "Any") -> "dict[str, Any]":
@@ -109,8 +122,8 @@ def _of_options(options: "Any") -> "dict[str, Any]":
     found: dict[str, Any] = {}
     for attribute, (section, name) in PROPERTIES.items():
         value = getattr(options, attribute)
-        if value and section == "memory":
-            value = size(value, attribute)
+        if value and isinstance(value, str) and name not in ("cpus", "mems"):
+            value = size(value, attribute) if section == "memory" else count(value, attribute)
         if value not in (None, ""):
             found.setdefault(section, {})[name] = value
     if options.memory_check_before_update:
