@@ -2,13 +2,19 @@
 
 import argparse
 import os
+import signal
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import boot
 import client
 from recipe import RELEASES, TOP
+
+ENDING: list[int] = []
+"""The signal that ends us, if one came."""
 
 
 def options() -> argparse.ArgumentParser:
@@ -47,7 +53,9 @@ def options() -> argparse.ArgumentParser:
     suite = commands.add_parser("test", help="run pytest in guests: the integration suite, or what is named")
     suite.add_argument("--release", action="append", choices=list(RELEASES), help="default: each")
     suite.add_argument("--hybrid", action="store_true")
-    suite.add_argument("--user", default="root")
+    suite.add_argument("--user", action="append", help="default: root; several, one after the other in one guest")
+    suite.add_argument("--env", action="append", default=[], metavar="NAME=VALUE")
+    suite.add_argument("--seconds", type=int, default=0, help="for everything, what has to be built included")
     stopped = commands.add_parser("stop", help="stop guests")
     stopped.add_argument("names", nargs="+")
     commands.add_parser("list", help="the guests that run")
@@ -68,16 +76,52 @@ def call(guest: boot.Guest, given: argparse.Namespace) -> int:
     return client.run(guest, given.words or ["true"], stdin=stdin, **settings)
 
 
+def pytest(guest: boot.Guest, user: str, words: list[str], env: dict[str, str]) -> int:
+    """Each test is told as it ends: what a guest did before its time was over is seen."""
+    print(f"guest: Debian {guest.release}, as {user}: pytest {' '.join(words)}", flush=True)
+    args = [".venv/bin/python", "-m", "pytest", "-v", "-p", "no:cacheprovider", *words]
+    return client.run(guest, args, user=user, cwd="/srv/pyrunc", env=env)
+
+
 def test(given: argparse.Namespace) -> int:
     """pytest in a guest of each release, one after the other; the worst exit status."""
     words = given.words or ["integration", "--ignore=integration/engines"]
+    env = dict(setting.split("=", 1) for setting in given.env)
     worst = 0
     for number in given.release or RELEASES:
-        with boot.booted(number, hybrid=given.hybrid, memory="3G") as guest:
-            print(f"guest: Debian {number}, as {given.user}: pytest {' '.join(words)}", flush=True)
-            args = [".venv/bin/python", "-m", "pytest", "-q", "-p", "no:cacheprovider", *words]
-            worst = max(worst, client.run(guest, args, user=given.user, cwd="/srv/pyrunc"))
+        with ready(number, hybrid=given.hybrid, memory="3G") as guest:
+            worst = max(worst, *(pytest(guest, user, words, env) for user in given.user or ["root"]))
     return worst
+
+
+@contextmanager
+def ready(number: str, tries: int = 2, **settings: object) -> Iterator[boot.Guest]:
+    """A guest that answers: one that does not come up is told by its console's log, and booted anew, once."""
+    for left in reversed(range(tries)):
+        with boot.booted(number, **settings) as guest:
+            begin = time.monotonic()
+            try:
+                client.run(guest, ["true"])
+            except SystemExit:
+                print(boot.last_words(guest), flush=True)
+                if left and not ENDING:
+                    continue
+                raise
+            print(f"guest: Debian {number}: {time.monotonic() - begin:.1f} s to the first command", flush=True)
+            try:
+                yield guest
+            except SystemExit:
+                print(boot.last_words(guest), flush=True)
+                raise
+            return
+
+
+def end(number: int, _: object) -> None:
+    """A signal ends guests and builders with us; the time's end is status 124, as timeout(1) has it."""
+    ENDING.append(number)
+    if number == signal.SIGALRM:
+        print("guest: the time is over", file=sys.stderr, flush=True)
+    sys.exit(124 if number == signal.SIGALRM else 128 + number)
 
 
 def main() -> int:
@@ -85,15 +129,16 @@ def main() -> int:
     if "--" in own:
         own, words = own[: own.index("--")], own[own.index("--") + 1 :]
     given = options().parse_args(own, argparse.Namespace(words=words))
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGALRM):
+        signal.signal(number, end)
+    signal.alarm(getattr(given, "seconds", 0))
     if given.command in ("boot", "once"):
         settings = {name: getattr(given, name) for name in ("hybrid", "append", "memory", "cpus", "checkout")}
     match given.command:
         case "build":
             for number in given.releases:
-                with boot.booted(number) as guest:
-                    begin = time.monotonic()
-                    client.run(guest, ["true"])
-                    print(f"guest: Debian {number}: {time.monotonic() - begin:.1f} s to the first command")
+                with ready(number):
+                    pass
         case "boot":
             print(boot.boot(given.release, name=given.name, **settings).name)
         case "run":

@@ -158,6 +158,16 @@ def stop(guest: Guest) -> None:
         (guest.directory / str(port)).unlink(missing_ok=True)
 
 
+def last_words(guest: Guest, lines: int = 60) -> str:
+    """The ends of the console's log and of QEMU's, for a report of what went wrong."""
+    found = []
+    for name in ("console", "qemu.log"):
+        path = guest.directory / name
+        text = path.read_text(errors="replace") if path.exists() else ""
+        found.append("\n".join([f"guest: the end of {path}:", *text.splitlines()[-lines:]]))
+    return "\n".join(found)
+
+
 @contextmanager
 def booted(number: str, **settings: object) -> Iterator[Guest]:
     """A guest for the time of a block."""

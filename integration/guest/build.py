@@ -37,6 +37,7 @@ SETUP = """
     touch /etc/.updated /var/.updated
     rm -rf /var/cache/apt/archives/*.deb /var/lib/apt/lists/* /usr/share/doc /usr/share/man /usr/share/locale
 """
+UNUSED = ("doc", "man", "locale", "info")
 
 
 def run(*words: str | Path, env: dict[str, str] | None = None) -> None:
@@ -83,14 +84,22 @@ def build_image(release: Release) -> Path:
         shutil.rmtree(directory, ignore_errors=True)
         tree = directory / "tree"
         directory.mkdir(parents=True)
-        options = ["--variant=minbase", "--mode=root", f"--include={','.join(PACKAGES)}", "--quiet"]
+        options = ["--variant=minbase", "--mode=root", f"--include={','.join([*PACKAGES, *release.more])}", "--quiet"]
+        # A build that is interrupted is begun anew: dpkg need not wait for the disk after each file.
+        options += [
+            '--aptopt=Acquire::Languages "none"',
+            "--dpkgopt=force-unsafe-io",
+            *(f"--dpkgopt=path-exclude=/usr/share/{each}/*" for each in UNUSED),
+        ]
         # Services are not started in a chroot; initramfs-tools would build an archive that is never booted.
         options += ['--essential-hook=printf "#!/bin/sh\\nexit 101\\n" >"$1/usr/sbin/policy-rc.d"']
         options += ['--essential-hook=chmod 755 "$1/usr/sbin/policy-rc.d"']
         options += [f'--customize-hook=chroot "$1" sh -c {shlex.quote(KERNEL)}']
         options += [f'--customize-hook=cp -r --preserve=mode {IMAGE}/. "$1"']
         options += [f'--customize-hook=chroot "$1" sh -euc {shlex.quote(SETUP)}']
-        run("mmdebstrap", *options, release.suite, tree)
+        # In namespaces of its own: when it is killed, its processes and its mounts end with it.
+        unshare = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+        run(*unshare, "mmdebstrap", *options, release.suite, tree)
         version, image = install_modules(tree / "kernel.deb", tree)
         (tree / "kernel.deb").unlink()
         unpack_kernel(image, directory / "vmlinux")
@@ -159,7 +168,22 @@ def build_checkout(release: Release, image: Path, checkout: Path = TOP) -> Path:
         kept = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LC_ALL": "C.UTF-8"}
         kept |= {name: value for name, value in os.environ.items() if name.lower().endswith("_proxy") or "PIP_" in name}
         kept.pop("PIP_FIND_LINKS", None)  # A directory of this host.
-        run("unshare", "--mount", "sh", "-euc", CHROOT, "sh", image / "tree", copy, image / "pip", env=kept)
+        run(
+            "unshare",
+            "--mount",
+            "--pid",
+            "--fork",
+            "--kill-child",
+            "--mount-proc",
+            "sh",
+            "-euc",
+            CHROOT,
+            "sh",
+            image / "tree",
+            copy,
+            image / "pip",
+            env=kept,
+        )
         for old in place.glob("*.disk"):
             old.unlink()
         make_disk(disk, copy, "4G")

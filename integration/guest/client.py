@@ -18,6 +18,8 @@ from boot import PORTS, Guest
 
 READY_SECONDS = 180.0
 """For a guest to boot: emulated on a busy machine."""
+LAST_WORDS_SECONDS = 45.0
+"""For a command that was interrupted, because our own time is over, to report what it did so far."""
 
 Sink = Callable[[bytes], object]
 
@@ -92,18 +94,33 @@ def run(
         if stdin is None:
             frames.send(b"i")
         with interrupts(frames):
-            while True:
-                for kind, content in frames.complete():
-                    if kind == b"x":
-                        return int(content)
-                    (out if kind == b"o" else err)(content)
-                ready = select.select([connection, *([] if stdin is None else [stdin])], [], [])[0]
-                if connection in ready and not frames.receive():
-                    raise SystemExit("guest: it has ended before the command")
-                if stdin in ready:
-                    content = os.read(stdin, 32768)
-                    frames.send(b"i", content)
-                    stdin = stdin if content else None
+            try:
+                return exchange(frames, stdin, out, err)
+            except SystemExit:  # Of a signal to us: what the command still reports is handed on before.
+                with suppress(OSError, TimeoutError, SystemExit):  # As a guest that has ended.
+                    frames.send(b"s", str(int(signal.SIGINT)).encode())
+                    exchange(frames, None, out, err, LAST_WORDS_SECONDS)
+                raise
+
+
+def exchange(frames: Frames, stdin: int | None, out: Sink, err: Sink, seconds: float | None = None) -> int:
+    """Hands on what comes from either side until the command has ended; returns its exit status."""
+    end = None if seconds is None else time.monotonic() + seconds
+    while True:
+        for kind, content in frames.complete():
+            if kind == b"x":
+                return int(content)
+            (out if kind == b"o" else err)(content)
+        left = None if end is None else max(0.0, end - time.monotonic())
+        ready = select.select([frames.connection, *([] if stdin is None else [stdin])], [], [], left)[0]
+        if not ready:
+            raise TimeoutError
+        if frames.connection in ready and not frames.receive():
+            raise SystemExit("guest: it has ended before the command")
+        if stdin in ready:
+            content = os.read(stdin, 32768)
+            frames.send(b"i", content)
+            stdin = stdin if content else None
 
 
 @contextmanager

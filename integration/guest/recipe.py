@@ -20,12 +20,16 @@ class Release:
     suite: str
     hybrid: str
     """The kernel's command line for systemd's hybrid layout: named v1 hierarchies, and v2 for systemd itself."""
+    more: tuple[str, ...] = ()
+    """Packages that the other releases do not have, or have as a part of another one."""
 
 
 RELEASES = {
     "12": Release("12", "bookworm", "systemd.unified_cgroup_hierarchy=0"),
     # From systemd 256 on the legacy layouts must be asked for twice.
-    "13": Release("13", "trixie", "systemd.unified_cgroup_hierarchy=0 SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1"),
+    "13": Release(
+        "13", "trixie", "systemd.unified_cgroup_hierarchy=0 SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1", ("docker-cli",)
+    ),
 }
 
 PACKAGES = (HERE / "packages.image").read_text().split()

@@ -139,10 +139,20 @@ def serve(port, asked):
             stream.close()
 
 
+def signal_all(pid, number):
+    """Signals the command; below su it has a session of its own, and su would make a SIGKILL of any signal."""
+    with open(f"/proc/{pid}/task/{pid}/children") as file:
+        children = [int(child) for child in file.read().split()]
+    sessions = [child for child in children if os.getsid(child) == child]
+    for leader in sessions or [pid]:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(leader, number)
+
+
 def from_host(port, process):
     for kind, content in port.frames():
         if kind == b"s":
-            os.killpg(process.pid, int(content))
+            signal_all(process.pid, int(content))
         elif content:
             try:
                 process.stdin.write(content)
