@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from harness import Box
+from limits import limit
 from pyrunc import Container
 
 RESCTRL = Path("/sys/fs/resctrl/info")
@@ -51,7 +52,7 @@ def test_a_schema_for_a_container_without_one_is_refused(box: Box) -> None:
     assert done.returncode == 1 and done.stderr.startswith("pyrunc: linux.intelRdt: the host has no /sys/fs/resctrl")
     data = json.loads((box.root / name / "state.json").read_text())
     assert "intelRdt" not in data["config"]["linux"]
-    assert Path(f"/sys/fs/cgroup/pids/{name}/pids.max").read_text() == "max\n"
+    assert limit(name, "pids.max") == "max"
 
 
 def test_a_host_without_resctrl_says_so(box: Box) -> None:

@@ -12,12 +12,10 @@ import pytest
 from test_cgroups import MIB, resources
 
 from harness import Box, cgroups_of, wait_for
-from limits import value
+from limits import LAYOUT, UNIFIED, io_rate, unified, value
 from pyrunc.cgroup.devices import rules
 from pyrunc.cgroup.v2 import devices as ebpf
 from pyrunc.spec.load import shaped_resources
-
-UNIFIED = Path("/sys/fs/cgroup/unified")
 
 
 def disk() -> tuple[int, int]:
@@ -29,25 +27,26 @@ def disk() -> tuple[int, int]:
 
 
 @pytest.mark.parametrize(
-    ("name", "file"),
+    ("name", "kind"),
     [
-        ("throttleReadBpsDevice", "blkio.throttle.read_bps_device"),
-        ("throttleWriteBpsDevice", "blkio.throttle.write_bps_device"),
-        ("throttleReadIOPSDevice", "blkio.throttle.read_iops_device"),
-        ("throttleWriteIOPSDevice", "blkio.throttle.write_iops_device"),
+        ("throttleReadBpsDevice", "rbps"),
+        ("throttleWriteBpsDevice", "wbps"),
+        ("throttleReadIOPSDevice", "riops"),
+        ("throttleWriteIOPSDevice", "wiops"),
     ],
 )
-def test_rates_of_a_device(box: Box, name: str, file: str) -> None:
+def test_rates_of_a_device(box: Box, name: str, kind: str) -> None:
     major, minor = disk()
     limit = {name: [{"major": major, "minor": minor, "rate": 5000}]}
-    assert value(box.start("sleep 100", resources(blockIO=limit)), file) == f"{major}:{minor} 5000"
+    assert io_rate(box.start("sleep 100", resources(blockIO=limit)), kind, f"{major}:{minor}") == "5000"
 
 
 def test_a_device_that_is_not_there(box: Box) -> None:
     limit = {"throttleReadBpsDevice": [{"major": 250, "minor": 250, "rate": 5000}]}
     done = box.run("true", resources(blockIO=limit))
     assert done.returncode == 1
-    assert done.stderr.startswith("pyrunc: linux.resources.blockIO.throttleReadBpsDevice[0]: write '250:250 5000' to ")
+    text = "250:250 rbps=5000" if LAYOUT == "v2" else "250:250 5000"
+    assert done.stderr.startswith(f"pyrunc: linux.resources.blockIO.throttleReadBpsDevice[0]: write '{text}' to ")
     assert not box.leftovers()
 
 
@@ -103,10 +102,10 @@ def test_a_page_size_that_the_kernel_has_not(box: Box) -> None:
 
 
 def test_files_of_v2(box: Box) -> None:
-    if not (UNIFIED / "cgroup.controllers").exists():
-        pytest.skip("no v2 hierarchy beside v1 here")
+    if LAYOUT == "v1":
+        pytest.skip("no v2 hierarchy here")
     name = box.start("sleep 100", resources(unified={"cgroup.max.descendants": "5"}))
-    assert (UNIFIED / name / "cgroup.max.descendants").read_text() == "5\n"
+    assert (unified(name) / "cgroup.max.descendants").read_text() == "5\n"
     done = box.run("true", resources(unified={"memory.high": "1000000"}))
     if done.returncode:
         assert (
@@ -142,7 +141,7 @@ def nodes(tmp_path: Path) -> Path:
 @pytest.fixture
 def cgroup() -> Iterator[Path]:
     """A v2 cgroup of our own, which the eBPF program of device rules is attached to."""
-    if not (UNIFIED / "cgroup.controllers").exists():
+    if LAYOUT == "v1":
         pytest.skip("no v2 hierarchy here")
     path = UNIFIED / f"pyrunc-test-{os.getpid()}-devices"
     path.mkdir()

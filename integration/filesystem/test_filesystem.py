@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from harness import ROOTFS, Box, namespace, user_namespace
+from limits import LAYOUT
 
 
 def mounts(text: str) -> dict[str, dict[str, str]]:
@@ -252,22 +253,21 @@ def test_sysctl(box: Box) -> None:
     assert Path("/proc/sys/kernel/shm_rmid_forced").read_text() == before
 
 
+CGROUP = "/sys/fs/cgroup" if LAYOUT == "v2" else "/sys/fs/cgroup/memory"
+
+
 def test_cgroup_mount_with_a_cgroup_namespace(box: Box) -> None:
-    out = box.out(
-        "ls /sys/fs/cgroup; cat /sys/fs/cgroup/memory/cgroup.procs; cat /proc/self/mountinfo; touch /sys/fs/cgroup/memory/x 2>/dev/null || echo refused"
-    )
-    assert "1\n" in out and "refused" in out
-    found = mounts(out)
-    assert found["/sys/fs/cgroup/memory"]["type"] == "cgroup"
-    assert "ro" in found["/sys/fs/cgroup/memory"]["options"].split(",")
+    out = box.out(f"cat {CGROUP}/cgroup.procs; cat /proc/self/mountinfo; mkdir {CGROUP}/x 2>/dev/null || echo refused")
+    assert out.startswith("1\n") and "refused" in out
+    found = mounts(out)[CGROUP]
+    assert found["type"] == ("cgroup2" if LAYOUT == "v2" else "cgroup") and "ro" in found["options"].split(",")
 
 
 def test_cgroup_mount_without_a_cgroup_namespace(box: Box) -> None:
     def change(config: dict[str, Any]) -> None:
         config["linux"]["namespaces"] = [s for s in config["linux"]["namespaces"] if s["type"] != "cgroup"]
 
-    found = inside(box, change)
-    assert found["/sys/fs/cgroup/memory"]["root"].endswith(box.ids[-1])
+    assert inside(box, change)[CGROUP]["root"].endswith(box.ids[-1])
 
 
 def test_id_mapped_mount(box: Box) -> None:

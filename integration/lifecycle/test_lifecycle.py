@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness import PYRUNC, Box, cgroups_of, wait_for
+from limits import LAYOUT, TOP
 from pyrunc.linux.procfs import descendants
 
 
@@ -232,17 +233,15 @@ def test_a_cgroup_that_is_in_use_is_refused(box: Box) -> None:
 
 
 def test_a_cgroup_that_is_frozen_is_refused(box: Box) -> None:
-    path = f"/sys/fs/cgroup/freezer/{box.directory.name}"
-    if not os.path.exists("/sys/fs/cgroup/freezer"):
-        pytest.skip("no v1 freezer here")
-    os.mkdir(path)
+    top, file, frozen = (TOP, "cgroup.freeze", "1") if LAYOUT == "v2" else (TOP / "freezer", "freezer.state", "FROZEN")
+    path = top / box.directory.name
+    path.mkdir()
     try:
-        with open(f"{path}/freezer.state", "w") as file:
-            file.write("FROZEN")
+        (path / file).write_text(frozen)
         refused = box.run("true", lambda c: c["linux"].update(cgroupsPath=f"/{box.directory.name}"))
         assert refused.returncode == 1 and "container's cgroup unexpectedly frozen" in refused.stderr
     finally:
-        os.rmdir(path)
+        path.rmdir()
 
 
 def test_two_commands_at_once(box: Box) -> None:

@@ -25,6 +25,24 @@ V1 = {
 RATES = {"rbps": "read_bps", "wbps": "write_bps", "riops": "read_iops", "wiops": "write_iops"}
 
 
+def hierarchies() -> list[Path]:
+    """The top of each hierarchy of this host."""
+    if LAYOUT == "v2":
+        return [TOP]
+    return sorted({path.parent.resolve() for path in TOP.glob("*/cgroup.procs")})
+
+
+def directory(name: str, controller: str) -> Path:
+    """The container's cgroup in the hierarchy of ``controller``, a name of v1's; on v2 there is one."""
+    found = [Path(path) for path in cgroups_of(name)]
+    return next(path for path in found if LAYOUT == "v2" or path.is_relative_to(TOP / controller))
+
+
+def unified(name: str) -> Path:
+    """The container's cgroup on v2."""
+    return next(Path(path) for path in cgroups_of(name) if Path(path).is_relative_to(UNIFIED))
+
+
 def value(name: str, file: str) -> str:
     """``file`` of the container's cgroup, in whichever hierarchy has it."""
     for directory in cgroups_of(name):
