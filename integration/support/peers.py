@@ -30,10 +30,11 @@ def version(name: str) -> tuple[int, ...]:
     return tuple(map(int, found.groups()))
 
 
-def also_on(*wanted: str) -> Any:
-    """The test's ``box`` is pyrunc's, then that of each peer of ``wanted``, such as ``runc`` or ``runc>=1.5``: a peer
-    that is older has been tried, and does something else."""
-    return pytest.mark.parametrize("box", [pytest.param(PYRUNC, id="pyrunc"), *map(_parameter, wanted)], indirect=True)
+def also_on(*wanted: str, fixture: str = "box") -> Any:
+    """The test's ``box`` (or other ``fixture``) is pyrunc's, then that of each peer of ``wanted``, such as ``runc`` or
+    ``runc>=1.5``: a peer that is older has been tried, and does something else."""
+    boxes = [pytest.param(PYRUNC, id="pyrunc"), *map(_parameter, wanted)]
+    return pytest.mark.parametrize(fixture, boxes, indirect=True)
 
 
 def _parameter(wanted: str) -> Any:
