@@ -212,8 +212,6 @@ def domain_name() -> str:
 
 def clean_host(left: set[str]) -> None:
     """Takes back what legacy and audit-lib have left."""
-    for path in Path("/sys/fs/cgroup/freezer").glob("**/pyrunc-audit-*-other"):  # renames_cgroup
-        path.rmdir()
     for item in left:
         kind, _, rest = item.partition(" ")
         if kind == "mount":

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hostile_box import Stage, running
+from hostile_box import HOSTILE, Stage, running
 
 from harness import NOBODY, PYRUNC, skip_unless_a_user_may_run_it
 
@@ -311,6 +311,14 @@ def test_loaded_with_the_program_it_is_seen_as_well(stage: Stage) -> None:
     found = audit(stage, big)
     assert "static TLS block" in found["outcome"] and any("--preload-at exec" in note for note in found["notes"])
     assert audit(stage, big, "--preload-at", "exec")["harmless"]
+
+
+def test_a_cgroup_that_was_renamed_is_removed(stage: Stage) -> None:
+    source = HOSTILE / "libraries" / "renames_cgroup.c"
+    library = compiled(stage, "renames", f'#include "{source}"')
+    found = audit(stage, library)  # which looks for what is left
+    assert findings(found)["cgroup"] == "moved" and findings(found)["file"] == "done (rename)"
+    assert not glob.glob("/sys/fs/cgroup/freezer/**/*-other", recursive=True)
 
 
 def test_interposed_functions_are_named(stage: Stage) -> None:

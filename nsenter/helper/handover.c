@@ -109,6 +109,12 @@ static int capture_streams(struct context *context) {
     return 0;
 }
 
+int step_snapshot(struct context *context) {
+    (void)context;
+    snapshot_ahead();
+    return 0;
+}
+
 int step_hand_over(struct context *context) {
     struct rights rights = {0};
     struct state state;

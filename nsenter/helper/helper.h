@@ -106,6 +106,8 @@ struct snapshot {
         uint32_t clamp_min, clamp_max;
     } scheduling;
 };
+/* The part of it that takes longest, and no placement in a cgroup changes: so that it need not be read later. */
+void snapshot_ahead(void);
 /* Opens the working directory as well (SLOT_DIRECTORY). */
 void snapshot_take(struct context *context, struct snapshot *before);
 /* The state that step `settle` restores. */

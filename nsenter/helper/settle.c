@@ -16,6 +16,8 @@
 
 static struct snapshot taken;
 static bool is_taken;
+static long ahead[ATTRIBUTES];
+static bool is_ahead;
 
 static void capabilities(struct __user_cap_data_struct data[2]) {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
@@ -27,6 +29,11 @@ static void scheduling(struct scheduling *found) {
     syscall(SYS_sched_getattr, 0, found, sizeof *found, 0);
 }
 
+void snapshot_ahead(void) {
+    attributes_read(ahead);
+    is_ahead = true;
+}
+
 void snapshot_take(struct context *context, struct snapshot *before) {
     struct __user_cap_data_struct held[2] = {0};
     capabilities(held);
@@ -36,7 +43,10 @@ void snapshot_take(struct context *context, struct snapshot *before) {
         .memory_mode = -1,
     };
     umask(before->umask);
-    attributes_read(before->attributes);
+    if (is_ahead)
+        memcpy(before->attributes, ahead, sizeof ahead);
+    else
+        attributes_read(before->attributes);
     scheduling(&before->scheduling);
     for (int half = 0; half < 2; half++) {
         before->effective[half] = held[half].effective;
@@ -77,10 +87,12 @@ static void restore_signals(void) {
         void (*handler)(int);
         unsigned long rest[7];
     } ignore = {.handler = SIG_IGN}, by_default = {.handler = SIG_DFL};
-    sigset_t empty;
+    sigset_t empty, pending;
     sigemptyset(&empty);
+    sigpending(&pending);
     for (int number = 1; number < NSIG; number++) { /* the raw call: libc keeps 32 and 33 to itself */
-        syscall(SYS_rt_sigaction, number, &ignore, NULL, (size_t)(NSIG / 8));
+        if (number == 32 || number == 33 || sigismember(&pending, number) == 1)
+            syscall(SYS_rt_sigaction, number, &ignore, NULL, (size_t)(NSIG / 8));
         syscall(SYS_rt_sigaction, number, &by_default, NULL, (size_t)(NSIG / 8));
     }
     sigprocmask(SIG_SETMASK, &empty, NULL);

@@ -81,6 +81,12 @@ class Groups:
             place = place.rpartition("/")[0]
         return False
 
+    def host(self) -> "Host":
+        """What is mounted: read once, for it is asked several times in a row, in which no hierarchy is mounted."""
+        if self._host is None:
+            self._host = discover()
+        return self._host
+
     def read_back(self, pid: int) -> "dict[str, tuple[str, str]]":
         """{hierarchy: (found, expected)} of those where ``pid`` is neither in its cgroup nor below it."""
         try:
@@ -88,9 +94,7 @@ class Groups:
         except OSError:
             return {}
         moved = {}
-        if self._host is None:
-            self._host = discover()  # it is read back several times in a row, in which no hierarchy is mounted
-        for hierarchy in self._host.hierarchies:
+        for hierarchy in self.host().hierarchies:
             directory = self.dirs.get(hierarchy.name)
             if directory is None or not directory.startswith(f"{hierarchy.mountpoint}/"):
                 continue

@@ -74,6 +74,14 @@ def tree(directory: str) -> "list[str]":
     return found
 
 
+def childless(directory: str) -> bool:
+    """Whether there is no cgroup below it; also when it has gone."""
+    try:
+        return posix.stat(directory).st_nlink == CHILDLESS
+    except OSError:
+        return True
+
+
 def _children(directory: int) -> "list[str]":
     try:
         # A cgroup's links are its children's, and two (kernfs): with none it need not be read, and most have none.

@@ -96,6 +96,10 @@ def _facts(container: "Record", options: ExecOptions, status: str) -> Facts:
     facts.cgroups = _cgroups(state.cgroups, options.cgroup)
     head, facts.state_tail = state_parts(container.id, state.bundle, state.annotations)
     facts.state_head = head.replace("STATUS", status, 1)
+    if options.libraries and facts.privileged:
+        from pyrunc.cgroup.devices import rules
+
+        facts.devices = rules(container.config.linux.resources)
     if "seccomp" in state.config.get("linux", {}):
         from pyrunc.resources.filter_cache import Filters
 

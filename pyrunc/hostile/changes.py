@@ -43,6 +43,7 @@ KEPT = {
 """Files of /proc/PID whose change execve keeps, and which cannot be undone."""
 WRITABLE = {"oom_score_adj": "oom_score_adj", "coredump_filter": "coredump filter", "autogroup": "autogroup nice"}
 """Files of /proc/PID that are written back."""
+SEEN = frozenset((*FIXED, *SETTLED, "TracerPid"))
 NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid_for_children", "time_for_children", "user", "uts")
 
 
@@ -53,15 +54,15 @@ class Baseline:
         """``fresh``: namespaces (names in /proc/PID/ns) that it leaves after loading."""
         self.fresh = fresh
         self.status = _status(pid)
-        self.namespaces = _links(pid)
+        self.namespaces = self._links(pid)
         self.limits = {name: resource.prlimit(pid, getattr(resource, name)) for name in LIMITS}
         self.nice = posix.getpriority(posix.PRIO_PROCESS, pid)
         self.scheduler = (posix.sched_getscheduler(pid), posix.sched_getparam(pid).sched_priority)
         self.affinity = posix.sched_getaffinity(pid)
         self.files = {name: _optional(f"/proc/{pid}/{name}") for name in (*KEPT, *WRITABLE)}
         self.directory = posix.readlink(f"/proc/{pid}/cwd")
-        self.mounts = mounts(pid)
-        self.others = descendants(posix.getpid()) | descendants(pid) | {pid}
+        self.mounts = read(f"/proc/{pid}/mountinfo")
+        self.others = descendants(posix.getpid())  # ``pid`` is a child of ours
 
     def restore(self, pid: int) -> "list[str]":
         """Brings ``pid`` back to this; returns what had to be. PyruncError for what can't be brought back."""
@@ -81,27 +82,30 @@ class Baseline:
             for key in FIXED
             if key in self.status and status.get(key) != self.status[key]
         ]
-        links = _links(pid)
-        lost += [
-            f"namespace {key} changed"
-            for key in links
-            if links[key] != self.namespaces[key] and key not in self.fresh  # where it is now, it does not stay
-        ]
+        links = self._links(pid)
+        lost += [f"namespace {key} changed" for key in links if links[key] != self.namespaces[key]]
         for name, words in KEPT.items():
-            now, was = _optional(f"/proc/{pid}/{name}"), self.files[name]
-            if now != was:
+            was = self.files[name]
+            if was is not None and (now := _optional(f"/proc/{pid}/{name}")) != was:
                 lost.append(f"{words} is {_shown(now)}, was {_shown(was)}")
         if status.get("TracerPid") != "0":
             lost.append(f"process {status.get('TracerPid')} traces it")
         if lost:
             raise PyruncError(f"loading changed what cannot be undone: {'; '.join(lost)}")
 
+    def _links(self, pid: int) -> "dict[str, str]":
+        """Those of its namespaces in which it stays, and its root directory."""
+        links = {name: namespace(pid, name) for name in NAMESPACES if name not in self.fresh}
+        links["root"] = posix.readlink(f"/proc/{pid}/root")
+        return links
+
     def _restore_files(self, pid: int) -> "list[str]":
         undone = []
         for name, words in WRITABLE.items():
             path, was = f"/proc/{pid}/{name}", self.files[name]
-            now = _optional(path)
-            if now != was:
+            if was is None:
+                continue
+            if _optional(path) != was:
                 undone.append(_restore(words, write, path, _written(name, was)))
             elif name == "oom_score_adj":
                 # What it may be lowered to without privileges can't be read, and is set by a write with the privilege
@@ -110,15 +114,18 @@ class Baseline:
         return undone
 
     def _compare_mounts(self, pid: int) -> "list[str]":
-        now, was = Counter(mounts(pid)), Counter(self.mounts)
-        different = [f"mount {mount}" for mount in now - was] + [f"mount {mount} gone" for mount in was - now]
+        now = read(f"/proc/{pid}/mountinfo")
+        if now == self.mounts:
+            return []
+        new, old = Counter(mounts(now)), Counter(mounts(self.mounts))
+        different = [f"mount {mount}" for mount in new - old] + [f"mount {mount} gone" for mount in old - new]
         if different and "mnt" not in self.fresh:
             raise PyruncError(f"loading changed what cannot be undone: {'; '.join(different)}")
         return different
 
     def kill_children(self, pid: int) -> "list[int]":
-        """Whatever the library forked: its own children, and those that it handed to us as their reaper."""
-        return leftovers.kill(lambda: (descendants(pid) | descendants(posix.getpid())) - self.others - {pid})
+        """Whatever the library forked: children of ``pid``, and those that were handed to us as their reaper."""
+        return leftovers.kill(lambda: descendants(posix.getpid()) - self.others - {pid})
 
     def _restore_limits(self, pid: int) -> "list[str]":
         undone = []
@@ -152,9 +159,12 @@ def _restore(name: str, function: "Callable[..., object]", *values: object) -> s
 
 
 def _status(pid: int) -> "dict[str, str]":
-    rows = (line.partition(":") for line in read(f"/proc/{pid}/status").decode().splitlines())
-    found = {key: value.strip() for key, _, value in rows if key in FIXED or key in SETTLED or key == "TracerPid"}
-    return {key: without_libc(value) if key.startswith("Sig") else value for key, value in found.items()}
+    found = {}
+    for line in read(f"/proc/{pid}/status").decode().split("\n"):
+        key, _, value = line.partition(":")
+        if key in SEEN:
+            found[key] = without_libc(value) if key.startswith("Sig") else value.strip()
+    return found
 
 
 def without_libc(mask: str) -> str:
@@ -171,12 +181,6 @@ def namespace(pid: int, name: str) -> str:
         return f"{name}:[without a process]"
 
 
-def _links(pid: int) -> "dict[str, str]":
-    links = {name: namespace(pid, name) for name in NAMESPACES}
-    links["root"] = posix.readlink(f"/proc/{pid}/root")
-    return links
-
-
 def _written(name: str, value: bytes) -> str:
     """What is to be written so that file ``name`` of /proc/PID reads ``value``."""
     text = value.decode().strip()
@@ -185,13 +189,13 @@ def _written(name: str, value: bytes) -> str:
     return f"0x{text}" if name == "coredump_filter" else text
 
 
-def _shown(value: bytes) -> str:
-    return value.rstrip(b"\n\0").decode("utf-8", "replace")
+def _shown(value: "bytes | None") -> str:
+    return "gone" if value is None else value.rstrip(b"\n\0").decode("utf-8", "replace")
 
 
-def _optional(path: str) -> bytes:
-    """What a file holds that not every kernel has, or shows."""
+def _optional(path: str) -> "bytes | None":
+    """What a file holds that not every kernel has, or shows: then None."""
     try:
         return read(path)
     except OSError:
-        return b""
+        return None

@@ -122,11 +122,12 @@ class Handover:
         self.launch.times[number - 1] = self._begun, self.launch.clock()
         self.launch.reached = number
         self.launch.act(number)
-        self.loading = False
-        self._give_back(number)
 
-    def _give_back(self, done: int) -> None:
-        """Over the old channel, with the end of a new one: what the library wrote to the old one is lost with it."""
+    def give_back(self, done: int) -> None:
+        """The process goes on after step ``done``: all that it handed over is its own again.
+
+        Over the old channel, with the end of a new one: what the library wrote to the old one is lost with it."""
+        self.loading = False
         ours, theirs = socketpair(AF_UNIX, SOCK_SEQPACKET)
         old = self.launch.channel
         numbers = b"".join(number.to_bytes(4, sys.byteorder) for number in self.extra)

@@ -4,17 +4,18 @@ import posix
 from time import sleep
 
 from pyrunc import log
+from pyrunc.cgroup.host import discover
 from pyrunc.cgroup.manager import Cgroups
 from pyrunc.cgroup.paths import directories
 from pyrunc.errors import PyruncError, StepError
 from pyrunc.hostile import leftovers
 from pyrunc.hostile.changes import Baseline
 from pyrunc.hostile.handover import Handover
-from pyrunc.hostile.limits import Limits
+from pyrunc.hostile.limits import Limits, set_devices
+from pyrunc.hostile.renamed import inodes, rename_back
 from pyrunc.hostile.streams import Streams
 from pyrunc.hostile.surroundings import Surroundings
 from pyrunc.launch import helper
-from pyrunc.launch.actions import cgroup_devices
 from pyrunc.launch.conversation import HelperEnded
 from pyrunc.launch.placement import verify_placement
 from pyrunc.linux.files import read
@@ -67,6 +68,7 @@ def _run(launch: "Launch", options: "Any", opened: "dict[int, int]", loading: "L
         loading.report()
     except BaseException as error:
         leftovers.kill(lambda: descendants(posix.getpid()) - children)
+        rename_back(loading.inodes)
         loading.remove_cgroups()
         if isinstance(error, HelperEnded):
             error.args = (loading.worded(str(error)),)
@@ -132,15 +134,19 @@ class Loading:
         self.names = ", ".join(options.library_names)
         self.capture = opened[SLOT_CAPTURE]
         self.directories = directories
-        self.cgroups: set[str] | None = None
         self.baseline: Baseline | None = None
         self.place = b""
         """/proc/PID/cgroup before loading."""
         self.limits: Limits | None = None
+        self.inodes: dict[str, int] = {}
+        """Of the container's cgroups."""
         self.streams: Streams | None = None
         self.surroundings: Surroundings | None = None
         self.handover: Handover | None = None
+        self.spare = -1
         self.undone: list[str] = []
+        self.left: list[str] = []
+        """On the host, and stays."""
 
     def prepare(self) -> None:
         """Before ``launch.run``: the programs that are needed, and our steps around loading."""
@@ -175,23 +181,26 @@ class Loading:
         actions[steps[last].kind] = act
 
     def _look(self) -> None:
-        self.limits = Limits(self.directories, self._set_devices)
-        self.cgroups = _below(self.directories)
+        cgroups = self.launch.cgroups
+        self.inodes = inodes(self.directories.values())
+        self.limits = Limits(self.directories, discover() if cgroups is None else cgroups.host())
         shared = [*(self.launch.stdio or range(3)), *range(3, 3 + self.options.preserve_fds)]
         self.streams = Streams(shared)
         self.surroundings = Surroundings()
-
-    def _set_devices(self) -> None:
-        for step in self.launch.steps:
-            if step.kind == "cgroup-devices":
-                cgroup_devices(self.launch, step)
 
     def _watch(self) -> None:
         if self.limits is not None:
             self.limits.thaw()
 
+    def release(self) -> None:
+        """Lets go of the mount namespace in which was loaded."""
+        if self.spare >= 0:
+            posix.close(self.spare)
+        self.spare = -1
+
     def close(self) -> None:
         """Closes what is open for this launch alone."""
+        self.release()
         if self.handover is not None:
             self.handover.close()
         if self.limits is not None:
@@ -202,8 +211,9 @@ class Loading:
         undone = self.undone + (self.handover.undone if self.handover is not None else [])
         if undone:
             log.warning(f"--preload-lib {self.names}: undone: {', '.join(undone)}")
-        if self.surroundings is not None and (left := self.surroundings.new()):
-            log.warning(f"--preload-lib {self.names}: appeared on the host while loading, and stays: {', '.join(left)}")
+        if self.left:
+            left = ", ".join(self.left)
+            log.warning(f"--preload-lib {self.names}: appeared on the host while loading, and stays: {left}")
 
     def worded(self, message: str) -> str:
         """A failure with the libraries' names, and the last line that was written while loading."""
@@ -225,16 +235,7 @@ class Loading:
 
     def actions(self) -> "dict[str, Any]":
         """The runtime's steps around loading."""
-
-        def check(launch: "Launch", step: "Step") -> None:
-            launch.limit(None)
-            self._compare(launch.process)
-            if launch.cgroups is not None:
-                verify_placement(launch.cgroups, launch.process)
-                self._return_from_below(launch.cgroups, launch.process)
-            self.undone += [f"cgroup {path} removed" for path in self.remove_cgroups()]
-
-        return {"preload-baseline": self.begin, "preload-check": check}
+        return {"preload-baseline": self.begin, "preload-check": self.check, "preload-settings": self.settle}
 
     def begin(self, launch: "Launch", _: "Step") -> None:
         """From the answer to this step on, libraries are loaded."""
@@ -246,19 +247,41 @@ class Loading:
         self.baseline = Baseline(pid, fresh)
         self.place = read(f"/proc/{pid}/cgroup")
         assert self.handover is not None
+        # At ``exec`` it has left ours already.
+        old = pid if self.options.preload_at == "init" else "self"
         spaces = {SLOT_MOUNT_NAMESPACE: "mnt", SLOT_IPC_NAMESPACE: "ipc", SLOT_UTS_NAMESPACE: "uts"}
         for slot, name in spaces.items():
             place = 3 + self.options.preserve_fds + PLACE_SLOTS + slot
-            self.handover.extra[place] = posix.open(f"/proc/{pid}/ns/{name}", posix.O_RDONLY | posix.O_CLOEXEC)
+            self.handover.extra[place] = posix.open(f"/proc/{old}/ns/{name}", posix.O_RDONLY | posix.O_CLOEXEC)
         launch.limit(self.options.preload_timeout)
 
-    def _compare(self, pid: int) -> None:
-        assert self.baseline is not None and self.limits is not None and self.streams is not None
+    def check(self, launch: "Launch", step: "Step") -> None:
+        """Loading is over: the process is brought back to what it was, and goes on."""
+        launch.limit(None)
+        pid = launch.process
+        assert self.baseline is not None and self.handover is not None
         self.undone = self.baseline.restore(pid)
-        self.undone += self.limits.restore()
+        if launch.cgroups is not None and read(f"/proc/{pid}/cgroup") != self.place:
+            self.undone += [f"cgroup {path} renamed" for path in rename_back(self.inodes)]
+            verify_placement(launch.cgroups, pid)
+            self._return_from_below(launch.cgroups, pid)
+        # The last that keeps it open has to tear it down, which is no part of the start so.
+        self.spare = posix.open(f"/proc/{pid}/ns/mnt", posix.O_RDONLY | posix.O_CLOEXEC)
+        self.handover.give_back(launch.steps.index(step))
+        launch.meanwhile = self.release
+
+    def settle(self, launch: "Launch", step: "Step") -> None:
+        """What is not the process's own is as it was, before the helper is answered again."""
+        assert self.limits is not None and self.streams is not None and self.surroundings is not None
+        # First: with cgroups below, the kernel refuses to set the device rules and others (cgroup-v1/devices.rst).
+        self.undone += [f"cgroup {path} removed" for path in self.remove_cgroups()]
+        place, rules, running = step.args
+        self.undone += self.limits.restore(lambda: set_devices(str(place), rules, bool(running)))  # type: ignore[arg-type]
         self.undone += self.streams.restore()
+        self.left = self.surroundings.new()
         if self.said():
             log.debug(f"--preload-lib {self.names} wrote while loading: {self.said()}")
+        self.limits.close()
 
     def _return_from_below(self, cgroups: "Groups", pid: int) -> None:
         """A cgroup below the container's is a good place for a program that makes one, and none for what a library
@@ -274,9 +297,9 @@ class Loading:
 
     def remove_cgroups(self) -> "list[str]":
         """Removes those that were made below the container's since ``begin``; returns them, parents first."""
-        if self.cgroups is None:
+        if self.limits is None:
             return []
-        found = sorted(_below(self.directories) - self.cgroups)
+        found = sorted(_below(self.directories) - self.limits.below)
         removed = []
         for path in reversed(found):
             try:
@@ -291,6 +314,6 @@ class Loading:
 
 def _below(directories: "dict[str, str]") -> "set[str]":
     """Every cgroup below ``directories``."""
-    from pyrunc.cgroup.tree import tree
+    from pyrunc.cgroup.tree import childless, tree
 
-    return {path for top in directories.values() for path in tree(top) if path != top}
+    return {path for top in directories.values() if not childless(top) for path in tree(top) if path != top}

@@ -20,6 +20,7 @@ from pyrunc.cgroup.tree import tree
 from pyrunc.errors import PyruncError
 from pyrunc.hostile import leftovers
 from pyrunc.hostile.changes import LIMITS, namespace, without_libc
+from pyrunc.hostile.renamed import inodes, rename_back
 from pyrunc.launch.helper import BINARIES
 from pyrunc.linux.files import read
 from pyrunc.linux.procfs import descendants, stat
@@ -125,9 +126,11 @@ def _own_cgroups(seen: Observation) -> "Iterator[Cgroups | None]":
     found = host.discover()
     cgroups = Cgroups(paths.resolve(found, "", f"pyrunc-audit-{os.getpid()}"))
     cgroups.create()
+    known = inodes(cgroups.dirs.values())
     try:
         yield cgroups
     finally:
+        rename_back(known)  # under another name they would stay
         seen.cgroups_made = sorted(path for top in cgroups.dirs.values() for path in tree(top) if path != top)
         cgroups.kill_all(signal.SIGKILL)
         cgroups.remove()

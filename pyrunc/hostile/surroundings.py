@@ -29,11 +29,11 @@ def _look() -> "set[str]":
     return {*_files(), *_keys()}
 
 
-def mounts(pid: "int | str") -> "list[str]":
-    """Each mount of ``pid``: ``TYPE on MOUNTPOINT (OPTIONS)``; the same in a copy of the mount namespace. Later ones
-    cover earlier ones."""
+def mounts(mountinfo: bytes) -> "list[str]":
+    """Each mount of a /proc/PID/mountinfo in words: ``TYPE on MOUNTPOINT (OPTIONS)``; the same in a copy of the mount
+    namespace. Later ones cover earlier ones."""
     found = []
-    for line in read(f"/proc/{pid}/mountinfo").decode("utf-8", "replace").rstrip("\n").split("\n"):
+    for line in mountinfo.decode("utf-8", "replace").rstrip("\n").split("\n"):
         mount, _, filesystem = line.partition(" - ")
         fields, kind = mount.split(), filesystem.split()
         found.append(f"{kind[0]} on {fields[4]} ({fields[3]} {fields[5]} {kind[-1]})")

@@ -5,6 +5,8 @@ from pyrunc.plan.steps import Step
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pyrunc.plan.facts import Facts
     from pyrunc.spec.types import Process
 
@@ -25,15 +27,21 @@ def _making(facts: "Facts") -> "list[Step]":
         Step("cgroup-limit", w.where, f"{facts.cgroups[w.hierarchy]}/{w.file}", w.value, int(w.optional))
         for w in facts.limits
     ]
-    if facts.devices is not None:
-        from pyrunc.cgroup.devices import describe
-        from pyrunc.cgroup.manager import devices_hierarchy
-
-        name = devices_hierarchy(facts.cgroups)
-        if name is not None:
-            directory = f"{name}:{facts.cgroups[name]}"
-            steps.append(Step("cgroup-devices", "linux.resources.devices", directory, describe(facts.devices)))
+    directory, rules = device_rules(facts)
+    if directory:
+        steps.append(Step("cgroup-devices", "linux.resources.devices", directory, rules))
     return steps
+
+
+def device_rules(facts: "Facts") -> "tuple[str, Sequence[str]]":
+    """(HIERARCHY:DIRECTORY, the rules in words); the first is empty where there are none."""
+    if facts.devices is None:
+        return "", ()
+    from pyrunc.cgroup.devices import describe
+    from pyrunc.cgroup.manager import devices_hierarchy
+
+    name = devices_hierarchy(facts.cgroups)
+    return ("", ()) if name is None else (f"{name}:{facts.cgroups[name]}", describe(facts.devices))
 
 
 def placing(process: "Process | None", facts: "Facts", where: str = PLACE) -> "list[Step]":

@@ -33,7 +33,7 @@ def compile_create(spec: "Config", facts: "Facts") -> "list[Step]":
         from pyrunc.plan import preload
 
         # Whatever a library does is to be done inside of the cgroups.
-        steps += [*placement, *preload.at_exec(facts)]
+        steps += [*preload.before_placement(facts), *placement, *preload.at_exec(facts)]
         placement = []
     if "user" in spaces:
         steps += process.raised_limits(spec.process)
@@ -195,11 +195,12 @@ def compile_exec(spec: "Config", process_: "Process", facts: "Facts") -> "list[S
         from pyrunc.plan import scheduling
 
         steps += scheduling.affinity(process_.exec_cpu_affinity.initial, "process.execCPUAffinity.initial")
-    steps += cgroups.placing(process_, facts, "--cgroup")
+    placement = cgroups.placing(process_, facts, "--cgroup")
     if facts.options.libraries:
         from pyrunc.plan import preload
 
-        steps += preload.at_exec(facts)
+        placement = [*preload.before_placement(facts), *placement, *preload.at_exec(facts)]
+    steps += placement
     if process_.exec_cpu_affinity is not None:
         steps += scheduling.affinity(process_.exec_cpu_affinity.final, "process.execCPUAffinity.final")
     else:

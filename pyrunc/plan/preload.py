@@ -36,15 +36,23 @@ def library_path(number: int, preserve_fds: int) -> str:
     return f"/proc/self/fd/{FIRST_SLOT + preserve_fds + SLOT_LIBRARY + number}"
 
 
+def before_placement(facts: "Facts") -> "list[Step]":
+    """What the helper does at ``exec`` before it is placed: while the runtime makes the cgroups it has the time, and
+    what the kernel allocates for the namespaces is not charged to the container."""
+    if facts.options.placement == "legacy" or facts.options.preload_at == "init":
+        return []
+    return [Step("snapshot", PLACE), *_leaving(_fresh_at_exec(facts))]
+
+
 def at_exec(facts: "Facts") -> "list[Step]":
     """After the placement. The helper that can load is executed by the one that can't, so that constructors run in a
     process which is in its cgroups already. ``legacy`` has none of this: there the parent races with them."""
     if not facts.options.libraries or facts.options.placement == "legacy" or facts.options.preload_at == "init":
         return []
     env = environment(len(facts.options.libraries), facts.options.preserve_fds)
-    fresh = MOUNT | IPC | UTS if facts.privileged else 0
     return [
-        *_around([Step("exec-helper", PLACE, SLOT_HELPER, env)], fresh),
+        Step("preload-baseline", PLACE),
+        *_loading(facts, [Step("exec-helper", PLACE, SLOT_HELPER, env)], _fresh_at_exec(facts)),
         _settle(facts),
         # The process that loaded ends here: its timers are gone, and who remembers its pid loses hold of it.
         Step("clone", PLACE, 0),
@@ -60,7 +68,16 @@ def in_init(facts: "Facts", fresh: int) -> "list[Step]":
     steps = [Step("load-library", PLACE, SLOT_LIBRARY + number) for number in range(len(facts.options.libraries))]
     if facts.options.placement == "legacy":
         return steps
-    return [*_around([*steps, Step("exec-static", PLACE)], fresh), _settle(facts)]
+    return [
+        Step("preload-baseline", PLACE),
+        *_leaving(fresh),
+        *_loading(facts, [*steps, Step("exec-static", PLACE)], fresh),
+        _settle(facts),
+    ]
+
+
+def _fresh_at_exec(facts: "Facts") -> int:
+    return MOUNT | IPC | UTS if facts.privileged else 0
 
 
 def fresh_namespaces(spaces: "Namespaces") -> int:
@@ -69,20 +86,24 @@ def fresh_namespaces(spaces: "Namespaces") -> int:
     return sum(FLAGS[name] for name in ("mount", "ipc", "uts") if "user" not in spaces or name in spaces)
 
 
-def _around(loading: "list[Step]", fresh: int) -> "list[Step]":
-    """``loading`` in namespaces that end with it: mounts, System V IPC, POSIX queues and the name that a library
-    gives the host reach neither the host nor the container."""
-    before = [Step("unshare", PLACE, fresh)] if fresh else []
-    before += [Step("propagation", PLACE, MS_REC | MS_SLAVE)] if fresh & MOUNT else []
+def _leaving(fresh: int) -> "list[Step]":
+    """Into namespaces that end with loading: mounts, System V IPC, POSIX queues and the name that a library gives the
+    host reach neither the host nor the container."""
+    steps = [Step("unshare", PLACE, fresh)] if fresh else []
+    return steps + ([Step("propagation", PLACE, MS_REC | MS_SLAVE)] if fresh & MOUNT else [])
+
+
+def _loading(facts: "Facts", loading: "list[Step]", fresh: int) -> "list[Step]":
+    """``loading``, and back into the namespaces from before."""
     after = [Step("join", PLACE, SLOT_MOUNT_NAMESPACE, MOUNT)] if fresh & MOUNT else []
     after += [Step("join", PLACE, SLOT_IPC_NAMESPACE, IPC)] if fresh & IPC else []
     after += [Step("join", PLACE, SLOT_UTS_NAMESPACE, UTS)] if fresh & UTS else []
     return [
-        Step("preload-baseline", PLACE),
-        *before,
         Step("hand-over", PLACE),
         *loading,
         Step("preload-check", PLACE),
+        # The helper goes on meanwhile, but is not answered again before this has been done.
+        Step("preload-settings", PLACE, *cgroups.device_rules(facts), int(facts.init > 0)),
         *after,
     ]
 

@@ -41,6 +41,7 @@ KINDS: "dict[str, tuple[str, str, tuple[str, ...]]]" = {
     "identify": (RUNTIME, "", ()),
     "preload-baseline": (RUNTIME, "", ()),
     "preload-check": (RUNTIME, "", ()),
+    "preload-settings": (RUNTIME, "sli", ("directory", "rules", "running")),
     "record": (RUNTIME, "", ()),
     "pid-file": (RUNTIME, "s", ("path",)),
     # Steps of the helper.
@@ -118,6 +119,7 @@ KINDS: "dict[str, tuple[str, str, tuple[str, ...]]]" = {
     "affinity-reset": (HELPER, "", ()),
     "exec-helper": (HELPER, "dl", ("slot", "env")),
     "load-library": (HELPER, "d", ("slot",)),
+    "snapshot": (HELPER, "", ()),
     "hand-over": (HELPER, "", ()),
     "exec-static": (HELPER, "", ()),
     "settle": (HELPER, "i", ("keyring_follows",)),

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from pyrunc.cgroup.devices import rules
 from pyrunc.hostile.audit import judge
 from pyrunc.hostile.probe import Observation
 from pyrunc.hostile.report import page, picture
@@ -18,7 +19,9 @@ from pyrunc.spec.default import config
 from pyrunc.spec.load import config_from
 
 
-def plan(libraries: int = 0, at: str = "exec", placement: str = "hardened", keyring: bool = True) -> list[Step]:
+def plan(
+    libraries: int = 0, at: str = "exec", placement: str = "hardened", keyring: bool = True, devices: bool = False
+) -> list[Step]:
     options = CreateOptions(
         bundle="/bundle",
         libraries=list(range(libraries)),
@@ -28,6 +31,7 @@ def plan(libraries: int = 0, at: str = "exec", placement: str = "hardened", keyr
     )
     facts = Facts("id", options)
     facts.cgroups = {"": "/sys/fs/cgroup/id"}
+    facts.devices = rules(None) if devices else None
     return compile_create(config_from(config()), facts)
 
 
@@ -50,11 +54,13 @@ def test_beside_what_a_library_adds_only_the_placement_comes_earlier() -> None:
 
 
 def test_the_order_around_loading() -> None:
-    before = ["preload-baseline", "unshare", "propagation", "hand-over"]
-    after = ["preload-check", "join", "join", "join", "settle"]
+    leaving = ["unshare", "propagation"]
+    after = ["preload-check", "preload-settings", "join", "join", "join", "settle"]
     # The process that loaded, whose state is restored, ends before anything of the container is made.
-    assert added(1) == [*before, "exec-helper", *after, "clone", "cgroup-verify"]
-    assert added(2, "init") == [*before, "load-library", "load-library", "exec-static", *after]
+    loading = ["preload-baseline", "hand-over", "exec-helper"]
+    assert added(1) == ["snapshot", *leaving, *loading, *after, "clone", "cgroup-verify"]
+    loading = ["preload-baseline", *leaving, "hand-over", "load-library", "load-library", "exec-static"]
+    assert added(2, "init") == [*loading, *after]
     kinds = [step.kind for step in plan(1)]
     # In its cgroups before it loads, loaded before anything of the container is made.
     assert (
@@ -64,6 +70,14 @@ def test_the_order_around_loading() -> None:
     )
     kinds = [step.kind for step in plan(1, "init")]
     assert kinds.index("clone") < kinds.index("load-library") < kinds.index("pivot")
+
+
+def test_the_settings_are_restored_by_the_rules_of_the_plan() -> None:
+    for at in ("exec", "init"):
+        steps = plan(1, at, devices=True)
+        (made,) = (step for step in steps if step.kind == "cgroup-devices")
+        (restored,) = (step for step in steps if step.kind == "preload-settings")
+        assert restored.args == (*made.args, 0) and "c 1:3 rwm" in restored.args[1]
 
 
 def test_legacy_looks_at_nothing() -> None:

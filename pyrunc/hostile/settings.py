@@ -1,0 +1,78 @@
+"""Files of a cgroup that hold a setting, and what is to be written so that one reads as before. Imports nothing."""
+
+NOT_SETTINGS = frozenset(
+    (
+        *("cgroup.procs", "cgroup.threads", "tasks", "cgroup.kill", "cgroup.event_control", "devices.allow"),
+        *("devices.deny", "memory.force_empty", "memory.reclaim", "memory.peak", "memory.swap.peak"),
+        *("cpuacct.usage", "blkio.reset_stats", "cpu.pressure", "io.pressure", "memory.pressure", "irq.pressure"),
+    )
+)
+"""Files that can be written and hold no setting (cgroup-v1/*.rst, cgroup-v2.rst)."""
+READ_ONLY = (
+    *(".max_usage_in_bytes", ".failcnt", ".stat", "_stat", ".stat.local", ".usage_in_bytes", "_recursive", ".peak"),
+    *(".io_serviced", ".io_service_bytes", ".slabinfo", ".pressure_level", ".memory_pressure", ".effective_cpus"),
+    *(".effective_mems", ".effective", ".usage_all", ".usage_sys", ".usage_user", ".usage_percpu", ".current"),
+    *(".usage_percpu_sys", ".usage_percpu_user", ".events", ".events.local", "_freezing", ".shown_ram_in_bytes"),
+    *("cgroup.controllers", "cgroup.sane_behavior"),
+)
+"""Ends of names of files that are read only, or are reset by being written: not opened, for each costs 5 µs."""
+WRITTEN_ELSEWHERE = ("devices.list",)
+"""Settings that are written by way of another file, and can only be read."""
+ABOVE_V1 = {
+    "memory": ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes", "memory.oom_control", "memory.swappiness"),
+    "pids": ("pids.max",),
+    "cpu": ("cpu.cfs_quota_us", "cpu.cfs_period_us", "cpu.shares"),
+    "cpuset": ("cpuset.cpus", "cpuset.mems"),
+    "freezer": ("freezer.state",),
+    "devices": ("devices.list",),
+}
+"""{controller: settings of a cgroup above that hold for those below it}."""
+ABOVE_V2 = (
+    *("memory.max", "memory.high", "memory.swap.max", "memory.min", "memory.low", "memory.oom.group", "pids.max"),
+    *("cpu.max", "cpu.weight", "cpuset.cpus", "cpuset.mems", "io.max", "io.weight", "cgroup.freeze"),
+    *("cgroup.subtree_control", "cgroup.max.depth", "cgroup.max.descendants"),
+)
+"""The same of v2. A controller that a cgroup above no longer hands on (subtree_control) is gone with its limits."""
+KEYED = ("_device", "io.", "ifpriomap", "rdma.", "misc.", "numa")
+"""Parts of names of files with a line for each device, interface or resource."""
+
+
+def is_setting(name: str) -> bool:
+    """Whether the file may hold one; what can't be written is found by opening it."""
+    return name not in NOT_SETTINGS and not name.endswith(READ_ONLY)
+
+
+def value_of(name: str, text: bytes) -> bytes:
+    """The part of a file's text that is a setting."""
+    return text.partition(b"\n")[0] if name == "memory.oom_control" else text  # its other lines are counters
+
+
+def order(path: str) -> "tuple[bool, int]":
+    """In which order settings are to be written: controllers first, then those of cgroups above others."""
+    return (not path.endswith("subtree_control"), path.count("/"))
+
+
+def writes(name: str, now: str, wanted: str) -> "list[tuple[str, str]]":
+    """What is to be written to which file, so that ``name`` reads ``wanted`` again."""
+    if name == "devices.list":
+        if wanted == "a *:* rwm":
+            return [("devices.allow", "a")]
+        return [("devices.deny", "a"), *(("devices.allow", line) for line in wanted.splitlines())]
+    if name == "cgroup.subtree_control":
+        on, off = set(wanted.split()) - set(now.split()), set(now.split()) - set(wanted.split())
+        return [(name, f"+{controller}") for controller in sorted(on)] + [(name, f"-{c}") for c in sorted(off)]
+    if name == "memory.oom_control":
+        return [(name, wanted.split()[-1])]
+    if not any(part in name for part in KEYED):
+        return [(name, wanted or "\n")]
+    lines = wanted.splitlines()
+    keys = {line.split()[0] for line in lines if line.split()}
+    gone = [line.split() for line in now.splitlines() if line.split() and line.split()[0] not in keys]
+    return [*((name, f"{key} {_none(name, rest)}") for key, *rest in gone), *((name, line) for line in lines)]
+
+
+def _none(name: str, values: "list[str]") -> str:
+    """No limit for one device (io.max and the like: ``rbps=1 wbps=max``; blkio.throttle.*: a number)."""
+    if any("=" in value for value in values):
+        return " ".join(f"{value.partition('=')[0]}=max" for value in values)
+    return "default" if name.endswith("weight") else "0"
