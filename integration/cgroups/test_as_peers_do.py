@@ -170,3 +170,21 @@ def test_exec_into_a_container_whose_cgroup_became_threaded(box: Box, parent: st
     assert of_v2(box, name) == f"/{parent}/c"
     box.ok("delete", "--force", name)
     assert not cgroups_of(name)
+
+
+@needs_v2
+def test_exec_into_a_container_that_has_handed_its_controllers_on(box: Box, parent: str) -> None:
+    """A v2 cgroup that gives controllers to those below it takes no process (EBUSY): exec joins init's."""
+    name = box.start("sleep 100", lambda config: shown(config, f"/{parent}/c"))
+    own = UNIFIED / parent / "c"
+    given = (own / "cgroup.controllers").read_text().split()
+    if not given:
+        pytest.skip("all controllers are on v1 here")
+    (own / "below").mkdir()
+    (own / "below" / "cgroup.procs").write_text(str(box.state(name)["pid"]))
+    wait_for(lambda: not (own / "cgroup.procs").read_text(), "the cgroup to be empty")
+    (own / "cgroup.subtree_control").write_text(f"+{given[0]}")
+    with pytest.raises(OSError, match="busy"):
+        (own / "cgroup.procs").write_text(str(os.getpid()))
+    assert of_v2(box, name) == f"/{parent}/c/below"
+    box.ok("delete", "--force", name)

@@ -103,7 +103,7 @@ static int set_bind_attributes(int tree, const struct step_attach *step) {
     uint64_t set = (uint64_t)step->set, clear = (uint64_t)step->clear, unmentioned = (uint64_t)step->unmentioned;
     if (step->locked != 0) {
         uint64_t locked = lockable_attributes(tree);
-        if ((clear & locked) != 0) {
+        if (((clear | (uint64_t)step->recursive_clear) & locked) != 0) {
             errno = EPERM;
             return -1;
         }

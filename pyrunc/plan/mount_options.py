@@ -148,6 +148,8 @@ class Options:
                 if option in ("copy-symlink",):
                     raise SpecError(where, f"mount option {option} is not supported")
                 self.data.append(option)
+        if self.atime and not self.set & NODIRATIME:
+            self.clear |= NODIRATIME  # with any kind of atime mount(2) changes all of them (path_mount, MNT_ATIME_MASK)
 
     def _take(self, option: str) -> bool:
         taken = option in ATTRIBUTES or option in SUPERBLOCK or option in WITHOUT_EFFECT

@@ -144,6 +144,21 @@ def test_the_file_of_weights_is_known_from_the_top_or_from_a_cgroup_below(
             writes(host, blockIO={"weight": 300})
 
 
+@pytest.mark.parametrize("bfq", [True, False])
+def test_weights_of_v2_go_into_bfqs_file_where_the_kernel_has_it(tmp_path: Path, bfq: bool) -> None:
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / ("io.bfq.weight" if bfq else "io.weight")).touch()
+    unified = Hierarchy("", 2, str(tmp_path), "/", "/own")
+    unified.controllers = ["io"]
+    host = Host([unified])
+    device = [{"major": 8, "minor": 0, "weight": 500}]
+    found = writes(host, blockIO={"weight": 300, "weightDevice": device})
+    if bfq:
+        assert found == {"io.bfq.weight": "8:0 500", "io.weight": "default 2930"}
+    else:
+        assert found == {"io.weight": "8:0 4950"}
+
+
 def test_network_and_rdma() -> None:
     more = Host([Hierarchy(name, 1, f"/cg/{name}", "/", "/own") for name in ("net_cls", "net_prio", "rdma")])
     network = {"classID": 0x100001, "priorities": [{"name": "eth0", "priority": 5}]}
