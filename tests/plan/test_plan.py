@@ -203,7 +203,7 @@ def test_options_later_ones_win() -> None:
     assert Options(["rw", "ro"]).set & RDONLY
     options = Options(["noatime", "size=1m,mode=700", 'context="a:b,c"', "rslave", "rro", "tmpcopyup"])
     assert options.data == ["size=1m", "mode=700", 'context="a:b,c"']
-    assert options.set == 0x10 and options.clear == 0x70 and options.recursive_set == RDONLY and options.copy_up
+    assert options.set == 0x10 and options.clear == 0xF0 and options.recursive_set == RDONLY and options.copy_up
     assert list(split(["a,b\\,c"])) == ["a", "b\\,c"]
 
 
