@@ -2,7 +2,8 @@
 
     python inject_at.py ROLE NUMBER ERROR COMMAND...
 
-ROLE is ``pyrunc`` (the command itself), ``helper`` or ``init``; NUMBER counts from 1 the system calls of that process;
+ROLE is ``pyrunc`` (the command itself), ``helper`` or ``init``; NUMBER counts from 1 the system calls of that process,
+or with CALL/NUMBER those called CALL;
 ERROR is an errno's name, or KILL. The Nth call is not made. With 0 none fails. Prints JSON: ``calls`` of every role,
 ``at`` (the call's number in the kernel's table), the exit status of the command, and every process that was seen, as
 [pid, start time].
@@ -18,6 +19,8 @@ import sys
 
 from kill_at import GET_SYSCALL_INFO, Tracer, libc, ptrace
 
+from pyrunc.ffi import _seccomp
+
 GETREGS, SETREGS = 12, 13
 ORIG_RAX, RAX, REGISTERS = 15, 10, 27
 """struct user_regs_struct (sys/user.h), in words of 8 bytes."""
@@ -28,8 +31,10 @@ NEVER = frozenset({12, 15, 60, 231, 219})
 class Injector(Tracer):
     """Counts all calls, not only those that change something."""
 
-    def __init__(self, role: str, number: int, error: str) -> None:
-        super().__init__(role, number)
+    def __init__(self, role: str, number: str, error: str) -> None:
+        call, _, count = number.rpartition("/")
+        super().__init__(role, int(count))
+        self.call = _seccomp.lib.seccomp_syscall_resolve_name(call.encode()) if call else -1
         self.error = 0 if error == "KILL" else getattr(errno, error)
         self.failing: set[int] = set()
         self.hit = ""
@@ -45,6 +50,8 @@ class Injector(Tracer):
         number = int.from_bytes(info.raw[24:32], sys.byteorder)
         role = self.roles.get(pid, "other")
         if info.raw[0] != 1 or role == "other" or number in NEVER:
+            return False
+        if self.call not in (-1, number):
             return False
         self.effects[role] += 1
         if role != self.role or self.effects[role] != self.number or self.hit:
@@ -68,7 +75,7 @@ class Injector(Tracer):
 if __name__ == "__main__":
     if platform.machine() != "x86_64":
         sys.exit("registers are x86_64's here")
-    injector = Injector(sys.argv[1], int(sys.argv[2]), sys.argv[3])
+    injector = Injector(sys.argv[1], sys.argv[2], sys.argv[3])
     injector.run(sys.argv[4:])
     result = {"calls": injector.effects, "at": injector.hit, "status": injector.status, "seen": injector.seen}
     sys.stderr.write(json.dumps(result))

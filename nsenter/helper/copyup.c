@@ -39,11 +39,15 @@ static int finish(int from, int to, const struct stat *status) {
 
 static int copy_file(int from, int to, const char *name) {
     struct stat status;
-    /* O_NONBLOCK: it may have become a FIFO meanwhile. */
+    /* O_NONBLOCK: it may have become a FIFO meanwhile; a device need not end. */
     OWNED source = openat(from, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     OWNED copy = source < 0 ? -1 : openat(to, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (copy < 0 || fstat(source, &status) != 0)
         return -1;
+    if (!S_ISREG(status.st_mode)) {
+        errno = ESTALE;
+        return -1;
+    }
     ssize_t sent;
     while ((sent = sendfile(copy, source, NULL, 1 << 20)) > 0)
         ;
@@ -130,8 +134,10 @@ static int take_owner(struct context *context, const struct filesystem *filesyst
 
 int step_copy_up(struct context *context, const struct step_copy_up *step) {
     const char *path = step->target.data;
-    OWNED there = root_open(context, path, O_DIRECTORY); /* made by us, it says nothing of owner and mode */
-    OWNED target = root_make(context, path, false);
+    OWNED target = root_open(context, path, O_DIRECTORY);
+    bool made = target < 0 && errno == ENOENT; /* by us, it says nothing of owner and mode */
+    if (made)
+        target = root_make(context, path, false);
     OWNED image = target < 0 ? -1 : openat(target, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (image < 0)
         return refuse(context, "open %s", path);
@@ -143,7 +149,7 @@ int step_copy_up(struct context *context, const struct step_copy_up *step) {
     /* Read-only it becomes as a mount, when all is copied. */
     uint64_t attributes = (uint64_t)step->set;
     uint64_t superblock = (uint64_t)step->superblock & ~(uint64_t)MS_RDONLY;
-    if (failed || (there >= 0 && take_owner(context, &filesystem, image) != 0) ||
+    if (failed || (!made && take_owner(context, &filesystem, image) != 0) ||
         filesystem_options(context, &filesystem, &step->options, superblock) != 0)
         return -1;
     OWNED mount = filesystem_mount(context, &filesystem, attributes & ~(uint64_t)MOUNT_ATTR_RDONLY);

@@ -6,10 +6,13 @@
 #include <linux/magic.h>
 #include <linux/openat2.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
+
+enum { ATTEMPTS = 128 /* look-ups of a name that is being exchanged for another */ };
 
 int set_attributes(int mount, int recursive, uint64_t set, uint64_t clear, uint64_t propagation) {
     struct mount_attr attributes = {.attr_set = set, .attr_clr = clear, .propagation = propagation};
@@ -188,6 +191,16 @@ int step_mount(struct context *context, const struct step_mount *step) {
     return made_mount(context, mount);
 }
 
+/* mount(2) gives no descriptor: of the mounts that the name leads to, the one that was not in the list before it. */
+static int find_made(struct context *context, const char *path, const char *before) {
+    for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+        OWNED mounted = root_open(context, path, 0);
+        if (mounted >= 0 && !mounts_have(before, mount_id(mounted)))
+            return made_mount(context, mounted);
+    }
+    return refuse_without_errno(context, "%s was changed while it was mounted upon", path);
+}
+
 /* mount(2) takes a page of options, where fsconfig(2) takes 255 bytes of each. It can be given no descriptor, but "."
  * is one: the working directory is what was opened, not a name that is looked up again. */
 int step_mount_legacy(struct context *context, const struct step_mount_legacy *step) {
@@ -198,16 +211,17 @@ int step_mount_legacy(struct context *context, const struct step_mount_legacy *s
         return -1;
     if (before < 0 || fchdir(target) != 0)
         return refuse(context, "enter %s", path);
+    char *before_it = mounts_read(context);
+    if (before_it == NULL)
+        return -1;
     int result = mount(step->source.data, ".", type, (unsigned long)step->flags, step->data.data);
     int saved = errno;
     if (fchdir(before) != 0)
-        return refuse(context, "leave %s", path);
-    errno = saved;
-    if (result != 0)
-        return refuse(context, "mount %s at %s", type, path);
-    /* mount(2) gives no descriptor. Of the names that lead here, the one that leads to another mount than before. */
-    OWNED mounted = root_open(context, path, 0);
-    if (mounted < 0 || mount_number(mounted) == mount_number(target))
-        return refuse_without_errno(context, "%s was changed while it was mounted upon", path);
-    return made_mount(context, mounted);
+        result = refuse(context, "leave %s", path);
+    else if ((errno = saved, result) != 0)
+        refuse(context, "mount %s at %s", type, path);
+    else
+        result = find_made(context, path, before_it);
+    free(before_it);
+    return result == 0 ? 0 : -1;
 }

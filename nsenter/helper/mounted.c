@@ -35,19 +35,11 @@ int step_mount_attributes(struct context *context, const struct step_mount_attri
     return 0;
 }
 
-static int propagate(struct context *context, int mount, const char *path, uint64_t flags) {
-    if (mount < 0 || set_attributes(mount, (flags & MS_REC) != 0, 0, 0, flags & ~(uint64_t)MS_REC) != 0)
-        return refuse(context, "propagation of the mount at %s", path);
-    return 0;
-}
-
 int step_mount_propagation(struct context *context, const struct step_mount_propagation *step) {
-    return propagate(context, context->made, step->target.data, (uint64_t)step->flags);
-}
-
-int step_remount_propagation(struct context *context, const struct step_remount_propagation *step) {
-    OWNED mount = root_open(context, step->target.data, 0);
-    return propagate(context, mount, step->target.data, (uint64_t)step->flags);
+    uint64_t flags = (uint64_t)step->flags;
+    if (set_attributes(context->made, (flags & MS_REC) != 0, 0, 0, flags & ~(uint64_t)MS_REC) != 0)
+        return refuse(context, "propagation of the mount at %s", step->target.data);
+    return 0;
 }
 
 int step_mount_note(struct context *context, const struct step_mount_note *step) {
@@ -87,5 +79,5 @@ int step_remount(struct context *context, const struct step_remount *step) {
         return -1;
     if (set_attributes(mount, step->recursive != 0, (uint64_t)step->set, (uint64_t)step->clear, 0) != 0)
         return refuse(context, "change the mount at %s", path);
-    return 0;
+    return made_mount(context, mount); /* its propagation is changed next */
 }

@@ -39,6 +39,21 @@ uint64_t mount_number(int descriptor);
 /* Keeps `mount` as the one that the next steps may change; -1 with refuse(). */
 int made_mount(struct context *context, int mount);
 
+/* mountinfo.c */
+/* The list of our namespace's mounts (proc_pid_mountinfo(5)), malloc'ed; NULL with refuse(). */
+char *mounts_read(struct context *context);
+bool mounts_have(const char *mounts, uint64_t id);
+/* What the list calls the mount that `descriptor` lies on; 0 on failure. Used again after an unmount. */
+uint64_t mount_id(int descriptor);
+/* chroot leaves the host's mounts in the namespace, and a whole procfs among them lets a user namespace made in the
+ * container mount another without our masks (mount_too_revealing in the kernel): none may stay. The working directory
+ * is anywhere afterwards. */
+int hide_proc_and_sys(struct context *context);
+
+/* rootfs.c */
+/* Changes the mount that `place` lies on, and closes it; -1 with errno. */
+int propagate_mount_of(int place, uint64_t propagation);
+
 /* filesystem.c */
 struct filesystem {
     const char *type, *target; /* for messages */

@@ -1,12 +1,10 @@
 /* The container's root: attached in its own mount namespace, and made the root of everything. */
 #include "mounts.h"
-#include "parse.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -45,8 +43,7 @@ static int open_root(struct context *context, const char *path) {
     return refuse_without_errno(context, "%s is %s", path, what);
 }
 
-/* Changes the mount that `place` lies on, and closes it; -1 with errno. */
-static int propagate_mount_of(int place, uint64_t propagation) {
+int propagate_mount_of(int place, uint64_t propagation) {
     struct statx status;
     while (place >= 0 && statx(place, "", AT_EMPTY_PATH, STATX_INO, &status) == 0 &&
            (status.stx_attributes & STATX_ATTR_MOUNT_ROOT) == 0) {
@@ -63,14 +60,6 @@ static int propagate_mount_of(int place, uint64_t propagation) {
  * was opened before, is laid over "/": pivot_root(2) does as well from there. */
 static bool may_walk_to(const char *path) {
     return faccessat(AT_FDCWD, path, F_OK, AT_EACCESS) == 0 || errno != EACCES;
-}
-
-int step_parent_private(struct context *context, const struct step_parent_private *step) {
-    const char *path = may_walk_to(step->path.data) ? step->path.data : "/";
-    /* It must not be shared for pivot_root(2), nor show our mounts to the host. */
-    if (propagate_mount_of(open(path, O_PATH | O_DIRECTORY | O_CLOEXEC), MS_PRIVATE) != 0)
-        return refuse(context, "make the mount of %s private", path);
-    return 0;
 }
 
 /* Without a mount namespace of the container's own: over its own directory, among the host's mounts; nowhere else, and
@@ -99,6 +88,10 @@ int step_root(struct context *context, const struct step_root *step) {
     OWNED target = open_root(context, may_walk_to(path) ? path : "/");
     if (target < 0)
         return -1;
+    /* What it is attached to must not be shared, for pivot_root(2), nor show our mounts to the host: the mount of this
+     * very directory, whatever its name means by now. */
+    if (propagate_mount_of(fcntl(target, F_DUPFD_CLOEXEC, 3), MS_PRIVATE) != 0)
+        return refuse(context, "make the mount of %s private", path);
     /* What the host does not execute below that mount, a container must; nosuid and nodev protect it as well. Another
      * user namespace's flags are locked (mount_setattr(2), EPERM), and stay. */
     if (set_attributes(tree, false, 0, (uint64_t)step->clear, 0) != 0 && errno != EPERM)
@@ -124,67 +117,6 @@ int step_pivot(struct context *context) {
     if (umount2(".", MNT_DETACH) != 0)
         return refuse(context, "unmount the old root");
     return chdir("/") == 0 ? 0 : refuse(context, "chdir /");
-}
-
-/* The whole of a file of procfs, malloc'ed. NULL with errno, also when only a part can be read: what is not in the list would not be hidden. */
-static char *read_whole(int descriptor) {
-    size_t size = 0, room = 8192;
-    char *text = malloc(room);
-    for (ssize_t got = 1; text != NULL && got > 0; size += (size_t)got) {
-        char *larger = room - size < 4096 ? realloc(text, room *= 2) : text;
-        got = larger == NULL ? -1 : read(descriptor, larger + size, room - size - 1);
-        if (larger != NULL)
-            text = larger;
-        if (got < 0) {
-            free(text);
-            return NULL;
-        }
-    }
-    if (text != NULL)
-        text[size] = '\0';
-    return text;
-}
-
-static int hide(const char *path) {
-    OWNED covered = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (covered < 0)
-        return errno == ENOENT ? 0 : -1; /* gone with what it was mounted on */
-    /* An unmount reaches the host when what is mounted upon is its peer: /, and /sys for what lies on that. */
-    if (propagate_mount_of(openat(covered, "..", O_PATH | O_DIRECTORY | O_CLOEXEC), MS_SLAVE) != 0 ||
-        set_attributes(covered, true, 0, 0, MS_SLAVE) != 0)
-        return -1;
-    if (umount2(path, MNT_DETACH) == 0)
-        return 0;
-    /* In a user namespace the host's mounts are locked (mount_namespaces(7)): then they are covered. */
-    return errno == EINVAL || errno == EPERM ? mount("tmpfs", path, "tmpfs", 0, NULL) : -1;
-}
-
-/* chroot leaves the host's mounts in the namespace, and a whole procfs among them lets a user namespace made in the
- * container mount another without our masks (mount_too_revealing in the kernel): none may stay. */
-static int hide_proc_and_sys(struct context *context) {
-    char link[32], root[PATH_MAX];
-    int proc = own_proc(context);
-    if (proc < 0)
-        return -1;
-    snprintf(link, sizeof link, "self/fd/%d", context->root);
-    ssize_t length = readlinkat(proc, link, root, sizeof root - 1);
-    OWNED file = openat(proc, "self/mountinfo", O_RDONLY | O_CLOEXEC);
-    char *mounts = length < 0 || file < 0 ? NULL : read_whole(file), *rest = mounts;
-    if (mounts == NULL)
-        return refuse(context, "read the mounts of the namespace");
-    root[length] = '\0';
-    if (strcmp(root, "/") == 0) { /* the names of its mounts and of the host's would be the same */
-        free(mounts);
-        return refuse_without_errno(context, "without pivot_root the container's root user must reach the root");
-    }
-    int result = 0;
-    for (char *line; result == 0 && (line = strsep(&rest, "\n")) != NULL;) {
-        const char *path = mountinfo_elsewhere(line, root);
-        if (path != NULL && hide(path) != 0)
-            result = refuse(context, "hide %s of the host", path);
-    }
-    free(mounts);
-    return result;
 }
 
 static int change_root(struct context *context, int root) {

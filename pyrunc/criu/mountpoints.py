@@ -12,14 +12,13 @@ from pyrunc.plan.steps import Step
 
 MOUNTING = frozenset(
     (
-        *("open-tree", "propagation", "parent-private", "root", "attach", "mount", "mount-legacy"),
+        *("open-tree", "propagation", "root", "attach", "mount", "mount-legacy"),
         *(
             "mount-attributes",
             "mount-propagation",
             "mount-note",
             "mount-read-only",
             "remount",
-            "remount-propagation",
             "copy-up",
             "directory",
             "symlink",

@@ -87,9 +87,9 @@ class Mounts:
         steps.append(Step("open-tree", where, source, int(recursive), slot, propagation, int(optional)))
 
     def propagate(self, options: "mount_options.Options", target: str, where: str) -> None:
-        """The propagation that ``options`` ask for, of the mount just compiled; of what is there, with ``remount``."""
-        kind = "remount-propagation" if options.remount else "mount-propagation"
-        self.inside += [Step(kind, f"{where}.options", target, flags) for flags in options.propagation]
+        """The propagation that ``options`` ask for, of the mount just compiled."""
+        steps = [Step("mount-propagation", f"{where}.options", target, flags) for flags in options.propagation]
+        self.inside += steps
 
     def read_only_later(self, target: str, where: str) -> Step:
         """The step that makes the mount just compiled read-only, once everything in it is made."""

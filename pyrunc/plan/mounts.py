@@ -19,7 +19,6 @@ def root(mounts: "Mounts", path: str) -> None:
     # First of all: what is unbindable on the host can be bound afterwards.
     mounts.inside.append(Step("propagation", "linux.rootfsPropagation", propagation))
     slot = mounts.tree(path, True, "root.path")
-    mounts.inside.append(Step("parent-private", "root.path", path))
     mounts.inside.append(Step("root", "root.path", path, slot, mount_options.NOEXEC))
 
 

@@ -62,7 +62,6 @@ KINDS: "dict[str, tuple[str, str, tuple[str, ...]]]" = {
     "propagation": (HELPER, "i", ("flags",)),
     "user-namespace": (HELPER, "lld", ("users", "groups", "slot")),
     "map-tree": (HELPER, "ddi", ("slot", "namespace", "recursive")),
-    "parent-private": (HELPER, "s", ("path",)),
     "root": (HELPER, "sdi", ("path", "slot", "clear")),
     "host-root": (HELPER, "sdi", ("path", "slot", "clear")),
     "attach": (
@@ -76,7 +75,6 @@ KINDS: "dict[str, tuple[str, str, tuple[str, ...]]]" = {
     "mount-propagation": (HELPER, "si", ("target", "flags")),
     "mount-note": (HELPER, "d", ("slot",)),
     "mount-read-only": (HELPER, "sd", ("target", "slot")),
-    "remount-propagation": (HELPER, "si", ("target", "flags")),
     "remount": (HELPER, "sliii", ("target", "options", "set", "clear", "recursive")),
     "copy-up": (HELPER, "sslii", ("target", "source", "options", "set", "superblock")),
     "directory": (HELPER, "si", ("path", "mode")),
