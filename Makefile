@@ -7,7 +7,7 @@ BENCH_PACKAGES := $(PACKAGES) runc crun time
 SOURCES := $(wildcard nsenter/*/*.c nsenter/*/*.h nsenter/*/*.py nsenter/generate.py pyrunc/ffi/*_build.py) pyrunc/plan/steps.py pyrunc/plan/protocol.py pyrunc/fastpath/prelude.py
 ROOTFS := bundles/busybox/rootfs/.made bundles/plain/rootfs/.made
 
-.PHONY: setup build run test unit integration lint cross fuzz soak bench bench-all bench-instructions record-calls hostile hostile-debian test-engines engines-table bench-engines guest test-guest install uninstall deb clean
+.PHONY: setup build run test unit integration lint cross fuzz soak bench bench-all bench-instructions record-calls hostile hostile-debian test-engines engines-table bench-engines guest test-guest test-guest-short install uninstall deb clean
 
 setup: $(VENV)/.ready $(VENV)/.built $(VENV)/.hot
 
@@ -119,8 +119,16 @@ guest:
 	$(PYTHON) integration/guest build
 
 test-guest: guest
-	$(PYTHON) integration/guest test
-	$(PYTHON) integration/guest test --user user
+	$(PYTHON) integration/guest test --user root --user user
+
+# A part of the systemd suite in one guest, as root and as a user, in at most GUEST_SECONDS from nothing: what CI has time for.
+GUEST_SECONDS ?= 720
+GUEST_SHORT := the_scope or without_limits or kept_by_updates or failed_unit or annotations or not_delegated
+test-guest-short:
+	@sh .ci/packages $$(cat integration/guest/packages)
+	timeout --kill-after=60 $$(($(GUEST_SECONDS) + 60)) $(PYTHON) integration/guest test --seconds $(GUEST_SECONDS) \
+		--release 13 --cpus 1 --user root --user user --env RUNC=none --env CRUN=none -- \
+		integration/cgroups/test_systemd.py -k "$(GUEST_SHORT)"
 
 # Debian's own interpreter, for what is installed outlives this checkout.
 SYSTEM_PYTHON ?= $(shell test -x /usr/bin/python3 && echo /usr/bin/python3 || echo $(PYTHON))

@@ -29,6 +29,7 @@ def options() -> argparse.ArgumentParser:
         command.add_argument("release", choices=list(RELEASES))
         command.add_argument("--hybrid", action="store_true", help="cgroup v1 hierarchies beside v2, not v2 alone")
         command.add_argument("--append", default="", metavar="WORDS", help="for the kernel's command line")
+        command.add_argument("--share", type=Path, help="a folder for the guest's /mnt, instead of one of its own")
         command.add_argument("--memory", default="2G")
         command.add_argument("--cpus", type=int, default=2)
         command.add_argument(
@@ -54,6 +55,8 @@ def options() -> argparse.ArgumentParser:
     suite.add_argument("--release", action="append", choices=list(RELEASES), help="default: each")
     suite.add_argument("--hybrid", action="store_true")
     suite.add_argument("--user", action="append", help="default: root; several, one after the other in one guest")
+    suite.add_argument("--cpus", type=int, default=2)
+    suite.add_argument("--share", type=Path, help="a folder for the guest's /mnt")
     suite.add_argument("--env", action="append", default=[], metavar="NAME=VALUE")
     suite.add_argument("--seconds", type=int, default=0, help="for everything, what has to be built included")
     stopped = commands.add_parser("stop", help="stop guests")
@@ -89,7 +92,7 @@ def test(given: argparse.Namespace) -> int:
     env = dict(setting.split("=", 1) for setting in given.env)
     worst = 0
     for number in given.release or RELEASES:
-        with ready(number, hybrid=given.hybrid, memory="3G") as guest:
+        with ready(number, hybrid=given.hybrid, memory="3G", cpus=given.cpus, share=given.share) as guest:
             worst = max(worst, *(pytest(guest, user, words, env) for user in given.user or ["root"]))
     return worst
 
@@ -133,7 +136,7 @@ def main() -> int:
         signal.signal(number, end)
     signal.alarm(getattr(given, "seconds", 0))
     if given.command in ("boot", "once"):
-        settings = {name: getattr(given, name) for name in ("hybrid", "append", "memory", "cpus", "checkout")}
+        settings = {name: getattr(given, name) for name in ("hybrid", "append", "share", "memory", "cpus", "checkout")}
     match given.command:
         case "build":
             for number in given.releases:

@@ -81,7 +81,9 @@ def kvm_works(image: Path) -> bool:
     return works
 
 
-def qemu_words(image: Path, disk: Path, directory: Path, append: str, memory: str, cpus: int) -> list[str]:
+def qemu_words(
+    image: Path, disk: Path, directory: Path, append: str, memory: str, cpus: int, shared: Path
+) -> list[str]:
     fast = kvm_works(image)
     words = ["qemu-system-x86_64", "-name", directory.name, "-machine", "q35,usb=off,vmport=off,smbus=off"]
     # Five levels of page tables and what else a new processor has cost emulation time in each access.
@@ -101,13 +103,13 @@ def qemu_words(image: Path, disk: Path, directory: Path, append: str, memory: st
         words += ["-chardev", f"socket,id=p{port},path={directory / str(port)},server=on,wait=off"]
         words += ["-device", f"virtserialport,chardev=p{port},name=pyrunc.{port}"]
     words += ["-device", "virtio-rng-pci", "-nic", "user,model=virtio-net-pci"]
-    share = f"local,path={directory / 'share'},mount_tag=share,security_model=none,multidevs=remap"
+    share = f"local,path={shared},mount_tag=share,security_model=none,multidevs=remap"
     return [*words, "-virtfs", share]
 
 
 def boot(
     number: str, name: str = "", hybrid: bool = False, append: str = "", memory: str = "2G", cpus: int = 2,
-    checkout: Path = TOP,
+    checkout: Path = TOP, share: Path | None = None,
 ) -> Guest:  # fmt: skip
     """Starts a guest of that release and returns at once: a client waits until it answers."""
     release = RELEASES[number]
@@ -120,7 +122,7 @@ def boot(
     shutil.rmtree(directory, ignore_errors=True)
     (directory / "share").mkdir(parents=True)
     line = f"{COMMAND_LINE} {release.hybrid if hybrid else ''} {append}"
-    words = qemu_words(image, disk, directory, line, memory, cpus)
+    words = qemu_words(image, disk, directory, line, memory, cpus, (share or directory / "share").resolve())
     with (directory / "qemu.log").open("w") as log:
         settings = {"TMPDIR": os.environ.get("TMPDIR", "/var/tmp")}
         process = subprocess.Popen(

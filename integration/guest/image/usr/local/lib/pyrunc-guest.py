@@ -141,12 +141,11 @@ def serve(port, asked):
 
 def signal_all(pid, number):
     """Signals the command; below su it has a session of its own, and su would make a SIGKILL of any signal."""
-    with open(f"/proc/{pid}/task/{pid}/children") as file:
-        children = [int(child) for child in file.read().split()]
-    sessions = [child for child in children if os.getsid(child) == child]
-    for leader in sessions or [pid]:
+    with open(f"/proc/{pid}/comm") as comm, open(f"/proc/{pid}/task/{pid}/children") as children:
+        leaders = children.read().split() if comm.read() == "su\n" else [pid]
+    for leader in leaders:
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(leader, number)
+            os.killpg(int(leader), number)
 
 
 def from_host(port, process):
