@@ -207,6 +207,42 @@ def test_a_missing_profile_is_named(box: Box) -> None:
     assert done.stderr == 'pyrunc: process.apparmorProfile: AppArmor has no profile "no-such-profile" loaded\n'
 
 
+PROFILE = """
+profile pyrunc-test flags=(attach_disconnected,mediate_deleted) {
+    file, capability, network, signal, ptrace, unix, mount, umount, pivot_root,
+    deny /home/** w,
+}
+"""
+
+
+@pytest.fixture
+def profile() -> Iterator[str]:
+    """An AppArmor profile that lets a process do all but write below /home."""
+    if not shutil.which("apparmor_parser"):
+        pytest.skip("apparmor_parser is not installed")
+    for word in ("--replace", "--remove"):
+        done = subprocess.run(["apparmor_parser", "--skip-cache", word], input=PROFILE, text=True, capture_output=True)
+        assert done.returncode == 0, done.stderr
+        if word == "--replace":
+            yield "pyrunc-test"
+
+
+@pytest.mark.skipif(not APPARMOR.exists(), reason="this kernel has no AppArmor")
+@also_on("runc")
+def test_a_profile_confines_the_container_and_what_is_executed_in_it(box: Box, profile: str) -> None:
+    def change(config: dict[str, Any]) -> None:
+        box.own_rootfs(config)
+        config["process"]["apparmorProfile"] = profile
+
+    script = "cat /proc/self/attr/current; echo x >/etc/made && echo made; echo x >/home/made || echo denied"
+    wanted = f"{profile} (enforce)\nmade\ndenied\n"
+    assert box.out(script, change) == wanted
+    name = box.start("sleep 100", change)
+    assert box.ok("exec", name, "sh", "-c", script) == wanted
+    free = box.ok("exec", "--apparmor", "unconfined", name, "cat", "/proc/self/attr/current")
+    assert free == "unconfined\n"
+
+
 @SYSTEMD
 @pytest.mark.skipif(shutil.which("criu") is None, reason="criu is not installed")
 @also_on("runc")

@@ -2,9 +2,11 @@
 
 import os
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
+from peers import also_on
 
 from harness import PYRUNC, Box, user_namespace
 
@@ -78,6 +80,27 @@ def test_rlimits(box: Box) -> None:
     assert rows["Max open files"][:2] == ["99", "100"]
     assert rows["Max core file size"][:2] == ["0", "0"]
     assert rows["Max file size"][:2] == ["unlimited", "unlimited"]
+
+
+def may_raise_limits() -> bool:
+    """CAP_SYS_RESOURCE, which the root of many a virtual machine has not."""
+    (effective,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("CapEff"))
+    return bool(int(effective.split()[1], 16) & 1 << 24)
+
+
+@pytest.mark.skipif(not may_raise_limits(), reason="without CAP_SYS_RESOURCE no hard limit is raised")
+@also_on("runc")
+def test_a_hard_limit_is_raised(box: Box) -> None:
+    def change(config: dict[str, Any]) -> None:
+        user_namespace(config)
+        box.own_rootfs(config)
+        config["process"]["rlimits"] = [{"type": "RLIMIT_NOFILE", "soft": 4000, "hard": 5000}]
+
+    box.open_to_all()
+    words = [*box.command, "run", "-b", str(box.bundle("ulimit -Sn; ulimit -Hn", change)), box.new_id()]
+    lowered = ["sh", "-c", 'ulimit -n 500; exec "$@"', "sh", *words]
+    done = subprocess.run(lowered, capture_output=True, text=True, check=False, timeout=60)
+    assert done.stdout.split() == ["4000", "5000"], done.stderr
 
 
 def test_a_tiny_limit_does_not_stop_the_set_up(box: Box) -> None:
