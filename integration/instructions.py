@@ -57,14 +57,14 @@ class Counted:
 
 def interpreter(box: Box) -> int:
     """The launcher and half an interpreter, with nothing to do."""
-    from pyrunc.fastpath.archive_build import write_empty
+    from pyrunc.fastpath.archive_build import write_program
 
     top = box.directory / "empty"
     packages = top / "lib" / f"python3.{sys.version_info.minor}" / "site-packages"
     (top / "bin").mkdir(parents=True, exist_ok=True)
     (packages / "pyrunc" / "_bin" / "hot").mkdir(parents=True, exist_ok=True)
     shutil.copy(PYRUNC, top / "bin" / "pyrunc")
-    write_empty(packages / "pyrunc" / "_bin" / "hot" / "state")
+    write_program(packages / "pyrunc" / "_bin" / "hot" / "state")
     return Counted(box, str(top / "bin" / "pyrunc"))("state", "nothing")
 
 

@@ -31,6 +31,12 @@ void interpret(const char *code, const char *executable, char **words, int count
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#if PY_VERSION_HEX >= 0x030D0000
+#define UNCHECKED_STATE PyThreadState_GetUnchecked
+#else
+#define UNCHECKED_STATE _PyThreadState_UncheckedGet
+#endif
+
 /* Loaded, not linked: a machine without the library still has the slower way. */
 #define FUNCTIONS(X)                                                                                                    \
     X(void, PyPreConfig_InitIsolatedConfig, (PyPreConfig *))                                                            \
@@ -57,7 +63,11 @@ void interpret(const char *code, const char *executable, char **words, int count
     X(PyObject *, PyMarshal_ReadObjectFromString, (const char *, Py_ssize_t))                                           \
     X(PyObject *, PyObject_GetAttrString, (PyObject *, const char *))                                                   \
     X(PyObject *, PyImport_ImportModule, (const char *))                                                                \
-    X(void, PyErr_Clear, (void))                                                            \
+    X(void, PyErr_Clear, (void))                                                                                        \
+    X(void, PyMem_GetAllocator, (PyMemAllocatorDomain, PyMemAllocatorEx *))                                             \
+    X(void, PyMem_SetAllocator, (PyMemAllocatorDomain, PyMemAllocatorEx *))                                             \
+    X(PyThreadState *, UNCHECKED_STATE, (void))                                                                         \
+    X(int, PyGC_Disable, (void))                                                                                        \
     X(int, PySys_SetObject, (const char *, PyObject *))                                                                 \
     X(int, PyRun_SimpleStringFlags, (const char *, PyCompilerFlags *))
 
@@ -71,8 +81,9 @@ static int load(void) {
     void *library = dlopen(PYTHON_LIBRARY, RTLD_LAZY | RTLD_GLOBAL); /* global: for extension modules */
     if (library == NULL)
         return -1;
+#define NAME(name) #name
 #define FIND(type, name, arguments)                                                                                     \
-    if ((*(void **)(void *)&python.name = dlsym(library, #name)) == NULL)                                               \
+    if ((*(void **)(void *)&python.name = dlsym(library, NAME(name))) == NULL)                                          \
         return -1;
     FUNCTIONS(FIND)
     python.Py_Version = dlsym(library, "Py_Version");
@@ -220,6 +231,25 @@ static PyObject *make_module(void) {
     return python.PyModule_Create2(&module, PYTHON_API_VERSION);
 }
 
+/* A command is over before there is garbage worth collecting. While Python makes its types it would collect four times,
+ * and can be told not to only when it has a thread: at the first allocation after that. */
+static PyMemAllocatorEx objects;
+
+static void *allocate(void *context, size_t size) {
+    if (python.UNCHECKED_STATE() != NULL) {
+        python.PyMem_SetAllocator(PYMEM_DOMAIN_OBJ, &objects);
+        python.PyGC_Disable();
+    }
+    return objects.malloc(context, size);
+}
+
+static void collect_nothing(void) {
+    python.PyMem_GetAllocator(PYMEM_DOMAIN_OBJ, &objects);
+    PyMemAllocatorEx watching = objects;
+    watching.malloc = allocate;
+    python.PyMem_SetAllocator(PYMEM_DOMAIN_OBJ, &watching);
+}
+
 static int configure(PyConfig *config, const char *executable, char **words, int count) {
     PyPreConfig before;
     python.PyPreConfig_InitIsolatedConfig(&before);
@@ -299,6 +329,7 @@ void interpret(const char *code, const char *executable, char **words, int count
     PyStatus status = {0};
     if (python.PyImport_AppendInittab("_launcher", make_module) != 0 || configure(&config, executable, words, count) != 0)
         give_up(status);
+    collect_nothing();
     int kept = silence();
     status = python.Py_InitializeFromConfig(&config);
     speak(kept);

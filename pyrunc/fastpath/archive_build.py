@@ -38,9 +38,10 @@ def build(directory: str, checked: bool) -> None:
     _write(Path(directory, "modules"), _all(top, checked), b"", checked)
 
 
-def write_empty(path: "Any") -> None:
-    """An archive of a command that ends at once: what it costs is the interpreter's (make bench-instructions)."""
-    _write(path, (compile(EMPTY, "empty", "exec"),), b"", False)
+def write_program(path: "Any", program: str = EMPTY) -> None:
+    """An archive that executes ``program`` instead of a command. What one that ends at once costs is the interpreter's
+    (make bench-instructions)."""
+    _write(path, (compile(program, "program", "exec"),), b"", False)
 
 
 def _write(path: "Any", content: "Any", late: bytes, checked: bool) -> None:

@@ -8,7 +8,6 @@ no files, codecs or standard streams yet. An archive has it, too, compiled: comp
 of the first half.
 """
 
-import gc
 import posix
 import sys
 
@@ -52,6 +51,10 @@ def begin() -> str:
     """Makes the modules be imported from the archive, or starts the interpreter as a whole; returns what to log."""
     packages, command = sys.argv[1].split("\n"), sys.argv[2]
     launcher = "_launcher" in sys.builtin_module_names
+    if not launcher:  # which collects none
+        import gc
+
+        gc.disable()
     archive = globals().get("ARCHIVE") or (None if launcher else read_archive(packages[0], command))
     if archive is not None:
         space = {"__name__": "pyrunc.fastpath.archive_load", "ARCHIVE": archive, "PACKAGES": packages}
@@ -74,7 +77,6 @@ def begin() -> str:
 
 def run() -> None:
     """Never returns."""
-    gc.disable()  # a command is over before there is garbage worth collecting
     try:
         note = begin()
         command, child = sys.argv[2:4]

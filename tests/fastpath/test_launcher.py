@@ -12,6 +12,7 @@ import pytest
 
 from pyrunc.cli.commands import COMMANDS
 from pyrunc.cli.parser import definition
+from pyrunc.fastpath.archive_build import write_program
 from pyrunc.fastpath.archive_key import key
 from pyrunc.fastpath.archive_load import BESIDE
 from pyrunc.fastpath.commands import HOT, STANDARD
@@ -73,6 +74,14 @@ def installed(tmp_path: Path) -> Path:
     shutil.copy(LAUNCHER, tmp_path / "bin")
     shutil.copytree(TOP / "pyrunc", packages / "pyrunc", ignore=shutil.ignore_patterns("__pycache__"))
     return packages
+
+
+def test_nothing_is_collected_even_while_the_interpreter_starts(tmp_path: Path) -> None:
+    hot = installed(tmp_path) / "pyrunc" / "_bin" / "hot"
+    told = "gc.isenabled(), [each['collections'] for each in gc.get_stats()]"
+    write_program(hot / "state", f"import gc, posix\nposix.write(1, repr(({told})).encode())\nposix._exit(0)\n")
+    done = subprocess.run([tmp_path / "bin" / "pyrunc", "state"], capture_output=True, text=True, check=True)
+    assert done.stdout == "(False, [0, 0, 0])"
 
 
 def build(packages: Path, python: str = sys.executable) -> None:
