@@ -1,8 +1,9 @@
 """`make bench-instructions`: how many instructions each command executes in user space, held to a limit.
 
-Counted by callgrind, so the machine's speed and load do not matter. What is counted is the command's own process:
-neither the helper nor the container. The limits stand in instructions.json, by the interpreter's cache tag; of an
-interpreter without limits the counts are printed only. ``--write`` makes the limits what was counted.
+Counted by callgrind, so the machine's speed and load do not matter. What is counted is the command's own process,
+neither the helper nor the container, of pyrunc as it is installed: a checkout looks at its sources, too. The limits stand
+in instructions.json, by the interpreter's cache tag; of an interpreter without limits the counts are printed only.
+``--write`` makes the limits what was counted.
 
 The row ``interpreter`` is the launcher with an archive that ends at once: the cost of having Python at all.
 """
@@ -11,7 +12,6 @@ import argparse
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,6 +19,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "support"))
+
+from installed import copied, installed
 
 from harness import PYRUNC, Box
 
@@ -55,22 +57,21 @@ class Counted:
         return int(counts[0])
 
 
-def interpreter(box: Box) -> int:
+def empty(directory: Path) -> str:
     """The launcher and half an interpreter, with nothing to do."""
     from pyrunc.fastpath.archive_build import write_program
 
-    top = box.directory / "empty"
-    packages = top / "lib" / f"python3.{sys.version_info.minor}" / "site-packages"
-    (top / "bin").mkdir(parents=True, exist_ok=True)
-    (packages / "pyrunc" / "_bin" / "hot").mkdir(parents=True, exist_ok=True)
-    shutil.copy(PYRUNC, top / "bin" / "pyrunc")
-    write_program(packages / "pyrunc" / "_bin" / "hot" / "state")
-    return Counted(box, str(top / "bin" / "pyrunc"))("state", "nothing")
+    hot = copied(directory) / "pyrunc" / "_bin" / "hot"
+    hot.mkdir()
+    write_program(hot / "state")
+    return str(directory / "bin" / "pyrunc")
 
 
 def rows(box: Box) -> "dict[str, Callable[[], int]]":
     """{row: what counts it}."""
-    count = Counted(box)
+    other = "RUNTIME" in os.environ  # than this checkout's
+    count = Counted(box, PYRUNC if other else installed(box.directory / "copy"))
+    nothing = Counted(box, "" if other else empty(box.directory / "empty"))
     sleep = str(box.bundle(["/bin/sleep", "1000"]))
 
     def created() -> str:
@@ -85,7 +86,7 @@ def rows(box: Box) -> "dict[str, Callable[[], int]]":
         return name
 
     return {
-        "interpreter": lambda: interpreter_of(box),
+        "interpreter": lambda: 0 if other else nothing("state", "nothing"),
         "state": lambda: count("state", running()),
         "create": lambda: count("create", "-b", sleep, box.new_id()),
         "start": lambda: count("start", created()),
@@ -96,11 +97,6 @@ def rows(box: Box) -> "dict[str, Callable[[], int]]":
         "exec (in a stopped one)": lambda: count("exec", stopped(), "/bin/true", fails="not running"),
         "run --detach": lambda: count("run", "--detach", "-b", sleep, box.new_id()),
     }
-
-
-def interpreter_of(box: Box) -> int:
-    """0 where another runtime than this checkout's is counted (RUNTIME)."""
-    return 0 if "RUNTIME" in os.environ else interpreter(box)
 
 
 def main() -> int:

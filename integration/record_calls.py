@@ -5,15 +5,15 @@ it is called (pyrunc/fastpath/shrink.py). A list that has grown old costs time o
 """
 
 import marshal
-import shutil
 import subprocess
 import sys
-import sysconfig
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "support"))
+
+from installed import copied
 
 from harness import PYRUNC, TOP, Box
 from pyrunc.fastpath import archive_build
@@ -46,14 +46,7 @@ class Everything:
 
 def recording(directory: Path) -> Path:
     """A copy of the launcher whose archives write the functions that they call into ``directory``."""
-    top = directory / "copy"
-    packages = top / "lib" / f"python3.{sys.version_info.minor}" / "site-packages"
-    (top / "bin").mkdir(parents=True)
-    packages.mkdir(parents=True)
-    shutil.copy(PYRUNC, top / "bin" / "pyrunc")
-    shutil.copytree(TOP / "pyrunc", packages / "pyrunc", ignore=shutil.ignore_patterns("__pycache__"))
-    for other in Path(sysconfig.get_path("platlib")).glob("_*.so"):
-        (packages / other.name).symlink_to(other)
+    packages = copied(directory / "copy")
     hot = packages / "pyrunc" / "_bin" / "hot"
     archive_build.called = lambda command: Everything()  # type: ignore[assignment,return-value]
     archive_build.build(str(hot), False)
@@ -68,7 +61,7 @@ def recording(directory: Path) -> Path:
         content = marshal.loads(rest[length:])
         changed = rest[:length] + marshal.dumps((content[0], own, *content[2:]))
         (hot / command).write_bytes(b"\n".join([key, words, changed]))
-    return top / "bin" / "pyrunc"
+    return directory / "copy" / "bin" / "pyrunc"
 
 
 def scenes(box: Box) -> "Iterator[tuple[str, Callable[[], object]]]":

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pyrunc.fastpath.archive_load import Module, Source
     from pyrunc.fastpath.shrink import Late
 
+ASKED = (("pyrunc.interpreter", "PACKAGES"), ("pyrunc.interpreter", "_loaders"))
+"""Names that archive_load.py looks up."""
 EMPTY = "import posix\nposix._exit(0)\n"
 
 
@@ -71,7 +73,10 @@ def _modules(command: str, needed: "Sequence[str]", top: "Any", checked: bool) -
     paths = {name: _origin(name) for name in imported(needed)}
     ours = [name for name, path in paths.items() if path.suffix == ".py" and name.partition(".")[0] == "pyrunc"]
     # A shim loads two archives, and lives for long: nothing of it is late.
-    late = Late(called(command), {name: paths[name].read_bytes() for name in ours}) if command in HOT else None
+    late = None
+    if command in HOT:
+        asked = (*ASKED, (f"pyrunc.cli.commands.{command}", "COMMAND"))
+        late = Late(called(command), {name: paths[name].read_bytes() for name in ours}, asked)
     for name, path in paths.items():
         if name in ours:
             modules.append(_module(name, path, top, late))
@@ -122,7 +127,8 @@ def imported(needed: "Sequence[str]") -> "list[str]":
     code = "import sys; sys.path[:0] = sys.argv[1].split(':'); sys.stderr.write('begin\\n')\n"
     code += "for name in sys.argv[2:]:\n try: __import__(name)\n except ImportError: pass\n"
     names = ("pyrunc.interpreter", *needed)
-    words = [sys.executable, "-I", "-S", "-X", "importtime", "-c", code, ":".join(sys.path), *names]
+    path = [__file__.rpartition("/pyrunc/")[0], *sys.path]  # an editable install is found by a hook
+    words = [sys.executable, "-I", "-S", "-X", "importtime", "-c", code, ":".join(path), *names]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
     # ``import time: 12 | 34 |   name``, told when the module has been executed.
     told = done.stderr.partition("begin\n")[2].splitlines()

@@ -102,6 +102,13 @@ def _definer(offsets: "dict[str, int]", space: "dict[str, Any]") -> "Any":
     return __getattr__
 
 
+class _Spaces(dict):  # type: ignore[type-arg]
+    """{module: its globals} (late_names.py)."""
+
+    def __missing__(self, name: str) -> "dict[str, Any]":
+        return __import__(name, fromlist=[""]).__dict__
+
+
 class _There:
     """The loader of a module that the second phase of the interpreter has loaded."""
 
@@ -221,6 +228,7 @@ def begin(key: bytes, content: "tuple[Any, ...]", late_code: "Any") -> bool:
             return False
     _key, _late = key, late_code
     builtins.__pyrunc_late__, builtins.__pyrunc_named__ = late, named  # type: ignore[attr-defined]
+    builtins.__pyrunc_spaces__ = _spaces  # type: ignore[attr-defined]
     for own in modules[:2]:  # pyrunc, pyrunc.interpreter
         _execute(*own)
     interpreter = _interpreter()
@@ -281,7 +289,7 @@ def _execute(
     space["__package__"] = package
     if package == name:
         space["__path__"] = [file.rpartition("/")[0]]
-    sys.modules[name] = module
+    sys.modules[name], _spaces[name] = module, space
     if late_names:
         space["__getattr__"] = _definer(late_names, space)
     if code is not None:
@@ -291,5 +299,6 @@ def _execute(
 
 
 _finder = Finder({})
+_spaces = _Spaces()
 if "ARCHIVE" in globals():
     LOADED = begin(*globals()["ARCHIVE"])

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 NAMED = "__pyrunc_named__"
 """The name among the builtins of archive_load.named, by which a late name is referred to."""
+SPACES = "__pyrunc_spaces__"
+"""The name among the builtins of {module: its globals}, for all modules of the archive."""
 FOLDED = ("errno", "fcntl", "posix")
 """Modules whose constants are numbers of the system that the archive is built on."""
 
@@ -46,7 +48,7 @@ class Module:
 
     def __init__(self, name: str, tree: ast.Module) -> None:
         self.name, self.tree = name, tree
-        bound = _bound(tree)
+        self.bound = bound = _bound(tree)
         self.definitions: dict[str, ast.stmt] = {}
         for node in tree.body:
             for each in _names(node):
@@ -91,23 +93,36 @@ def _bound(tree: ast.Module) -> "Counter[str]":
     return found
 
 
-def _references(node: ast.AST) -> "Iterator[str]":
-    """Names that are looked up in ``node`` where nothing fails: not in what is raised, nor in a handler."""
+def _references(node: ast.AST) -> "Iterator[ast.expr | ast.ImportFrom]":
+    """What is looked up in ``node`` where nothing fails (not in what is raised, nor in a handler): names, calls of a name,
+    attributes of a name, imports."""
     if isinstance(node, ast.Raise | ast.ExceptHandler):
         return
-    if isinstance(node, ast.Name):
-        yield node.id
+    if isinstance(node, ast.Name | ast.ImportFrom):
+        yield node
     for child in ast.iter_child_nodes(node):
-        yield from _references(child)
+        if isinstance(child, ast.Name) and isinstance(node, ast.Call | ast.Attribute) and child not in _arguments(node):
+            yield node
+        else:
+            yield from _references(child)
+
+
+def _arguments(node: ast.Call | ast.Attribute) -> "list[ast.expr]":
+    return node.args if isinstance(node, ast.Call) else []
 
 
 class LateNames:
-    """The late names of all ``modules`` of an archive, of which ``called`` has the functions that a run called."""
+    """The late names of all ``modules`` of an archive, of which ``called`` has the functions that a run called, and
+    ``asked`` the names that are looked up by no statement of theirs."""
 
-    def __init__(self, modules: "dict[str, ast.Module]", called: "Collection[str]") -> None:
+    def __init__(
+        self, modules: "dict[str, ast.Module]", called: "Collection[str]", asked: "Collection[Definition]" = ()
+    ) -> None:
         self.modules = {name: Module(name, tree) for name, tree in modules.items()}
         self.called = called
         self.early: set[Definition] = set()
+        for name, defined in asked:
+            self._mark(self.modules[name], defined)
         for module in self.modules.values():
             self._roots(module)
 
@@ -155,8 +170,24 @@ class LateNames:
                 self._all(module, node, True)
 
     def _all(self, module: Module, node: ast.AST, at_once: bool) -> None:
-        for name in _references(node):
-            self._refer(module, name, at_once)
+        for found in _references(node):
+            if isinstance(found, ast.Name):  # a function that is handed on is made now
+                self._refer(module, found.id, True)
+            elif isinstance(found, ast.ImportFrom):
+                self._refer_imported(found)
+            elif isinstance(found, ast.Call) and isinstance(found.func, ast.Name):
+                self._refer(module, found.func.id, at_once)
+            elif isinstance(found, ast.Attribute) and isinstance(found.value, ast.Name):
+                self._refer(module, found.value.id, at_once)
+                there = ".".join(module.origin(found.value.id) or ())
+                if there in self.modules:
+                    self._refer(self.modules[there], found.attr, at_once)
+
+    def _refer_imported(self, node: ast.ImportFrom) -> None:
+        """A function imports from another module: it needs all that it names."""
+        if node.module in self.modules:
+            for alias in node.names:
+                self._refer(self.modules[node.module], alias.name, True)
 
     def _refer(self, module: Module, name: str, at_once: bool) -> None:
         """``name`` is looked up: ``at_once`` when the module is executed, else by a function."""
@@ -221,6 +252,32 @@ class References(ast.NodeTransformer):
         load = ast.Load()
         space = ast.Call(ast.Name("globals", load), [], [])
         return ast.copy_location(ast.Call(ast.Name(NAMED, load), [ast.Constant(node.id), space], []), node)
+
+
+class Direct(ast.NodeTransformer):
+    """Makes look-ups of imports from ``modules``, all of which are loaded: ``from pyrunc.a import b`` takes some
+    thousand instructions, most of them for the error which says that ``pyrunc.a`` is no package."""
+
+    def __init__(self, modules: LateNames) -> None:
+        self.modules = modules
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> "ast.stmt | list[ast.stmt]":
+        """``b = SPACES['pyrunc.a']['b']``, or for what may be late NAMED('b', SPACES['pyrunc.a'])``."""
+        module = self.modules.modules.get(node.module or "")
+        if module is None:
+            return node
+        made: list[ast.stmt] = []
+        late, load = self.modules.of(module.name), ast.Load()
+        for alias in node.names:
+            defined = alias.name in module.bound and alias.name not in late
+            if alias.name not in module.bound and f"{module.name}.{alias.name}" not in self.modules.modules:
+                return node  # made by the module's own __getattr__
+            space = ast.Subscript(ast.Name(SPACES, load), ast.Constant(module.name), load)
+            value: ast.expr = ast.Subscript(space, ast.Constant(alias.name), load)
+            if not defined:
+                value = ast.Call(ast.Name(NAMED, load), [ast.Constant(alias.name), space], [])
+            made.append(ast.copy_location(ast.Assign([ast.Name(alias.asname or alias.name, ast.Store())], value), node))
+        return made
 
 
 def split(tree: ast.Module, late: "Collection[str]") -> "dict[str, ast.stmt]":

@@ -13,7 +13,7 @@ classes of which it calls a few. This is done to a module's syntax tree:
 import ast
 import marshal
 
-from pyrunc.fastpath.late_names import LateNames, fold, split
+from pyrunc.fastpath.late_names import Direct, LateNames, fold, split
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,13 +30,20 @@ class Late:
     """The late section of an archive: marshalled functions and definitions, found by their offset.
 
     ``called``: ``module:function`` of those that a recorded run called; ``sources``: {module: its text}, of all whose
-    names may be late.
+    names may be late, but for those ``asked`` for.
     """
 
-    def __init__(self, called: "Collection[str]", sources: "Mapping[str, bytes] | None" = None) -> None:
+    def __init__(
+        self,
+        called: "Collection[str]",
+        sources: "Mapping[str, bytes] | None" = None,
+        asked: "Collection[tuple[str, str]]" = (),
+    ) -> None:
         self.called = called
         self.section = b""
-        self.analysis = LateNames({name: plain(source, name) for name, source in (sources or {}).items()}, called)
+        self.analysis = LateNames(
+            {name: plain(source, name) for name, source in (sources or {}).items()}, called, asked
+        )
 
     def add(self, code: bytes) -> int:
         """Appends a function's marshalled code; returns its offset."""
@@ -99,10 +106,12 @@ def shrink(source: bytes, module: str, file: str, late: "Late | None") -> "tuple
     tree = plain(source, file)
     offsets: dict[str, int] = {}
     if late is not None:
+        direct = Direct(late.analysis)
         for name, node in split(tree, late.analysis.of(module)).items():
-            alone = ast.fix_missing_locations(ast.Module([node], []))
+            alone = ast.fix_missing_locations(direct.visit(ast.Module([node], [])))
             code = compile(alone, file, "exec", dont_inherit=True, optimize=2)
             offsets[name] = late.add(marshal.dumps(code))
+        direct.visit(tree)
         _stubs(tree.body, f"{module}:", file, late)
         for node in tree.body:
             if isinstance(node, ast.ClassDef):

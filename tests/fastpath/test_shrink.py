@@ -11,7 +11,7 @@ import pytest
 from pyrunc.fastpath import archive_load
 from pyrunc.fastpath.archive_build import _origin, called, imported
 from pyrunc.fastpath.commands import HOT, ORDINARY
-from pyrunc.fastpath.late_names import NAMED
+from pyrunc.fastpath.late_names import NAMED, SPACES
 from pyrunc.fastpath.shrink import LATE, Late, shrink
 
 SOURCE = b'''
@@ -96,6 +96,8 @@ def load(
     request.addfinalizer(monkeypatch.undo)
     monkeypatch.setattr(builtins, LATE, function, raising=False)
     monkeypatch.setattr(builtins, NAMED, archive_load.named, raising=False)
+    spaces: dict[str, object] = {}
+    monkeypatch.setattr(builtins, SPACES, spaces, raising=False)
     monkeypatch.setattr(archive_load, "_late", lambda offset: marshal.loads(late.section[offset:]))
     for name, source in sources.items():
         code, names = shrink(source, name, f"{name}.py", late)
@@ -103,6 +105,7 @@ def load(
         module = ModuleType(name)
         monkeypatch.setitem(sys.modules, name, module)
         there = space if name == list(sources)[-1] else module.__dict__
+        spaces[name] = there
         there["__getattr__"] = archive_load._definer(names, there)
         if code is not None:
             exec(code, there)
@@ -199,6 +202,58 @@ def test_what_is_not_looked_up_is_not_made(request: pytest.FixtureRequest) -> No
     assert issubclass(Globals(space)["TABLE"]["last"](), sys.modules["errors"].Refused)
     with pytest.raises(AttributeError, match="module 'using' has no attribute 'nothing'"):
         space["__getattr__"]("nothing")
+
+
+TABLES = b"""
+LIMIT = 5
+OTHER = 6
+
+def asked_for():
+    return OTHER
+
+def handed_on():
+    return LIMIT + OTHER
+
+def seldom():
+    return 8
+"""
+IMPORTING = b"""
+import house
+from house import tables
+from house.tables import LIMIT as bound, seldom
+
+def run():
+    from house.tables import handed_on
+    return each(bound, handed_on), tables.LIMIT
+
+def each(start, function):
+    return start + function()
+
+def other():
+    from house.tables import nothing
+    return seldom()
+"""
+
+
+HOUSE = {"house.tables": TABLES, "house": b"import sys\ntables = sys.modules['house.tables']\n"}
+
+
+def test_imports_among_the_modules_are_looked_up(request: pytest.FixtureRequest) -> None:
+    space: dict = {"__name__": "importing"}
+    load({**HOUSE, "importing": IMPORTING}, {"importing:run", "importing:each"}, space, request)
+    # Not by a statement: it would find nothing there.
+    request.getfixturevalue("monkeypatch").delitem(sys.modules, "house.tables")
+    assert space["run"]() == (16, 5)
+    assert space["__getattr__"]("other")  # what the module does not have is left to the statement
+    with pytest.raises(ModuleNotFoundError):
+        space["other"]()
+
+
+def test_what_is_handed_on_imported_or_asked_for_is_made_at_once() -> None:
+    sources = {**HOUSE, "importing": IMPORTING}
+    late = Late({"importing:run", "importing:each"}, sources, [("house.tables", "asked_for")]).analysis
+    assert late.of("house.tables") == {"OTHER", "seldom"}
+    assert late.of("importing") == {"house", "other", "seldom"}
 
 
 def test_a_name_of_two_meanings_is_not_late(request: pytest.FixtureRequest) -> None:

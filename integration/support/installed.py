@@ -1,0 +1,28 @@
+"""A copy of this checkout's pyrunc as `make install` leaves it: its archives are not held against sources at every start."""
+
+import shutil
+import sys
+import sysconfig
+from pathlib import Path
+
+from harness import PYRUNC, TOP
+
+
+def copied(directory: Path) -> Path:
+    """The packages of a copy below ``directory``, without archives; DIRECTORY/bin/pyrunc is its program."""
+    packages = directory / "lib" / f"python3.{sys.version_info.minor}" / "site-packages"
+    (directory / "bin").mkdir(parents=True)
+    packages.mkdir(parents=True)
+    shutil.copy(PYRUNC, directory / "bin" / "pyrunc")
+    shutil.copytree(TOP / "pyrunc", packages / "pyrunc", ignore=shutil.ignore_patterns("__pycache__", "hot"))
+    for other in Path(sysconfig.get_path("platlib")).glob("_*.so"):  # the extensions that pyrunc needs
+        (packages / other.name).symlink_to(other)
+    return packages
+
+
+def installed(directory: Path) -> str:
+    """The program of a copy with the archives of an installation."""
+    from pyrunc.fastpath.archive_build import build
+
+    build(str(copied(directory) / "pyrunc" / "_bin" / "hot"), False)
+    return str(directory / "bin" / "pyrunc")
