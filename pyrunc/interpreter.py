@@ -9,7 +9,10 @@ import sys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
+Namespace: "Any" = type(sys.implementation)
+"""types.SimpleNamespace. For what there is one of, since a class takes Python 64,000 instructions to make."""
 PACKAGES: "list[str]" = []
 """The directories of packages, as the archive's loader has them."""
 _asked: "list[bool]" = []

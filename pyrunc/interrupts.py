@@ -29,14 +29,12 @@ class Terminated(BaseException):
         self.number = number
 
 
-class _State:
-    held = False
-    handled = False
+_state = interpreter.Namespace(held=False, handled=False)
 
 
 def hold() -> None:
     """From here on they wait for ``allowed``. The launcher has blocked them; where it could not, that is done here."""
-    _State.held = True
+    _state.held = True
     if not interpreter.half_started():
         import _signal
 
@@ -45,8 +43,8 @@ def hold() -> None:
 
 def allow() -> None:
     """From here on they are let in, for the rest of the command."""
-    if _State.held:
-        _State.held = False
+    if _state.held:
+        _state.held = False
         _let_in()
 
 
@@ -56,11 +54,11 @@ class _Allowed:
     __slots__ = ()
 
     def __enter__(self) -> None:
-        if _State.held:
+        if _state.held:
             _let_in()
 
     def __exit__(self, *_: object) -> None:
-        if _State.held:
+        if _state.held:
             import _signal
 
             _signal.pthread_sigmask(_signal.SIG_BLOCK, _blocked())
@@ -74,8 +72,8 @@ def _let_in() -> None:
     interpreter.complete()
     import _signal
 
-    if not _State.handled:
-        _State.handled = True
+    if not _state.handled:
+        _state.handled = True
         if _signal.getsignal(_signal.SIGINT) == _signal.SIG_DFL:
             _signal.signal(_signal.SIGINT, _signal.default_int_handler)
         for number in ENDING:

@@ -7,6 +7,10 @@ import sys
 
 from pyrunc.errors import PyruncError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 LEVELS = ("debug", "info", "warning", "error")
 ALIASES = {"trace": "debug", "warn": "warning", "fatal": "error", "panic": "error"}
 """Logrus' other levels."""
@@ -19,16 +23,14 @@ NUMBERS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 """Of the module ``logging``."""
 
 
-class _Log:
-    def __init__(self) -> None:
-        self.library = True  # until the command line begins: the program's own logging takes what we have to say
-        self.descriptor = 2
-        self.json = False
-        self.alone = False  # nothing goes to standard error besides
-        self.lowest = LEVELS.index("info")
-
-
-_log = _Log()
+_Namespace: "Any" = type(sys.implementation)  # pyrunc/interpreter.py says why
+_log = _Namespace(
+    library=True,  # until the command line begins: the program's own logging takes what we have to say
+    descriptor=2,
+    json=False,
+    alone=False,  # nothing goes to standard error besides
+    lowest=LEVELS.index("info"),
+)
 
 
 def begin() -> None:
@@ -110,7 +112,7 @@ def wanted(level: str) -> bool:
     if _log.library:
         logging = sys.modules.get("logging")
         return logging is not None and bool(logging.getLogger("pyrunc").isEnabledFor(NUMBERS[level]))
-    return LEVELS.index(level) >= _log.lowest
+    return bool(LEVELS.index(level) >= _log.lowest)
 
 
 def _line(level: str, message: str) -> str:

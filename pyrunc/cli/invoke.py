@@ -4,7 +4,7 @@ import sys
 
 from pyrunc import interpreter, interrupts, log
 from pyrunc.cli.exit_status import FAILED
-from pyrunc.cli.parser import FALSE, TRUE, Options, default_root
+from pyrunc.cli.parser import FALSE, TRUE, default_root
 from pyrunc.errors import PyruncError
 from pyrunc.linux.files import absolute
 
@@ -42,12 +42,12 @@ def act(name: str, values: "dict[str, Any]") -> int:
         print_bytes()
     if log.wanted("debug"):
         return _told(name, values, module)
-    return int(module.run(Options(values)) or 0)
+    return int(module.run(interpreter.Namespace(**values)) or 0)
 
 
 def _told(name: str, values: "dict[str, Any]", module: "Any") -> int:
     """Runs the command; logs its exit status, and what it was asked for but for the values of variables."""
-    status = int(module.run(Options(values)) or 0)
+    status = int(module.run(interpreter.Namespace(**values)) or 0)
     from pyrunc.version import VERSION
 
     shown = {key: value for key, value in values.items() if value not in (None, False, "", (), 0)}

@@ -29,21 +29,6 @@ class Unusual(Exception):
     """Not a line that the tables take."""
 
 
-class Options:
-    """The options of one command line: an attribute each, named as the long option."""
-
-    def __init__(self, values: "dict[str, Any]") -> None:
-        self.__dict__ = values
-
-    def __getattr__(self, name: str) -> "Any":
-        raise AttributeError(f"no option {name}")
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Options) and self.__dict__ == other.__dict__
-
-    __hash__ = None  # type: ignore[assignment]
-
-
 def by_name(options: "Iterable[Option]") -> "dict[str, Option]":
     """Each option by each of its spellings."""
     return {name: option for option in options for name in option.names}

@@ -42,5 +42,9 @@ REFUSALS: "dict[str, tuple[type[WrongStatus], str]]" = {
 def check(command: str, status: str, container_id: str) -> None:
     """Raises WrongStatus or NotRunning unless ``command`` may be done in ``status``."""
     if status not in ALLOWED[command]:
-        kind, words = REFUSALS[command]
-        raise kind(words.format(status=status, id=container_id))
+        raise _refusal(command, status, container_id)
+
+
+def _refusal(command: str, status: str, container_id: str) -> "WrongStatus":
+    kind, words = REFUSALS[command]
+    return kind(words.format(status=status, id=container_id))

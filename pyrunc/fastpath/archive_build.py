@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pyrunc.fastpath.archive_load import Module, Source
     from pyrunc.fastpath.shrink import Late
 
-ASKED = (("pyrunc.interpreter", "PACKAGES"), ("pyrunc.interpreter", "_loaders"))
+ASKED = tuple(("pyrunc.interpreter", name) for name in ("Namespace", "PACKAGES", "_loaders"))
 """Names that archive_load.py looks up."""
 EMPTY = "import posix\nposix._exit(0)\n"
 

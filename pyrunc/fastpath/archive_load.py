@@ -37,6 +37,12 @@ _key = b""
 _late: "Any" = None
 _made: "dict[int, Any]" = {}
 """What ``late`` has made."""
+_spaces: "dict[str, dict[str, Any]]" = {}
+"""{module: its globals} (late_names.py)."""
+_entries: "dict[str, Entry]" = {}
+"""Of modules that are not loaded yet."""
+_read: "list[bool]" = []
+"""Whether ``_entries`` has all of them."""
 
 
 def _interpreter() -> "Any":
@@ -102,36 +108,21 @@ def _definer(offsets: "dict[str, int]", space: "dict[str, Any]") -> "Any":
     return __getattr__
 
 
-class _Spaces(dict):  # type: ignore[type-arg]
-    """{module: its globals} (late_names.py)."""
-
-    def __missing__(self, name: str) -> "dict[str, Any]":
-        return __import__(name, fromlist=[""]).__dict__
+# No classes, whose making takes a multiple of what these functions do: loaders and finder are namespaces of functions.
 
 
-class _There:
-    """The loader of a module that the second phase of the interpreter has loaded."""
-
-    def create_module(self, spec: "ModuleSpec") -> "ModuleType":
-        """As importlib.abc.Loader."""
-        return sys.modules[spec.name]
-
-    def exec_module(self, module: "ModuleType") -> None:
-        """Does nothing: the module has been executed."""
+def _loaded(spec: "ModuleSpec") -> "ModuleType":
+    """Of a module that the second phase of the interpreter has loaded."""
+    return sys.modules[spec.name]
 
 
-class _Codecs:
-    """The loader of a module that stands for ``encodings`` in the first half, where the first error of an encode or a
-    decode asks for it: once asked for in vain, the second half would find no codec at all."""
+def _find_codecs(module: "ModuleType") -> None:
+    """Of a module that stands for ``encodings`` in the first half, where the first error of an encode or a decode asks
+    for it: once asked for in vain, the second half would find no codec at all. What finds the codecs, when the second
+    half looks for them."""
+    import _codecs
 
-    def create_module(self, spec: "ModuleSpec") -> "ModuleType | None":
-        """An empty one."""
-
-    def exec_module(self, module: "ModuleType") -> None:
-        """What finds the codecs, when the second half looks for them."""
-        import _codecs
-
-        _codecs.register(_find_codec)
+    _codecs.register(_find_codec)
 
 
 def _find_codec(name: str) -> "Any":
@@ -143,63 +134,69 @@ def _find_codec(name: str) -> "Any":
     return encodings.search_function(name)
 
 
-class Finder:
-    """What is not loaded yet: pyrunc's own modules, from the archive, and extension modules. First on sys.meta_path."""
+def _loader(create: "Any", execute: "Any") -> "Any":
+    return _interpreter().Namespace(create_module=create, exec_module=execute)
 
-    def __init__(self, entries: "dict[str, Entry]") -> None:
-        self.entries = entries
-        self.read = False
 
-    def find_spec(self, name: str, path: "Any" = None, target: "Any" = None) -> "ModuleSpec | None":
-        """As importlib.abc.MetaPathFinder."""
-        if name == "_signal" and _interpreter().half_started():
-            complete()  # which imports it: in the first half it cannot be
-            return ModuleSpec(name, _There())  # type: ignore[arg-type]
-        if name in sys.builtin_module_names:
-            return None
-        if name == "encodings" and _interpreter().half_started():
-            return ModuleSpec(name, _Codecs())  # type: ignore[arg-type]
-        entry = self.entries.get(name) or _beside(name) or self._read().get(name)
-        if entry is None or not unchanged(entry[0]):
-            complete()
-            return None
-        path = entry[0] if isinstance(entry[0], str) else entry[0][0]
-        spec = ModuleSpec(name, self, origin=_file(path), loader_state=entry[2], is_package=entry[1])  # type: ignore[arg-type]
-        if entry[1]:
-            spec.submodule_search_locations = [str(spec.origin).rpartition("/")[0]]
-        return spec
+def _find_spec(name: str, path: "Any" = None, target: "Any" = None) -> "ModuleSpec | None":
+    """Of what is not loaded yet: pyrunc's own modules, from the archive, and extension modules; as
+    importlib.abc.MetaPathFinder's."""
+    if name == "_signal" and _interpreter().half_started():
+        complete()  # which imports it: in the first half it cannot be
+        return ModuleSpec(name, _loader(_loaded, id))
+    if name in sys.builtin_module_names:
+        return None
+    if name == "encodings" and _interpreter().half_started():
+        return ModuleSpec(name, _loader(_empty, _find_codecs))
+    entry = _entries.get(name) or _beside(name) or _all().get(name)
+    if entry is None or not unchanged(entry[0]):
+        complete()
+        return None
+    path = entry[0] if isinstance(entry[0], str) else entry[0][0]
+    loader = _loader(_create, _execute_late)
+    spec = ModuleSpec(name, loader, origin=_file(path), loader_state=entry[2], is_package=entry[1])
+    if entry[1]:
+        spec.submodule_search_locations = [str(spec.origin).rpartition("/")[0]]
+    return spec
 
-    def _read(self) -> "dict[str, Entry]":
-        if not self.read:
-            self.read = True
-            try:
-                self.entries |= _content("modules")
-            except (OSError, ValueError, EOFError, TypeError):
-                pass
-        return self.entries
 
-    def create_module(self, spec: "ModuleSpec") -> "ModuleType | None":
-        """The default one will do, but for what is compiled C."""
-        if spec.loader_state:
-            return None
+def _all() -> "dict[str, Entry]":
+    if not _read:
+        _read.append(True)
+        try:
+            _entries.update(_content("modules"))
+        except (OSError, ValueError, EOFError, TypeError):
+            pass
+    return _entries
+
+
+def _empty(spec: "ModuleSpec") -> None:
+    """The default will do."""
+
+
+def _create(spec: "ModuleSpec") -> "ModuleType | None":
+    """The default one will do, but for what is compiled C."""
+    if spec.loader_state:
+        return None
+    import _imp
+
+    created: ModuleType = _imp.create_dynamic(spec)
+    return created
+
+
+def _execute_late(module: "ModuleType") -> None:
+    """Runs the module's code."""
+    spec: Any = module.__spec__
+    module.__file__ = spec.origin  # importlib's own way takes the half that is not started
+    code = spec.loader_state
+    if code:
+        import marshal
+
+        exec(marshal.loads(code), module.__dict__)
+    else:
         import _imp
 
-        created: ModuleType = _imp.create_dynamic(spec)
-        return created
-
-    def exec_module(self, module: "ModuleType") -> None:
-        """Runs the module's code."""
-        spec: Any = module.__spec__
-        module.__file__ = spec.origin  # importlib's own way takes the half that is not started
-        code = spec.loader_state
-        if code:
-            import marshal
-
-            exec(marshal.loads(code), module.__dict__)
-        else:
-            import _imp
-
-            _imp.exec_dynamic(module)
+        _imp.exec_dynamic(module)
 
 
 def _beside(name: str) -> "Entry | None":
@@ -237,8 +234,8 @@ def begin(key: bytes, content: "tuple[Any, ...]", late_code: "Any") -> bool:
         builtins.open, builtins.print = _late_open, _late_print
     else:
         sys.path[:0] = PACKAGES
-    _finder.entries |= extensions
-    sys.meta_path.insert(0, _finder)
+    _entries.update(extensions)
+    sys.meta_path.insert(0, interpreter.Namespace(find_spec=_find_spec))
     interpreter._loaders.append(load)
     _import(modules[2:])
     return True
@@ -261,7 +258,7 @@ def load(archive: str) -> None:
         return
     _, _, modules, extensions, sources = content
     if all(unchanged(source) for source in sources):
-        _finder.entries |= extensions
+        _entries.update(extensions)
         _import(modules)
 
 
@@ -298,7 +295,5 @@ def _execute(
         setattr(sys.modules[parent], last, module)
 
 
-_finder = Finder({})
-_spaces = _Spaces()
 if "ARCHIVE" in globals():
     LOADED = begin(*globals()["ARCHIVE"])

@@ -94,8 +94,8 @@ def _bound(tree: ast.Module) -> "Counter[str]":
 
 
 def _references(node: ast.AST) -> "Iterator[ast.expr | ast.ImportFrom]":
-    """What is looked up in ``node`` where nothing fails (not in what is raised, nor in a handler): names, calls of a name,
-    attributes of a name, imports."""
+    """What is looked up in ``node`` where nothing fails: names, calls and attributes of a name, imports; not what is
+    raised, nor what a handler has."""
     if isinstance(node, ast.Raise | ast.ExceptHandler):
         return
     if isinstance(node, ast.Name | ast.ImportFrom):

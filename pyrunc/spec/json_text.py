@@ -2,6 +2,8 @@
 
 import _json
 
+from pyrunc.interpreter import Namespace
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -11,18 +13,16 @@ def _constant(name: str) -> float:
     raise ValueError(f"{name} is not JSON")
 
 
-class _Context:
-    """What ``_json.make_scanner`` asks of a decoder."""
-
-    strict = True
-    object_hook = None
-    object_pairs_hook = None
-    parse_float = float
-    parse_int = int
-    parse_constant = staticmethod(_constant)
-
-
-_scan = _json.make_scanner(_Context)  # type: ignore[arg-type]
+_scan = _json.make_scanner(  # what it asks of a decoder
+    Namespace(
+        strict=True,
+        object_hook=None,
+        object_pairs_hook=None,
+        parse_float=float,
+        parse_int=int,
+        parse_constant=_constant,
+    )
+)
 _WHITE = " \t\n\r"
 
 

@@ -17,6 +17,8 @@ from pyrunc import log
 from pyrunc.cli.dispatch import _failure, run
 from pyrunc.container.store import Store
 
+FRESH = dict(vars(log._log))
+"""As a program has it that uses pyrunc as a library."""
 STAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
 
 
@@ -27,7 +29,7 @@ def own_log() -> Iterator[None]:
     yield
     if log._log.descriptor != 2:
         os.close(log._log.descriptor)
-    log._log.__init__()  # type: ignore[misc]
+    vars(log._log).update(FRESH)
 
 
 # -- errors ----------------------------------------------------------------------------------------------------------
