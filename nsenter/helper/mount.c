@@ -14,13 +14,6 @@
 
 enum { ATTEMPTS = 128 /* look-ups of a name that is being exchanged for another */ };
 
-int set_attributes(int mount, int recursive, uint64_t set, uint64_t clear, uint64_t propagation) {
-    struct mount_attr attributes = {.attr_set = set, .attr_clr = clear, .propagation = propagation};
-    if ((set | clear | propagation) == 0)
-        return 0;
-    return mount_setattr(mount, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0), &attributes, sizeof attributes);
-}
-
 int clone_tree(int descriptor, int recursive) {
     unsigned flags = AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC;
     return open_tree(descriptor, "", flags | (recursive ? AT_RECURSIVE : 0));

@@ -13,6 +13,13 @@ enum { ATTEMPTS = 128 /* look-ups of a name that is being exchanged for another 
 /* Numbers of mounts by slot (step mount-note): a descriptor each would make them grow with the config. */
 static uint64_t noted[SLOT_COUNT];
 
+int set_attributes(int mount, int recursive, uint64_t set, uint64_t clear, uint64_t propagation) {
+    struct mount_attr attributes = {.attr_set = set, .attr_clr = clear, .propagation = propagation};
+    if ((set | clear | propagation) == 0)
+        return 0;
+    return mount_setattr(mount, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0), &attributes, sizeof attributes);
+}
+
 uint64_t mount_number(int descriptor) {
     struct statx status;
 #ifdef STATX_MNT_ID_UNIQUE /* Linux 6.8: not used again after an unmount */

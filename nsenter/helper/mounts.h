@@ -24,8 +24,6 @@ bool is_proc_root(int descriptor);
 bool is_device(int descriptor, unsigned major, unsigned minor);
 
 /* mount.c */
-/* mount_setattr on the mount that `mount` is the root of, and with AT_RECURSIVE on all below it; -1 with errno. */
-int set_attributes(int mount, int recursive, uint64_t set, uint64_t clear, uint64_t propagation);
 /* A detached copy of the mount at `descriptor`; -1 with errno. */
 int clone_tree(int descriptor, int recursive);
 /* Attaches a detached tree; both by descriptor, so that no path is looked up again. -1 with errno. */
@@ -34,6 +32,8 @@ int attach_tree(int tree, int target);
 int check_target(struct context *context, int target, const char *path, bool procfs);
 
 /* mounted.c */
+/* mount_setattr on the mount that `mount` is the root of, and with AT_RECURSIVE on all below it; -1 with errno. */
+int set_attributes(int mount, int recursive, uint64_t set, uint64_t clear, uint64_t propagation);
 /* The kernel's number of the mount that `descriptor` lies on; 0 on failure. */
 uint64_t mount_number(int descriptor);
 /* Keeps `mount` as the one that the next steps may change; -1 with refuse(). */
