@@ -84,7 +84,7 @@ def test_start_container_has_the_environment_of_the_process(box: Box) -> None:
 
     life(box, with_env, {"FROM": "the engine"})
     found = surroundings(box)[1]
-    assert found["OF"] == "the last one" and "FROM" not in found
+    assert found["OF"] == "the last one" and "FROM" not in found and found["HOME"] == "/root"
 
 
 @pytest.mark.parametrize("point", HOST)

@@ -41,7 +41,7 @@ def mount(kind: str, target: str, *options: str, on_proc: int = 0) -> Step:
 
 
 def hook(script: str, timeout: int = 0) -> Step:
-    return step("hook", "/bin/sh", ["sh", "-c", script], [], '{"pid":', "}", timeout, "")
+    return step("hook", "/bin/sh", ["sh", "-c", script], [], -1, '{"pid":', "}", timeout, "")
 
 
 PROCFS = step("mount", "proc", "proc", "/proc", (), NOSUID | NODEV | NOEXEC, 0, 1)

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 /* What execve gets. All of it is ready before the filter of seccomp is loaded, which need allow nothing but execve. */
-static char home[5 + PATH_MAX] = "HOME=";
+static char home[5 + PATH_MAX];
 static char **program_arguments, **environment;
 
 /* No link of procfs that leads to what a descriptor is open on (CVE-2024-21626). */
@@ -93,19 +93,9 @@ static void restore_signals(void) {
 
 int step_arguments(struct context *context, const struct step_arguments *step) {
     program_arguments = list_strings(&step->args);
-    environment = list_strings(&step->env);
+    environment = passwd_with_home(list_strings(&step->env), step->env.count, step->home_uid, home);
     if (program_arguments == NULL || environment == NULL)
         return refuse(context, "memory for the arguments");
-    if (step->home_uid >= 0) {
-        size_t count = step->env.count;
-        char **longer = realloc(environment, (count + 2) * sizeof *environment);
-        if (longer == NULL)
-            return refuse(context, "memory for the environment");
-        environment = longer;
-        passwd_home_of((uint32_t)step->home_uid, home + 5);
-        environment[count] = home;
-        environment[count + 1] = NULL;
-    }
     restore_signals();
     return 0;
 }

@@ -1,6 +1,7 @@
 /* Hooks that run in the container's namespaces: createContainer, startContainer (runtime-spec config.md
  * "POSIX-platform Hooks"). */
 #include "mounts.h"
+#include "passwd.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,6 +20,8 @@
 #include <unistd.h>
 
 enum { KEPT = 512 /* last bytes of the hook's standard error, for the message */ };
+
+static char home[5 + PATH_MAX]; /* of the environment of the hook that runs */
 
 /* The state in a file, not in a pipe: a hook that reads none of it neither stops nor kills us. */
 static int open_state(struct context *context, const struct text *head, const struct text *tail) {
@@ -173,7 +176,8 @@ static int run(struct context *context, const struct step_hook *step, char **arg
 
 int step_hook(struct context *context, const struct step_hook *step) {
     signal(SIGCHLD, SIG_DFL); /* ignored by our caller, it would take the exit status from us */
-    char **args = list_strings(&step->args), **env = list_strings(&step->env);
+    char **args = list_strings(&step->args);
+    char **env = passwd_with_home(list_strings(&step->env), step->env.count, step->home_uid, home);
     bool enough = args != NULL && env != NULL;
     int result = enough ? run(context, step, args, env) : refuse(context, "memory for a hook");
     free(args);
@@ -206,7 +210,7 @@ static int prepare(struct context *context, const struct step_hook_confined *ste
     confined.step = context->step;
     confined.path = step->path.data;
     confined.args = list_strings(&step->args);
-    confined.env = list_strings(&step->env);
+    confined.env = passwd_with_home(list_strings(&step->env), step->env.count, step->home_uid, home);
     return confined.args != NULL && confined.env != NULL ? 0 : refuse(context, "memory for a hook");
 }
 

@@ -36,3 +36,16 @@ void passwd_home_of(uint32_t uid, char home[PATH_MAX]) {
     }
     free(text);
 }
+
+char **passwd_with_home(char **environment, size_t count, int64_t uid, char home[5 + PATH_MAX]) {
+    if (environment == NULL || uid < 0)
+        return environment;
+    char **longer = realloc(environment, (count + 2) * sizeof *environment);
+    if (longer == NULL)
+        return NULL;
+    memcpy(home, "HOME=", 5);
+    passwd_home_of((uint32_t)uid, home + 5);
+    longer[count] = home;
+    longer[count + 1] = NULL;
+    return longer;
+}

@@ -6,7 +6,7 @@ belongs to the container. An empty list is an environment without variables, not
 bundle, where the paths of a bundle's author begin; those inside of the container's namespaces in its root.
 """
 
-from pyrunc.plan.process import environment
+from pyrunc.plan.process import NO_HOME, environment, home_of
 from pyrunc.plan.steps import Step
 
 TYPE_CHECKING = False
@@ -38,8 +38,8 @@ def at_start(spec: "Config", facts: "Facts") -> "list[Step]":
     if spec.hooks is None or not spec.hooks.start_container:
         return []
     assert spec.process is not None
-    own = environment(spec.process.env)
-    return _steps("hook", "startContainer", spec.hooks.start_container, facts, "created", "/", own)
+    hooks, own = spec.hooks.start_container, environment(spec.process.env)
+    return _steps("hook", "startContainer", hooks, facts, "created", "/", own, home_of(spec.process))
 
 
 def after_start(spec: "Config", facts: "Facts") -> "list[Step]":
@@ -57,12 +57,15 @@ def _steps(
     status: str,
     directory: str,
     default: "Sequence[str] | None" = None,
+    home: int = NO_HOME,
 ) -> "list[Step]":
+    """``default``, and HOME of the user ``home``: the environment of a hook that names none."""
     head, tail = facts.state_of(status)
     absent = facts.environment if default is None else default
     made = []
     for index, hook in enumerate(hooks):
         env = absent if hook.env is None else hook.env
+        uid = (home if hook.env is None else NO_HOME,) if kind == "hook" else ()
         last = (head, tail, hook.timeout or 0, directory)
-        made.append(Step(kind, f"hooks.{point}[{index}]", hook.path, hook.args or [hook.path], env, *last))
+        made.append(Step(kind, f"hooks.{point}[{index}]", hook.path, hook.args or [hook.path], env, *uid, *last))
     return made

@@ -19,8 +19,14 @@ def variable(env: "Sequence[str]", name: str) -> str:
 
 
 def environment(env: "Sequence[str]") -> "list[str]":
-    """``env`` with one entry a name: the last one, in the place of the first (as Go's dedupEnv, which runc uses)."""
-    return list({entry.partition("=")[0]: entry for entry in env if "=" in entry}.values())
+    """``env`` with one entry a name: the last one, in the place of the first (as Go's dedupEnv, which runc uses). An
+    empty HOME is none."""
+    return [e for e in {entry.partition("=")[0]: entry for entry in env if "=" in entry}.values() if e != "HOME="]
+
+
+def home_of(process: "Process") -> int:
+    """The user whose HOME the environment still needs, out of the container's passwd, or NO_HOME."""
+    return NO_HOME if variable(process.env, "HOME") else process.user.uid
 
 
 def before_identity(process: "Process", facts: "Facts", listener: bool) -> "list[Step]":
@@ -151,5 +157,4 @@ def _mask(names: "Sequence[str]") -> int:
 def _arguments(process: "Process", extra_env: "Sequence[str]") -> Step:
     """The step with execve's arguments and environment."""
     env = environment([*process.env, *extra_env])
-    home = NO_HOME if variable(env, "HOME") else process.user.uid
-    return Step("arguments", "process.args", process.args, [e for e in env if e != "HOME="], home)
+    return Step("arguments", "process.args", process.args, env, home_of(process))

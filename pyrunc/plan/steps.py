@@ -16,6 +16,9 @@ RUNTIME: "Final" = "runtime"
 HELPER: "Final" = "helper"
 """Executed by the compiled helper, before or after its clone."""
 
+STATE = ("state_head", "state_tail")
+"""Before and after the pid."""
+
 # kind: (actor, argument types, argument names).
 # i = signed 64-bit integer, d = slot, s = string without NUL, b = bytes, l = list of strings.
 # A slot is the number of a descriptor that an earlier step opened and a later one uses.
@@ -95,8 +98,8 @@ KINDS: "dict[str, tuple[str, str, tuple[str, ...]]]" = {
     "enter-root": (HELPER, "", ()),
     "root-propagation": (HELPER, "i", ("flags",)),
     "root-read-only": (HELPER, "", ()),
-    "hook": (HELPER, "sllssis", ("path", "args", "env", "state_head", "state_tail", "timeout", "directory")),
-    "hook-confined": (HELPER, "sllssis", ("path", "args", "env", "state_head", "state_tail", "timeout", "directory")),
+    "hook": (HELPER, "sllissis", ("path", "args", "env", "home_uid", *STATE, "timeout", "directory")),
+    "hook-confined": (HELPER, "sllissis", ("path", "args", "env", "home_uid", *STATE, "timeout", "directory")),
     "make-working-directory": (HELPER, "s", ("path",)),
     "working-directory": (HELPER, "si", ("path", "as_user")),
     "identity": (HELPER, "iil", ("uid", "gid", "groups")),
