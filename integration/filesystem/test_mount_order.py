@@ -2,6 +2,7 @@
 
 import ctypes
 import resource
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -82,6 +83,28 @@ def test_what_is_unbindable_on_the_host_is_bound(box: Box, mapped: bool) -> None
         assert box.out("cat /tmp/inside", change) == "of the volume\n"
     finally:
         subprocess.run(["umount", source], check=True)
+
+
+@also_on("runc>=1.5")
+@pytest.mark.parametrize("mapped", [False, True], ids=["host", "user"])
+def test_a_root_that_is_unbindable_on_the_host_is_one(box: Box, mapped: bool) -> None:
+    place = box.directory / "unbindable"
+    place.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", place], check=True)
+    try:
+
+        def change(config: dict[str, Any]) -> None:
+            shutil.copytree(box.own_rootfs(config), place / "rootfs", symlinks=True)
+            config["root"]["path"] = str(place / "rootfs")
+            if mapped:
+                user_namespace(config)
+                box.open_to_all()
+
+        bundle = box.bundle("echo in", change)
+        subprocess.run(["mount", "--make-unbindable", place], check=True)
+        assert box.ok("run", "-b", str(bundle), box.new_id()) == "in\n"
+    finally:
+        subprocess.run(["umount", place], check=True)
 
 
 def test_an_unbindable_mount_below_a_source_is_bound_with_it(box: Box) -> None:

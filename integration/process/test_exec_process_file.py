@@ -117,6 +117,23 @@ def test_a_bundles_config_is_a_file(box: Box) -> None:
     assert done.returncode == 1 and done.stderr == f"pyrunc: {bundle}/config.json: not a regular file\n"
 
 
+def test_a_file_that_is_too_large_is_refused(box: Box) -> None:
+    """What it says is in order, and it is followed by nothing but spaces: none of it is read to the end."""
+    name, bundle = box.start(), box.bundle("true")
+    files = {bundle / "config.json": "", box.directory / "process.json": "", box.directory / "resources.json": "{}"}
+    files[bundle / "config.json"] = (bundle / "config.json").read_text()
+    files[box.directory / "process.json"] = json.dumps({"args": ["true"], "cwd": "/"})
+    for file, text in files.items():
+        file.write_text(text + " " * (17 << 20))
+    for words in (
+        ["run", "-b", str(bundle), box.new_id()],
+        ["exec", "-p", "process.json", name],
+        ["update", "-r", "resources.json", name],
+    ):
+        done = box.call(*words)
+        assert done.returncode != 0 and "larger than 16 MiB" in done.stderr, words
+
+
 def held(config: dict[str, Any]) -> None:
     """A container that is held to more than the defaults."""
     process_ = config["process"]

@@ -56,7 +56,8 @@ INPUTS: dict[int, tuple[str, dict[str, str]]] = {
         "what is read of a bundle or an image is bounded, and never blocks",
         {
             VARIANTS: "test_an_image_s_users_are_no_ordinary_file test_a_caller_s_path_is_no_ordinary_file",
-            PROCESS_FILE: "test_a_pipe_that_brings_nothing_or_too_much_or_never_ends test_a_bundles_config_is_a_file",
+            PROCESS_FILE: "test_a_pipe_that_brings_nothing_or_too_much_or_never_ends test_a_bundles_config_is_a_file "
+            "test_a_file_that_is_too_large_is_refused",
             RIGHTS: "test_a_passwd_file_that_does_not_end_holds_nothing_up",
             HOOKS: "test_a_hook_may_say_any_amount_and_its_end_is_told",
         },
@@ -150,7 +151,7 @@ INPUTS: dict[int, tuple[str, dict[str, str]]] = {
     22: (
         "unbindable sources, a path masked twice, the hostname as a sysctl",
         {
-            MOUNTS: "test_what_is_unbindable_on_the_host_is_bound "
+            MOUNTS: "test_what_is_unbindable_on_the_host_is_bound test_a_root_that_is_unbindable_on_the_host_is_one "
             "test_an_unbindable_mount_below_a_source_is_bound_with_it test_a_path_masked_twice_is_masked_once "
             "test_the_hostname_is_no_sysctl"
         },
