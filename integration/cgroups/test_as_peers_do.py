@@ -188,3 +188,18 @@ def test_exec_into_a_container_that_has_handed_its_controllers_on(box: Box, pare
         (own / "cgroup.procs").write_text(str(os.getpid()))
     assert of_v2(box, name) == f"/{parent}/c/below"
     box.ok("delete", "--force", name)
+
+
+@needs_v2
+def test_exec_into_a_container_whose_cgroup_is_no_valid_domain(box: Box, parent: str) -> None:
+    """A threaded cgroup beside it leaves none to its processes (EOPNOTSUPP): exec joins init where that was moved to."""
+    name = box.start("sleep 100", lambda config: shown(config, f"/{parent}/c"))
+    control = UNIFIED / parent / "cgroup.subtree_control"
+    control.write_text(" ".join(f"-{each}" for each in control.read_text().split()))  # threads can have none of them
+    (UNIFIED / parent / "cgroup.procs").write_text(str(box.state(name)["pid"]))
+    (UNIFIED / parent / "beside").mkdir()
+    (UNIFIED / parent / "beside" / "cgroup.type").write_text("threaded")
+    with pytest.raises(OSError, match="not supported"):
+        (UNIFIED / parent / "c" / "cgroup.procs").write_text(str(os.getpid()))
+    assert of_v2(box, name) == f"/{parent}"
+    box.ok("delete", "--force", name)

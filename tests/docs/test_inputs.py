@@ -195,7 +195,8 @@ INPUTS: dict[int, tuple[str, dict[str, str]]] = {
             CGROUPS: "test_exec_into_a_container_whose_init_moved_to_a_cgroup_below "
             "test_exec_into_a_container_whose_v2_cgroup_was_removed test_exec_into_a_container_with_threaded_children "
             "test_exec_into_a_container_whose_cgroup_became_threaded "
-            "test_exec_into_a_container_that_has_handed_its_controllers_on"
+            "test_exec_into_a_container_that_has_handed_its_controllers_on "
+            "test_exec_into_a_container_whose_cgroup_is_no_valid_domain"
         },
     ),
     30: (
