@@ -30,7 +30,8 @@ def start(container: "Record", service_manager: str = "") -> None:
     listener = None
     with container.locked():
         container.require("start")
-        _verify(container)
+        cgroups = Groups(container.state.cgroups)
+        _verify(container, cgroups)
         if service_manager and NOTIFY in posix.listdir(container.directory):
             from pyrunc.resources import notify_socket
 
@@ -39,19 +40,19 @@ def start(container: "Record", service_manager: str = "") -> None:
         posix.unlink(container.socket)
         log.debug(f"process {container.state.pid}: executed the program")
         # A daemon or a thread may have moved it late; a program that has already ended is nowhere.
-        _verify(container)
+        _verify(container, cgroups)
         _poststart(container)
     if listener is not None:
         with interrupts.allowed:
             notify_socket.forward(listener, service_manager, container.state.pid, True)
 
 
-def _verify(container: "Record") -> None:
+def _verify(container: "Record", cgroups: Groups) -> None:
     """Whether init is in its cgroups; one that can't be kept there is stopped, and nothing of it is left."""
     if not container.state.cgroups or container.state.placement == "legacy":
         return
     try:
-        verify_placement(Groups(container.state.cgroups), container.state.pid)
+        verify_placement(cgroups, container.state.pid)
     except PyruncError:
         _destroy(container)
         raise

@@ -192,6 +192,7 @@ class Store:
         self.directory = f"{root.rstrip('/')}/{container_id}"
         self.state = State()
         self.lock = -1
+        self._loaded: bytes | None = None  # the text that ``state`` is, until it is read again
 
     @property
     def root(self) -> str:
@@ -207,11 +208,11 @@ class Store:
     def load(cls, root: str, container_id: str) -> "Self":
         """An existing container; NoSuchContainer, or PyruncError when its state can't be read."""
         store = cls(root, container_id)
-        store.reload()
+        store._loaded = store.reload()
         return store
 
-    def reload(self) -> None:
-        """Reads state.json again."""
+    def reload(self) -> bytes:
+        """Reads state.json again; returns its text."""
         path = f"{self.directory}/{FILE}"
         try:
             text = read(path)
@@ -219,11 +220,15 @@ class Store:
             if error.errno in (errno.ENOENT, errno.ENOTDIR):
                 raise NoSuchContainer(self.id) from None
             raise unusable(path, error) from None
+        known, self._loaded = self._loaded, None
+        if text == known:  # mostly: a command loads the container, and reads again when it has the lock
+            return text
         try:
             self.state = State.of(loads(text))
         except ValueError as error:
             why = str(error)
             raise DamagedState(f"{path}: {why if 'damaged' in why else f'the state is damaged: {why}'}") from None
+        return text
 
     def salvage(self) -> None:
         """Reads what can be read of a damaged state."""

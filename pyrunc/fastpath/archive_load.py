@@ -152,6 +152,10 @@ def _find_spec(name: str, path: "Any" = None, target: "Any" = None) -> "ModuleSp
     if entry is None or not unchanged(entry[0]):
         complete()
         return None
+    return _spec(name, entry)
+
+
+def _spec(name: str, entry: "Entry") -> "ModuleSpec":
     path = entry[0] if isinstance(entry[0], str) else entry[0][0]
     loader = _loader(_create, _execute_late)
     spec = ModuleSpec(name, loader, origin=_file(path), loader_state=entry[2], is_package=entry[1])
@@ -174,14 +178,13 @@ def _empty(spec: "ModuleSpec") -> None:
     """The default will do."""
 
 
-def _create(spec: "ModuleSpec") -> "ModuleType | None":
+def _create(spec: "ModuleSpec") -> "Any":
     """The default one will do, but for what is compiled C."""
     if spec.loader_state:
         return None
     import _imp
 
-    created: ModuleType = _imp.create_dynamic(spec)
-    return created
+    return _imp.create_dynamic(spec)
 
 
 def _execute_late(module: "ModuleType") -> None:
@@ -244,9 +247,23 @@ def begin(key: bytes, content: "tuple[Any, ...]", late_code: "Any") -> bool:
 def _import(modules: "list[Module]") -> None:
     for module in modules:
         if module[1] is False:
-            __import__(module[0])
+            _import_other(module[0])
         elif module[0] not in sys.modules:
             _execute(*module)
+
+
+def _import_other(name: str) -> None:
+    """A module that is not ours: as importlib does it, without its locks and its search."""
+    entry = _entries.get(name)
+    if name in sys.builtin_module_names and "BUILT_IN" in globals():
+        globals()["BUILT_IN"](name)
+    elif entry is not None and name not in sys.modules and unchanged(entry[0]):
+        spec = _spec(name, entry)
+        sys.modules[name] = module = _create(spec)
+        module.__spec__, module.__loader__, module.__package__ = spec, spec.loader, ""
+        _execute_late(module)
+    else:
+        __import__(name)
 
 
 def load(archive: str) -> None:

@@ -8,12 +8,28 @@ no files, codecs or standard streams yet. An archive has it, too, compiled: comp
 of the first half.
 """
 
-import posix
 import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+
+def built_in(name: str) -> "Any":
+    """A built-in module as importlib makes it, without its locks and its search, which take as long as ``fcntl``."""
+    module = sys.modules.get(name)
+    if module is None:
+        import _imp
+        from _frozen_importlib import BuiltinImporter, ModuleSpec
+
+        spec = ModuleSpec(name, BuiltinImporter, origin="built-in")  # type: ignore[arg-type]
+        sys.modules[name] = module = _imp.create_builtin(spec)
+        module.__spec__, module.__loader__, module.__package__ = spec, BuiltinImporter, ""
+        _imp.exec_builtin(module)
+    return module
+
+
+posix = built_in("posix")
 
 
 def last_words(error: BaseException) -> None:
@@ -58,6 +74,7 @@ def begin() -> str:
     archive = globals().get("ARCHIVE") or (None if launcher else read_archive(packages[0], command))
     if archive is not None:
         space = {"__name__": "pyrunc.fastpath.archive_load", "ARCHIVE": archive, "PACKAGES": packages}
+        space["BUILT_IN"] = built_in
         exec(archive[1][1], space)
         if space["LOADED"]:
             return ""

@@ -84,6 +84,19 @@ def test_nothing_is_collected_even_while_the_interpreter_starts(tmp_path: Path) 
     assert done.stdout == "(False, [0, 0, 0])"
 
 
+def test_a_built_in_module_is_made_as_importlib_makes_it() -> None:
+    space: dict = {"__name__": "prelude"}
+    exec((TOP / "pyrunc" / "fastpath" / "prelude.py").read_text(), space)
+    sys.modules.pop("_symtable", None)
+    ours = space["built_in"]("_symtable")
+    assert sys.modules.pop("_symtable") is ours
+    theirs = __import__("_symtable")
+    assert set(vars(ours)) == set(vars(theirs)) and ours.symtable("a = 1", "x", "exec").name == "top"
+    for name in ("__name__", "__loader__", "__package__", "__spec__"):
+        assert getattr(ours, name) == getattr(theirs, name)
+    assert space["built_in"]("_symtable") is theirs
+
+
 def build(packages: Path, python: str = sys.executable) -> None:
     """The archives of that checkout."""
     code = "import sys; sys.path[:0] = sys.argv[1:2]; from pyrunc.fastpath.archive_build import build; build(sys.argv[2], True)"
