@@ -60,17 +60,18 @@ class Launch:
 
     def __init__(self, steps: "Sequence[Step]", actions: "dict[str, Action]") -> None:
         self.steps = steps
+        self.kinds = [step.kind for step in steps]
         self.actions = actions
         self.helper = 0
         self.group = 0
         self.pid = 0
         self.had_process = False  # whether there ever was one
         self.start_time = 0  # of ``pid``, where a step has asked for it
-        self.clones = sum(step.kind == "clone" for step in steps)
+        self.clones = self.kinds.count("clone")
         self.times: dict[int, tuple[int, int]] = {}  # of steps: begin and end, nanoseconds of CLOCK_REALTIME
         self.waits: dict[int, tuple[int, int]] = {}  # the same of the helper's waits for steps of ours
         self.clock: Callable[[], int] = int  # nothing is measured unless it is asked for
-        if any(step.kind == "trace" for step in steps):
+        if "trace" in self.kinds:
             from time import time_ns  # the helper's clock, which says why
 
             self.clock = time_ns
@@ -88,7 +89,7 @@ class Launch:
         self.limits = Limits()
         self.net_devices: Any = None
         self.listener = -1  # of seccomp, when a step sends one
-        self.listens = any(step.kind == "seccomp-notify" for step in steps)
+        self.listens = "seccomp-notify" in self.kinds
         # What only --preload-lib changes (hostile/observer.py).
         self.timeout: float | None = None
         self.session = False  # the helper's own, away from our terminal and process group
@@ -203,8 +204,8 @@ class Launch:
 
     def _await_pid(self, number: int) -> None:
         """The child may be faster at its first `S` than its parent at telling the pid."""
-        clones_before = sum(step.kind == "clone" for step in self.steps[:number])
-        clones_all = sum(step.kind == "clone" for step in self.steps)
+        clones_before = self.kinds[:number].count("clone")
+        clones_all = self.kinds.count("clone")
         while clones_all - self.clones < clones_before:
             # The helper sends the pid before it exits: after its exit no message can follow.
             status = self._reap(self.helper)
@@ -245,7 +246,7 @@ class Launch:
 
     def _check_end(self) -> None:
         """End of file: execve closed the channel, `create`'s init did, or the process that held it was killed."""
-        last = max((at for at, step in enumerate(self.steps) if step.kind in ("record", "cgroup-verify")), default=-1)
+        last = max((at for at, kind in enumerate(self.kinds) if kind in ("record", "cgroup-verify")), default=-1)
         # The helper waits once for a whole run of our steps: at the first of them.
         while last > 0 and self.steps[last - 1].actor == RUNTIME:
             last -= 1
@@ -256,7 +257,7 @@ class Launch:
 
     def _waits(self) -> bool:
         """Whether init is to wait for `start`."""
-        return any(step.kind == "await-start" for step in self.steps)
+        return "await-start" in self.kinds
 
     def _finish(self) -> None:
         """The runtime's steps after the last of the helper's; after `create` they are those of `start`."""

@@ -5,58 +5,75 @@ Native byte order, everything aligned to 8 bytes: a header (magic, steps, size i
 an integer is 8 bytes; a string or bytes a length, the bytes, a NUL, padding; a list a count, then strings.
 """
 
+import sys
+
 from pyrunc.plan.protocol import HEADER, MAGIC
-from pyrunc.plan.steps import HELPER, KINDS, OPCODES, WAITING
+from pyrunc.plan.steps import HELPER, KINDS, OPCODES, WAITING, ahead
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pyrunc.plan.steps import Arg, Step
+    from pyrunc.plan.steps import Step
 
-_ORDER = __import__("sys").byteorder
-
-
-def _integer(value: int, size: int = 8) -> bytes:
-    return value.to_bytes(size, _ORDER, signed=size == 8)
-
-
-def _blob(value: "str | bytes") -> bytes:
-    data = value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
-    return _integer(len(data)) + data + b"\0" * (8 - len(data) % 8)
-
-
-def _argument(kind: str, value: "Arg") -> bytes:
-    if kind in "id":
-        return _integer(value)  # type: ignore[arg-type]
-    if kind == "l":
-        items: Sequence[str | bytes] = value  # type: ignore[assignment]
-        return _integer(len(items)) + b"".join([_blob(item) for item in items])
-    return _blob(value)  # type: ignore[arg-type]
-
-
-def encode_step(number: int, step: "Step") -> bytes:
-    """The bytes of one helper step that is number ``number`` of the whole plan."""
-    body = b"".join(map(_argument, KINDS[step.kind][1], step.args))
-    return _integer(OPCODES[step.kind], 4) + _integer(number, 4) + _integer(HEADER + len(body)) + body
+SIZE = 1 << 14
+"""Bytes that a plan mostly fits into; one that does not is written again, into more."""
+_HEADER = HEADER // 8
+"""Integers of a header: the first holds two halves."""
+_HALVES = (1, 1 << 32) if sys.byteorder == "little" else (1 << 32, 1)
+"""What each half counts."""
 
 
 def encode(steps: "Sequence[Step]") -> bytes:
     """The helper's part of ``steps``; where the runtime acts in between, a ``sync`` makes the helper wait."""
-    from pyrunc.plan.steps import Step, ahead
+    size = SIZE
+    while True:
+        try:
+            return _encoded(steps, bytearray(size))
+        except (BufferError, IndexError):  # a string or an integer beyond the end
+            size *= 4
 
-    out: list[bytes] = []
-    waiting = False
-    first = ahead(steps)
+
+def _encoded(steps: "Sequence[Step]", data: bytearray) -> bytes:
+    """Numbers go into ``data`` through a view of integers: each by itself made to bytes takes longer."""
+    words = memoryview(data).cast("q")
+    low, high = _HALVES
+    at, count, waiting, first = _HEADER, 0, False, ahead(steps)
     for number, step in enumerate(steps):
         if number < first:
             continue
-        if step.actor == HELPER:
-            out.append(encode_step(number, step))
-            waiting = step.kind in WAITING
-        elif not waiting:
-            # One message for a whole run of runtime steps: the helper has nothing to do between them.
-            out.append(encode_step(number, Step("sync", step.where)))
-            waiting = True
-    body = b"".join(out)
-    return _integer(MAGIC, 4) + _integer(len(out), 4) + _integer(HEADER + len(body)) + body
+        kind, args = step.kind, step.args
+        if KINDS[kind][0] == HELPER:
+            waiting = kind in WAITING
+        elif waiting:
+            continue  # one message for a whole run of runtime steps: the helper has nothing to do between them
+        else:
+            kind, args, waiting = "sync", (), True
+        begun, at = at, at + _HEADER
+        for letter, value in zip(KINDS[kind][1], args, strict=True):
+            if letter in "id":
+                words[at] = value  # type: ignore[assignment]
+                at += 1
+            elif letter == "l":
+                words[at] = len(value)  # type: ignore[arg-type]
+                at += 1
+                for item in value:  # type: ignore[union-attr]
+                    at = _put(data, words, at, item)  # type: ignore[arg-type]
+            else:
+                at = _put(data, words, at, value)  # type: ignore[arg-type]
+        words[begun], words[begun + 1] = OPCODES[kind] * low + number * high, 8 * (at - begun)
+        count += 1
+    words[0], words[1] = MAGIC * low + count * high, 8 * at
+    if at > len(words):  # the last NUL is beyond the end
+        raise IndexError
+    return bytes(words[:at])
+
+
+def _put(data: bytearray, words: "memoryview", at: int, value: "str | bytes") -> int:
+    """A string at the integer ``at``; returns where the next argument begins, after at least one NUL."""
+    text = value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
+    length = len(text)
+    words[at] = length
+    begin = 8 * at + 8
+    data[begin : begin + length] = text
+    return at + 2 + length // 8

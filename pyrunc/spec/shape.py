@@ -9,8 +9,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_ABSENT: "dict[str, tuple[dict[str, Any], list[tuple[str, str]]]]" = {}
-
 
 class Unfit(Exception):
     """The data has not the shape of the spec."""
@@ -31,42 +29,24 @@ class Node:
     __hash__ = None  # type: ignore[assignment]
 
 
-def _absent(model: str) -> "tuple[dict[str, Any], list[tuple[str, str]]]":
-    """What the attributes are when the JSON has no such property (``...``: that is an error).
-
-    Apart from the others those that each node must have of its own, as who changes one (`exec` does) must not
-    change all: structs that are never absent, such as ``linux``, by model, and dicts.
-    """
-    shared: dict[str, Any] = {}
-    own: list[tuple[str, str]] = []
-    for attribute, kind, default in SHAPE[model].values():
-        if default == {}:
-            own.append((attribute, ""))
-        elif type(kind) is str and default == kind:
-            own.append((attribute, kind))
-        else:
-            shared[attribute] = default
-    return shared, own
-
-
 def build(model: str, data: "Any") -> "Any":
-    """``data`` (parsed JSON) as a node of ``model``; raises Unfit."""
+    """``data`` (parsed JSON) as a node of ``model``; raises Unfit. A property that is null is absent."""
     if type(data) is not dict:
         raise Unfit
-    fields = SHAPE[model]
-    absent = _ABSENT.get(model)
-    if absent is None:
-        absent = _ABSENT[model] = _absent(model)
-    values = absent[0].copy()
-    for name, value in data.items():
-        field = fields.get(name)
-        if field is not None and value is not None:
-            values[field[0]] = checked(field[1], value)
-    for attribute, inner in absent[1]:
-        if attribute not in values:
-            values[attribute] = build(inner, {}) if inner else {}
-    if ... in values.values():
-        raise Unfit
+    values: dict[str, Any] = {}
+    given = data.get
+    for name, (attribute, kind, default) in SHAPE[model].items():
+        value = given(name)
+        if value is not None:
+            values[attribute] = checked(kind, value)
+        elif default is ...:
+            raise Unfit
+        elif type(default) is dict:  # its own, as who changes one (`exec` does) must not change all
+            values[attribute] = {}
+        elif default and default == kind:  # a struct that is never absent, such as ``linux``
+            values[attribute] = build(kind, {})
+        else:
+            values[attribute] = default
     return Node(model, values)
 
 
