@@ -116,6 +116,20 @@ static void speak(int kept) {
     }
 }
 
+#if PY_VERSION_HEX >= 0x030D0000
+/* Until its second half Python has no registry of codecs, and from 3.13 on it looks into it all the same: text that can't be
+ * encoded, which only an error of our own would give it, ends the command in one line, too. */
+static void end_in_one_line(int number) {
+    static const char words[] = "pyrunc: internal error: text in the half-started interpreter\n";
+    (void)number;
+    (void)!write(2, words, sizeof words - 1);
+    _exit(1);
+}
+#define WITHOUT_CODECS(disposition) signal(SIGSEGV, disposition)
+#else
+#define WITHOUT_CODECS(disposition) (void)0
+#endif
+
 static PyObject *complete(PyObject *self, PyObject *arguments) {
     (void)self, (void)arguments;
     static int done;
@@ -126,6 +140,7 @@ static PyObject *complete(PyObject *self, PyObject *arguments) {
         speak(kept);
         if (python.PyStatus_Exception(status))
             give_up(status);
+        WITHOUT_CODECS(SIG_DFL);
     }
     return python.PyLong_FromLong(0);
 }
@@ -294,6 +309,7 @@ static void hold_signals(bool hot) {
     sigset_t held = held_signals();
     if (hot)
         sigprocmask(SIG_BLOCK, &held, NULL);
+    WITHOUT_CODECS(end_in_one_line);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
 }

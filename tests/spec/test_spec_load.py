@@ -74,10 +74,10 @@ def test_a_file_that_is_cut_short_anywhere() -> None:
         ("big", "big: larger than 16 MiB"),
         ("loop", "loop: too many levels of symbolic links"),
         ("x" * 300, ": file name too long"),
-        ("a\0b", "embedded null byte"),
+        ("a\0b", ("embedded null byte", "embedded null character in path")),  # Python 3.11, 3.13
     ],
 )
-def test_files_that_are_none(name: str, words: str, tmp_path: Path) -> None:
+def test_files_that_are_none(name: str, words: "str | tuple[str, ...]", tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     os.symlink("loop", tmp_path / "loop")
     with open(tmp_path / "big", "wb") as file:
