@@ -32,7 +32,7 @@ STREAMS = {
 }
 """What the standard streams are, for those that change them; a pipe otherwise."""
 INPUT = b"some input\n"
-NEVER = ("freezes", "stops_itself", "spins", "traceme")
+NEVER = ("freezes", "stops_itself", "spins", "traceme", "watches")
 """Those that never come back: legacy waits for them, and may be frozen or stopped with them."""
 NAME = (os.uname().nodename, Path("/proc/sys/kernel/domainname").read_text())
 """Of the host, and its domain's."""
@@ -186,7 +186,7 @@ def config() -> dict:
         "defaultAction": "SCMP_ACT_ALLOW",
         "syscalls": [{"names": ["swapon"], "action": "SCMP_ACT_ERRNO"}],
     }
-    made["linux"]["namespaces"] = [{"type": kind} for kind in ("pid", "mount", "ipc", "uts")]
+    made["linux"]["namespaces"] = [{"type": kind} for kind in ("pid", "mount", "ipc", "uts", "network")]
     return made
 
 
@@ -202,7 +202,21 @@ def host() -> set[str]:
     found |= {
         f"key {line.split()[0]}" for line in Path("/proc/keys").read_text().splitlines() if "pyrunc-hostile" in line
     }
+    found |= limits_above()
     return found | {f"name {os.uname().nodename} {domain_name()}"}
+
+
+def limits_above() -> set[str]:
+    """Of our own cgroups, when they are the test's: the containers' are below them."""
+    found = set()
+    for line in Path("/proc/self/cgroup").read_text().splitlines():
+        _, name, path = line.split(":", 2)
+        top = Path("/sys/fs/cgroup", name.removeprefix("name=") or "unified")
+        top = top if top.exists() else Path("/sys/fs/cgroup")
+        for file in ("pids.max", "cpu.shares", "cgroup.max.depth") if "/pyrunc-findings-" in path else ():
+            if (limit := top / path.lstrip("/") / file).exists():
+                found.add(f"{name}:{file}={limit.read_text().strip()}")
+    return found
 
 
 def domain_name() -> str:
@@ -215,7 +229,8 @@ def clean_host(left: set[str]) -> None:
     for item in left:
         kind, _, rest = item.partition(" ")
         if kind == "mount":
-            subprocess.run(["umount", "-l", rest], check=False, capture_output=True)
+            while subprocess.run(["umount", "-l", rest], check=False, capture_output=True).returncode == 0:
+                pass  # one may lie on another
         elif kind == "file":
             Path(rest).unlink(missing_ok=True)
         elif kind in ("shm", "sem", "msg"):
@@ -267,7 +282,9 @@ def tried(at: Place, name: str) -> Result:
     """One library, each way."""
     plain = at.outcome("", "exec", "hardened", name)
     before = host()
-    result = Result(name, audited(at.library(name), "exec") + audited(at.library(name), "init"), {}, {})
+    with own_cgroups(f"pyrunc-findings-{os.getpid()}"):
+        named = audited(at.library(name), "exec") + audited(at.library(name), "init")
+    result = Result(name, named, {}, {})
     result.named = list(dict.fromkeys(result.named))
     clean_host(host() - before)  # audit-lib is no sandbox
     ways = [("hardened", "exec"), ("hardened", "init"), ("legacy", "exec"), ("legacy", "init")]
@@ -288,9 +305,12 @@ def tried(at: Place, name: str) -> Result:
 def main() -> int:
     """Prints the table; 0 when each action was named, and nothing reached a program that was hardened."""
     if os.environ.get("PYRUNC_FINDINGS") != "1":
-        # Legacy loads in the caller's namespaces: in ones of our own, what it does there ends with us.
+        # Legacy loads in the caller's namespaces and session: in ones of our own, what it does there ends with us
+        # (nice_autogroup would have all of the caller's shell run last).
         os.environ["PYRUNC_FINDINGS"] = "1"
-        os.execvp("unshare", ["unshare", "--mount", "--uts", "--ipc", sys.executable, *sys.argv])
+        os.execvp(
+            "setsid", ["setsid", "--wait", "unshare", "--mount", "--uts", "--ipc", "--net", sys.executable, *sys.argv]
+        )
     words = sys.argv[1:]
     without = words.pop(words.index("--without") + 1) if "--without" in words else ""
     names = [name for name in words if not name.startswith("-")] or NAMES

@@ -16,11 +16,13 @@
 #include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -143,12 +145,34 @@ static void show_cgroups(void) {
         "memory/memory.limit_in_bytes", "memory/memory.swappiness", "memory/memory.oom_control", "pids/pids.max",
         "devices/devices.list", "cpu/cpu.shares", "cpu/cpu.cfs_quota_us", "cpu/notify_on_release", "freezer/freezer.state",
         "cpuset/cpuset.cpus", "blkio/blkio.bfq.weight", "unified/cgroup.max.depth", "unified/cgroup.subtree_control",
+        "unified/hugetlb.2MB.max", "unified/hugetlb.1GB.max", "unified/cgroup.type", "unified/cgroup.freeze",
         "memory.max", "pids.max", "cpu.max", "cgroup.freeze", "cgroup.subtree_control",
     };
     char path[128];
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         snprintf(path, sizeof path, "/sys/fs/cgroup/%s", files[i]);
         show(path, "under_oom oom_kill ");
+    }
+}
+
+/* What the network lets us do, and who the cgroup's files belong to. */
+static void show_surroundings(void) {
+    static const char *const files[] = {"pids/pids.max", "memory/memory.limit_in_bytes", "unified", "unified/cgroup.procs",
+                                        "cgroup.procs"};
+    char path[128], names[256] = "";
+    show("/proc/sys/net/ipv4/ip_default_ttl", NULL);
+    show("/proc/net/if_inet6", NULL);
+    int one = socket(AF_INET, SOCK_STREAM, 0);
+    say("socket", one < 0 ? errno : 0);
+    close(one);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        struct stat status;
+        snprintf(path, sizeof path, "/sys/fs/cgroup/%s", files[i]);
+        if (stat(path, &status) == 0)
+            printf("%s: owner %d mode %o\n", path, (int)status.st_uid, status.st_mode);
+        ssize_t size = listxattr(path, names, sizeof names);
+        for (ssize_t at = 0; at < size; at += (ssize_t)strlen(names + at) + 1)
+            printf("%s: attribute %s\n", path, names + at);
     }
 }
 
@@ -195,6 +219,7 @@ int main(void) {
     show_landlock();
     show_mounts();
     show_cgroups();
+    show_surroundings();
     errno = 0;
     printf("mkdir / %d\n", mkdir("/made", 0700) == 0 ? 0 : errno);
     ssize_t got = read(0, text, sizeof text);

@@ -12,7 +12,7 @@ from typing import Any
 from pyrunc.cli import dispatch
 from pyrunc.container import create, kill, start
 from pyrunc.container import exec as exec_
-from pyrunc.hostile import changes, handover, limits, observer, streams
+from pyrunc.hostile import changes, handover, limits, observer, streams, surroundings
 from pyrunc.launch import actions, conversation, helper
 from pyrunc.linux import procfs
 from pyrunc.plan import compile as plans
@@ -90,6 +90,7 @@ MUTATIONS: dict[str, Callable[[], None]] = {
     "oom": doing(changes, "write"),
     "lost": doing(changes.Baseline, "_refuse_lost"),
     "cgroup limits": doing(limits.Limits, "restore", []),
+    "mounts": doing(surroundings.Surroundings, "unmount", []),
     "streams": doing(streams.Streams, "restore", []),
     "files": doing(changes.Baseline, "_restore_files", []),
     "cgroups": doing(observer.Loading, "remove_cgroups", []),

@@ -24,6 +24,7 @@ def row(result: dict[str, Any]) -> str:
     """One line of the table."""
     text = (HERE / "libraries" / f"{result['name']}.c").read_text()
     about = " ".join(re.sub(r"\n \* ?", " ", text[2 : text.index("*/")]).split())
+    result["named"] = [re.sub(r"/tmp/pyrunc-findings-\w+/bundle/rootfs", "ROOTFS", row) for row in result["named"]]
     named = "; ".join(result["named"][:3]) + ("; ..." if len(result["named"]) > 3 else "") or "**nothing**"
     cells = []
     for at in ("exec", "init"):

@@ -367,7 +367,7 @@ def test_a_session_keyring_is_replaced_or_refused(stage: Stage, at: str) -> None
     [
         ("prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)", "NoNewPrivs is 1, was 0"),
         ("setresuid(1, 1, 0)", "Uid is 1"),
-        ("unshare(CLONE_NEWNET)", "namespace net changed"),
+        ("unshare(CLONE_NEWCGROUP)", "namespace cgroup changed"),
         ("syscall(SYS_close_range, 3, ~0U, 0)", "was ended by exit status 1"),
     ],
 )

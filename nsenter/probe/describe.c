@@ -118,7 +118,8 @@ static bool is_stream(pid_t pid, uint64_t descriptor) {
 static bool note_fcntl(struct tracee *who, const uint64_t *arguments) {
     static const int changing[] = {F_SETFL, F_SETOWN, F_SETSIG, F_SETPIPE_SZ, F_SETLK, F_SETLKW, F_SETLEASE, F_NOTIFY, 37, 38, 15};
     for (size_t i = 0; i < sizeof changing / sizeof *changing; i++)
-        if ((int)arguments[1] == changing[i] && is_stream(who->pid, arguments[0])) {
+        /* Who else opens the file has to wait for the end of a lease. */
+        if ((int)arguments[1] == changing[i] && (changing[i] == F_SETLEASE || is_stream(who->pid, arguments[0]))) {
             snprintf(who->detail, sizeof who->detail, "descriptor %d, command %d", (int)arguments[0], changing[i]);
             return true;
         }

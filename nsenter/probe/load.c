@@ -80,7 +80,7 @@ static void describe(const char *when) {
 
 /* Mounts that the library makes go with the process. What is not allowed is reported, and done without. */
 static void fresh_namespaces(void) {
-    if (unshare(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) == 0)
+    if (unshare(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0)
         say("before\tfresh\tmount, ipc and uts");
 }
 

@@ -10,6 +10,8 @@ ffibuilder.cdef(
     int pyrunc_load_device_program(const char *code, int instructions);
     int pyrunc_attach_device_program(int cgroup, int program);
     int pyrunc_device_programs(int cgroup, uint32_t *programs, int most);
+    int pyrunc_cgroup_programs(int cgroup, int type, uint32_t *programs, int most);
+    int pyrunc_detach_cgroup_program(int cgroup, int type, uint32_t program);
     int pyrunc_open_in_root(int root, const char *path);
     int pyrunc_bind(const char *source, const char *target);
     int pyrunc_detach(const char *target);
@@ -74,16 +76,36 @@ ffibuilder.set_source(
         return call(BPF_OBJ_GET_INFO_BY_FD, &attributes) >= 0 && strcmp(info.name, PROGRAM_NAME) == 0;
     }
 
-    /* How many device programs are on the cgroup itself; their ids. */
-    static int pyrunc_device_programs(int cgroup, uint32_t *programs, int most) {
+    /* How many programs of a type are on the cgroup itself; their ids. */
+    static int pyrunc_cgroup_programs(int cgroup, int type, uint32_t *programs, int most) {
         union bpf_attr attributes;
         memset(&attributes, 0, sizeof attributes);
         attributes.query.target_fd = cgroup;
-        attributes.query.attach_type = BPF_CGROUP_DEVICE;
+        attributes.query.attach_type = type;
         attributes.query.prog_ids = (uint64_t)(uintptr_t)programs;
         attributes.query.prog_cnt = most;
         long queried = call(BPF_PROG_QUERY, &attributes);
         return queried < 0 ? queried : (int)attributes.query.prog_cnt;
+    }
+
+    static int pyrunc_device_programs(int cgroup, uint32_t *programs, int most) {
+        return pyrunc_cgroup_programs(cgroup, BPF_CGROUP_DEVICE, programs, most);
+    }
+
+    static int pyrunc_detach_cgroup_program(int cgroup, int type, uint32_t program) {
+        union bpf_attr attributes;
+        memset(&attributes, 0, sizeof attributes);
+        attributes.prog_id = program;
+        int held = call(BPF_PROG_GET_FD_BY_ID, &attributes);
+        if (held < 0)
+            return held;
+        memset(&attributes, 0, sizeof attributes);
+        attributes.target_fd = cgroup;
+        attributes.attach_bpf_fd = held;
+        attributes.attach_type = type;
+        long result = call(BPF_PROG_DETACH, &attributes);
+        close(held);
+        return result < 0 ? result : 0;
     }
 
     /* Attached beside those of others, as systemd (BPF_F_ALLOW_MULTI: all must agree); ours from before is replaced. */

@@ -41,7 +41,12 @@ KEPT = {
     "projid_map": "project ids",
 }
 """Files of /proc/PID whose change execve keeps, and which cannot be undone."""
-WRITABLE = {"oom_score_adj": "oom_score_adj", "coredump_filter": "coredump filter", "autogroup": "autogroup nice"}
+WRITABLE = {
+    "oom_score_adj": "oom_score_adj",
+    "coredump_filter": "coredump filter",
+    "autogroup": "autogroup nice",
+    "make-it-fail": "fault injection",
+}
 """Files of /proc/PID that are written back."""
 SEEN = frozenset((*FIXED, *SETTLED, "TracerPid"))
 NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid_for_children", "time_for_children", "user", "uts")

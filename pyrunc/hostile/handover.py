@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 ROOM, RIGHTS = 1 << 16, 253
 """Bytes of the longest message; descriptors that come with one at most (SCM_MAX_FD of the kernel)."""
+KERNELS = ([b"[vdso]"], [b"[vsyscall]"], [b"[vectors]"], [b"[uprobes]"])
+"""Names of executable pages that the kernel maps into every program (proc(5), /proc/PID/maps)."""
 SLICE = 0.02
 """Seconds between two looks at a process that loads and says nothing."""
 
@@ -171,3 +173,10 @@ def check_program(pid: int, static: int, preserve: int) -> None:
         raise PyruncError("loading executed the static helper with arguments of its own")
     if len(posix.listdir(f"/proc/{pid}/task")) != 1:
         raise PyruncError("the static helper has threads that are not its own")
+    # All of that root may also write about itself (PR_SET_MM), but not which pages can be executed.
+    device = f"{posix.major(wanted.st_dev):02x}:{posix.minor(wanted.st_dev):02x}".encode()
+    program = (device, str(wanted.st_ino).encode())
+    for line in read(f"/proc/{pid}/maps").splitlines():
+        _, flags, _, *file = line.split(None, 5)
+        if b"x" in flags and tuple(file[:2]) != program and file[2:] not in KERNELS:
+            raise PyruncError("loading left code in what looks like the static helper")

@@ -12,7 +12,7 @@ from pyrunc.linux.files import write
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Container, Iterable, Sequence
 
     from pyrunc.cgroup.devices import Rules
     from pyrunc.cgroup.host import Hierarchy, Host
@@ -21,6 +21,8 @@ MOST_OPEN = 256
 """Files kept open; the rest is opened again."""
 MOST_FILES = 4096
 """Of a container with many cgroups of its own (exec): more than this is refused, not left out."""
+JOINING = ("cgroup.procs", "cgroup.threads", "tasks")
+"""Who may write to them decides who is in the cgroup."""
 ROUNDS = 6
 PATIENCE = 1.0
 """Seconds that the kernel may take for the end of a cgroup."""
@@ -29,10 +31,12 @@ PAGE, LARGEST = 4096, 65536
 
 
 class Limits:
-    """``directories`` {hierarchy: directory}; ``host`` has the hierarchies."""
+    """``directories`` {hierarchy: directory}; ``host`` has the hierarchies. ``made``: cgroups that have just been made,
+    to which nothing is attached."""
 
-    def __init__(self, directories: "dict[str, str]", host: "Host") -> None:
+    def __init__(self, directories: "dict[str, str]", host: "Host", made: "Container[str]" = ()) -> None:
         self.directories = directories
+        self.made = made
         self.before: dict[str, bytes] = {}
         self.below: set[str] = set()
         """Cgroups below the container's own."""
@@ -41,7 +45,10 @@ class Limits:
             self._look_below(directory)
         for hierarchy in host.hierarchies:
             self._look_above(hierarchy)
-        self.programs = self._programs()
+        unified = directories.get(UNIFIED, "")
+        # On a pure v2 host they have the device rules.
+        self.programs = set() if unified in made and len(directories) > 1 else self._programs()
+        self.owners = {directory: _owner(directory) for directory in directories.values()}
         self.freezer = next((path for path in self.before if path.endswith(("freezer.state", "cgroup.freeze"))), "")
 
     def _look_below(self, top: str) -> None:
@@ -115,13 +122,13 @@ class Limits:
         except OSError:  # ENODEV: the cgroup, or its controller, is gone; there may be another of the name
             return _value(path)
 
-    def _programs(self) -> "tuple[int, ...]":
-        """Device programs of a v2 cgroup."""
-        if [*self.directories] != [UNIFIED]:
-            return ()
-        from pyrunc.cgroup.v2.devices import attached
+    def _programs(self) -> "set[tuple[int, int]]":
+        """BPF programs of the v2 cgroup."""
+        if UNIFIED not in self.directories:
+            return set()
+        from pyrunc.hostile.attached import programs
 
-        return attached(self.directories[UNIFIED])
+        return programs(self.directories[UNIFIED])
 
     def thaw(self) -> None:
         """A process that freezes itself neither answers nor dies."""
@@ -145,14 +152,46 @@ class Limits:
                 break
         if left:
             raise PyruncError(f"loading changed what cannot be undone: {'; '.join(map(self._difference, left))}")
-        replaced = self._programs() != self.programs
-        if replaced or undone or self._allows_by_default():
+        undone += self._restore_programs(devices)
+        if undone or self._allows_by_default():
             devices()
-        if replaced:
-            if not self._programs():
-                raise PyruncError("loading changed what cannot be undone: the device rules are gone")
-            undone.append("device rules")
-        return undone
+        return undone + self._restore_owners()
+
+    def _restore_programs(self, devices: "Callable[[], object]") -> "list[str]":
+        now = self._programs()
+        if now == self.programs:
+            return []
+        from pyrunc.hostile.attached import DEVICE, detach
+
+        detach(self.directories[UNIFIED], now - self.programs)
+        rules = {program for program in self.programs if program[0] == DEVICE}
+        if not rules <= now:
+            devices()  # attaches another one
+        now = self._programs()
+        others = [{program for program in each if program[0] != DEVICE} for each in (now, self.programs)]
+        if others[0] != others[1] or len(now) != len(self.programs):
+            raise PyruncError("loading changed what cannot be undone: BPF programs of the cgroup")
+        return ["BPF programs of the cgroup"]
+
+    def _restore_owners(self) -> "list[str]":
+        """Of cgroups that root has just made; others may have been handed to a user, with some of their files."""
+        undone = set()
+        for directory, before in self.owners.items():
+            if _owner(directory) != before:
+                undone |= {"owner of the cgroup"}
+                _own(directory, before)
+            if before[:2] != (0, 0) or directory not in self.made:
+                continue
+            names = [path for path in self._open if path.rpartition("/")[0] == directory]
+            for path in [*names, *(f"{directory}/{name}" for name in JOINING)]:
+                try:
+                    found = posix.stat(path)
+                except OSError:
+                    continue
+                if found.st_uid or found.st_gid or found.st_mode & 0o022:
+                    undone |= {f"owner of {path.rpartition('/')[2]}"}
+                    _own(path, (0, 0, 0o644, {}))
+        return sorted(undone)
 
     def _difference(self, path: str) -> str:
         return f"{path.rpartition('/')[2]} is {_shown(self._value(path))}, was {_shown(self.before[path])}"
@@ -160,6 +199,31 @@ class Limits:
     def _allows_by_default(self) -> bool:
         lists = (self.before.get(f"{directory}/devices.list", b"") for directory in self.directories.values())
         return any(text.startswith(b"a ") for text in lists)
+
+
+def _owner(path: str) -> "tuple[int, int, int, dict[str, bytes]]":
+    """User, group, permissions and extended attributes; none of a path that is not there."""
+    try:
+        found = posix.stat(path)
+        names = [name for name in posix.listxattr(path) if not name.startswith("security.")]
+        return found.st_uid, found.st_gid, found.st_mode & 0o7777, {n: posix.getxattr(path, n) for n in names}
+    except OSError:
+        return 0, 0, 0, {}
+
+
+def _own(path: str, wanted: "tuple[int, int, int, dict[str, bytes]]") -> None:
+    """PyruncError when the kernel refuses."""
+    user, group, mode, attributes = wanted
+    try:
+        posix.chown(path, user, group)
+        posix.chmod(path, mode)
+        for name in _owner(path)[3].keys() - attributes.keys():
+            posix.removexattr(path, name)
+        for name, value in attributes.items():
+            posix.setxattr(path, name, value)
+    except OSError as error:
+        words = f"owner of {path}: {(error.strerror or '').lower()}"
+        raise PyruncError(f"loading changed what cannot be undone: {words}") from None
 
 
 def set_devices(place: str, rules: "Sequence[str]", running: bool) -> None:

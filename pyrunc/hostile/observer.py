@@ -29,6 +29,7 @@ from pyrunc.plan.protocol import (
     SLOT_IPC_NAMESPACE,
     SLOT_LIBRARY,
     SLOT_MOUNT_NAMESPACE,
+    SLOT_NETWORK_NAMESPACE,
     SLOT_STATIC,
     SLOT_UTS_NAMESPACE,
 )
@@ -41,6 +42,15 @@ if TYPE_CHECKING:
     from pyrunc.cgroup.groups import Groups
     from pyrunc.launch.conversation import Launch
     from pyrunc.plan.steps import Step
+
+
+SPACES = {
+    SLOT_MOUNT_NAMESPACE: "mnt",
+    SLOT_IPC_NAMESPACE: "ipc",
+    SLOT_UTS_NAMESPACE: "uts",
+    SLOT_NETWORK_NAMESPACE: "net",
+}
+"""{slot: the namespace (a name of /proc/PID/ns) in it, to which the helper returns}."""
 
 
 def run(launch: "Launch", options: "Any", opened: "dict[int, int]") -> None:
@@ -183,10 +193,15 @@ class Loading:
     def _look(self) -> None:
         cgroups = self.launch.cgroups
         self.inodes = inodes(self.directories.values())
-        self.limits = Limits(self.directories, discover() if cgroups is None else cgroups.host())
+        host = discover() if cgroups is None else cgroups.host()
+        self.limits = Limits(self.directories, host, cgroups.made if cgroups is not None else ())
         shared = [*(self.launch.stdio or range(3)), *range(3, 3 + self.options.preserve_fds)]
         self.streams = Streams(shared)
-        self.surroundings = Surroundings()
+        self.surroundings = Surroundings(self._roots())
+
+    def _roots(self) -> "list[str]":
+        """The container's root directory, as the host has it; none with exec."""
+        return [str(step.args[0]) for step in self.launch.steps if step.kind in ("root", "host-root")]
 
     def _watch(self) -> None:
         if self.limits is not None:
@@ -249,8 +264,9 @@ class Loading:
         assert self.handover is not None
         # At ``exec`` it has left ours already.
         old = pid if self.options.preload_at == "init" else "self"
-        spaces = {SLOT_MOUNT_NAMESPACE: "mnt", SLOT_IPC_NAMESPACE: "ipc", SLOT_UTS_NAMESPACE: "uts"}
-        for slot, name in spaces.items():
+        for slot, name in SPACES.items():
+            if name not in fresh:
+                continue
             place = 3 + self.options.preserve_fds + PLACE_SLOTS + slot
             self.handover.extra[place] = posix.open(f"/proc/{old}/ns/{name}", posix.O_RDONLY | posix.O_CLOEXEC)
         launch.limit(self.options.preload_timeout)
@@ -261,6 +277,8 @@ class Loading:
         pid = launch.process
         assert self.baseline is not None and self.handover is not None
         self.undone = self.baseline.restore(pid)
+        assert self.surroundings is not None
+        self.undone += self.surroundings.unmount()
         if launch.cgroups is not None and read(f"/proc/{pid}/cgroup") != self.place:
             self.undone += [f"cgroup {path} renamed" for path in rename_back(self.inodes)]
             verify_placement(launch.cgroups, pid)

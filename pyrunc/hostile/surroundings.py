@@ -3,11 +3,12 @@ process of the host may have made it in the same milliseconds."""
 
 import posix
 
+from pyrunc.errors import PyruncError
 from pyrunc.linux.files import read
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 SHARED_MEMORY = "/dev/shm"
 SESSIONS = b"_ses"
@@ -15,14 +16,42 @@ SESSIONS = b"_ses"
 
 
 class Surroundings:
-    """The host as it is now."""
+    """The host as it is now. ``roots``: directories in which no other process of the host mounts anything."""
 
-    def __init__(self) -> None:
+    def __init__(self, roots: "Sequence[str]" = ()) -> None:
         self.before = _look()
+        self.roots = [root.encode("utf-8", "surrogateescape") for root in roots if root != "/"]
+        self.mounts = self._mounts()
 
     def new(self) -> "list[str]":
         """What has appeared since."""
         return sorted(_look() - self.before)
+
+    def unmount(self) -> "list[str]":
+        """Detaches what has been mounted since below the roots in our own mount namespace, where a process of the
+        library's may have come by setns(2). The names of it; PyruncError for what can't be."""
+        found = [line for line in self._mounts() if line not in self.mounts]
+        if not found:
+            return []
+        from pyrunc.ffi._sys import lib
+
+        for line in reversed(found):
+            lib.pyrunc_detach(line.split(b" ")[4])
+        names = mounts(b"\n".join(found))
+        if self._mounts() != self.mounts:
+            raise PyruncError(f"loading changed what cannot be undone: mount {'; mount '.join(names)}")
+        return [f"mount {name}" for name in names]
+
+    def _mounts(self) -> "list[bytes]":
+        if not self.roots:
+            return []
+        lines = read("/proc/self/mountinfo").split(b"\n")
+        return [line for line in lines if any(_is_below(line, root) for root in self.roots)]
+
+
+def _is_below(line: bytes, root: bytes) -> bool:
+    """Whether the mount of a line of mountinfo is at ``root`` or below; the kernel writes a space as \\040."""
+    return root in line and (line.split(b" ")[4] + b"/").startswith(root + b"/")
 
 
 def _look() -> "set[str]":

@@ -8,6 +8,7 @@ from pyrunc.plan.protocol import (
     SLOT_IPC_NAMESPACE,
     SLOT_LIBRARY,
     SLOT_MOUNT_NAMESPACE,
+    SLOT_NETWORK_NAMESPACE,
     SLOT_UTS_NAMESPACE,
 )
 from pyrunc.plan.steps import Step
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
     from pyrunc.plan.facts import Facts
     from pyrunc.plan.namespaces import Namespaces
 
-MOUNT, IPC, UTS = FLAGS["mount"], FLAGS["ipc"], FLAGS["uts"]
-MS_REC, MS_SLAVE = 1 << 14, 1 << 19
+MOUNT, IPC, UTS, NETWORK = FLAGS["mount"], FLAGS["ipc"], FLAGS["uts"], FLAGS["network"]
+MS_REC, MS_PRIVATE = 1 << 14, 1 << 18
 PLACE = "--preload-lib"
 FIRST_SLOT = 3 + PLACE_SLOTS
 """Descriptor of slot 0 where the caller has preserved none."""
@@ -81,16 +82,18 @@ def _fresh_at_exec(facts: "Facts") -> int:
 
 
 def fresh_namespaces(spaces: "Namespaces") -> int:
-    """Which namespaces a process in ``spaces`` may leave for a copy, and enter again: those of its own user
-    namespace."""
-    return sum(FLAGS[name] for name in ("mount", "ipc", "uts") if "user" not in spaces or name in spaces)
+    """Which namespaces a process in ``spaces`` may leave for a copy, and enter again: those of its own user namespace.
+    The container's network is left as well, but not the host's, which a library may want to find daemons in."""
+    fresh = sum(FLAGS[name] for name in ("mount", "ipc", "uts") if "user" not in spaces or name in spaces)
+    own_network = "network" in (spaces.new if "user" in spaces else spaces)
+    return fresh | (NETWORK if own_network else 0)
 
 
 def _leaving(fresh: int) -> "list[Step]":
     """Into namespaces that end with loading: mounts, System V IPC, POSIX queues and the name that a library gives the
-    host reach neither the host nor the container."""
+    host reach neither the host nor the container, and at ``init`` no interface, route or sysctl of the network."""
     steps = [Step("unshare", PLACE, fresh)] if fresh else []
-    return steps + ([Step("propagation", PLACE, MS_REC | MS_SLAVE)] if fresh & MOUNT else [])
+    return steps + ([Step("propagation", PLACE, MS_REC | MS_PRIVATE)] if fresh & MOUNT else [])
 
 
 def _loading(facts: "Facts", loading: "list[Step]", fresh: int) -> "list[Step]":
@@ -98,6 +101,7 @@ def _loading(facts: "Facts", loading: "list[Step]", fresh: int) -> "list[Step]":
     after = [Step("join", PLACE, SLOT_MOUNT_NAMESPACE, MOUNT)] if fresh & MOUNT else []
     after += [Step("join", PLACE, SLOT_IPC_NAMESPACE, IPC)] if fresh & IPC else []
     after += [Step("join", PLACE, SLOT_UTS_NAMESPACE, UTS)] if fresh & UTS else []
+    after += [Step("join", PLACE, SLOT_NETWORK_NAMESPACE, NETWORK)] if fresh & NETWORK else []
     return [
         Step("hand-over", PLACE),
         *loading,

@@ -27,8 +27,9 @@ SLOT_DIRECTORY = SLOT_STDIO + 3
 SLOT_STATIC = SLOT_DIRECTORY + 1
 """--preload-lib: the static helper, which is executed again after loading."""
 SLOT_MOUNT_NAMESPACE, SLOT_IPC_NAMESPACE, SLOT_UTS_NAMESPACE = SLOT_STATIC + 1, SLOT_STATIC + 2, SLOT_STATIC + 3
+SLOT_NETWORK_NAMESPACE = SLOT_UTS_NAMESPACE + 1
 """--preload-lib: namespaces to return to after loading; filled by the runtime in between."""
-SLOT_ROOT = SLOT_UTS_NAMESPACE + 1
+SLOT_ROOT = SLOT_NETWORK_NAMESPACE + 1
 """exec, into a container without a mount namespace: its init's root."""
 SLOT_INHERITED = SLOT_ROOT + 1
 """The first slot that a step of the plan may fill."""

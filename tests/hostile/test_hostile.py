@@ -60,7 +60,7 @@ def test_the_order_around_loading() -> None:
     loading = ["preload-baseline", "hand-over", "exec-helper"]
     assert added(1) == ["snapshot", *leaving, *loading, *after, "clone", "cgroup-verify"]
     loading = ["preload-baseline", *leaving, "hand-over", "load-library", "load-library", "exec-static"]
-    assert added(2, "init") == [*loading, *after]
+    assert added(2, "init") == [*loading, *after[:-1], "join", "settle"]  # the container's network as well
     kinds = [step.kind for step in plan(1)]
     # In its cgroups before it loads, loaded before anything of the container is made.
     assert (
@@ -167,3 +167,11 @@ def test_what_differs_is_a_finding_and_what_is_the_same_is_one_row() -> None:
     assert [row.subject for row in same.rows[:2]] == ["umask", "cgroups"]
     moved = judge(observed("", before=before, after={**before, "cgroup: cpu": "/"}))
     assert [(row.subject, row.after, row.verdict) for row in moved.findings] == [("cgroup: cpu", "/", "moved")]
+
+
+def test_mounts_of_other_directories_are_no_librarys() -> None:
+    from pyrunc.hostile.surroundings import _is_below
+
+    line = b"36 35 98:0 / %s rw,noatime shared:1 - tmpfs tmpfs rw"
+    assert _is_below(line % b"/b/rootfs", b"/b/rootfs") and _is_below(line % b"/b/rootfs/home", b"/b/rootfs")
+    assert not _is_below(line % b"/b/rootfs2", b"/b/rootfs") and not _is_below(line % b"/x/b/rootfs", b"/b/rootfs")

@@ -10,6 +10,7 @@
 #include <limits.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,7 +35,8 @@ static inline void put(const char *path, const char *text) {
     }
 }
 
-/* `text` into a file of our own cgroup; `hierarchy` is the directory below /sys/fs/cgroup, "" for v2 alone. */
+/* `text` into a file of our own cgroup; `hierarchy` is the directory below /sys/fs/cgroup, "unified" for v2, which may
+ * be mounted on /sys/fs/cgroup itself. */
 static inline void put_cgroup(const char *hierarchy, const char *file, const char *text) {
     char line[4096], path[4400];
     FILE *own = fopen("/proc/self/cgroup", "re");
@@ -45,7 +47,8 @@ static inline void put_cgroup(const char *hierarchy, const char *file, const cha
         if (strncmp(name, "name=", 5) == 0)
             name += 5;
         if (strcmp(name, strcmp(hierarchy, "unified") == 0 ? "" : hierarchy) == 0) {
-            snprintf(path, sizeof path, "/sys/fs/cgroup/%s%s/%s", hierarchy, place, file);
+            bool alone = access("/sys/fs/cgroup/cgroup.controllers", F_OK) == 0;
+            snprintf(path, sizeof path, "/sys/fs/cgroup%s%s%s/%s", alone ? "" : "/", alone ? "" : hierarchy, place, file);
             put(path, text);
         }
     }
