@@ -1,5 +1,6 @@
 """Freezing a container: the v1 freezer (cgroup-v1/freezer-subsystem.rst) or v2's cgroup.freeze (cgroup-v2.rst)."""
 
+from pyrunc import interrupts
 from pyrunc.errors import PyruncError
 from pyrunc.linux.files import read, write
 
@@ -35,14 +36,18 @@ class Freezer:
             raise PyruncError("the host has no freezer for this container")
         end = time.monotonic() + FREEZE_TIMEOUT
         self._set(True)
-        while not self._settled():
-            if time.monotonic() > end:
-                self._set(False)
-                raise PyruncError("the container does not freeze (a process is in the kernel and can't be stopped)")
-            if not self.v2:
-                # A child forked meanwhile is only caught by writing the state again.
-                self._set(True)
-            time.sleep(0.001)
+        try:
+            while not self._settled():
+                if time.monotonic() > end:
+                    raise PyruncError("the container does not freeze (a process is in the kernel and can't be stopped)")
+                if not self.v2:
+                    # A child forked meanwhile is only caught by writing the state again.
+                    self._set(True)
+                with interrupts.allowed:
+                    time.sleep(0.001)
+        except BaseException:
+            self._set(False)
+            raise
 
     def thaw(self) -> None:
         """Lets the processes run again."""

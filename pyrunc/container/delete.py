@@ -150,7 +150,14 @@ def _remove(container: "Record", parts: Parts) -> None:
         parts.do(waits, container, parts.until)
     for part in (_detach_root, _remove_resctrl, _reap):
         parts.do(part, container)
-    _poststop(container)
+    try:
+        _poststop(container)
+    finally:  # a signal that ends a hook, which may never end by itself, is not to keep the container
+        _forget(container, parts)
+
+
+def _forget(container: "Record", parts: Parts) -> None:
+    """The state goes last, and only when all else has gone."""
     if not parts.failed:
         parts.do(Record.remove, container)
     elif container.state.poststop_done:

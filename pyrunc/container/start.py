@@ -128,6 +128,6 @@ def _poststart(container: "Record") -> None:
     text = state_text(container, "running", container.state.pid)
     try:
         hooks.run("poststart", config.hooks.poststart, text.encode(), container.state.bundle)
-    except PyruncError:
+    except BaseException:  # also a signal: what it ends is a hook that has not succeeded
         _destroy(container)
         raise

@@ -10,7 +10,7 @@ import sys
 from _socket import AF_UNIX, MSG_DONTWAIT, SCM_RIGHTS, SOCK_DGRAM, SOL_SOCKET, socket
 
 from pyrunc.errors import PyruncError
-from pyrunc.linux.unix_socket import limit
+from pyrunc.linux.unix_socket import KIND, SOCKET, limit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,10 +45,21 @@ def listen(state_directory: int) -> "Any":
     path = f"/proc/self/fd/{state_directory}/{DIRECTORY}/{NAME}"  # the directory's own may be too long (unix(7))
     try:
         listener.bind(path)
-        posix.chmod(path, 0o777)
+        _open_to_all(path)
     except OSError as error:
         raise PyruncError(f"notify socket: {error.strerror}") from None
     return listener
+
+
+def _open_to_all(path: str) -> None:
+    """Any user in the container may say that it is ready. By descriptor: a process of the container that may write to
+    the directory can have put a link in the socket's place."""
+    made = posix.open(path, posix.O_PATH | posix.O_NOFOLLOW | posix.O_CLOEXEC)
+    try:
+        if posix.fstat(made).st_mode & KIND == SOCKET:
+            posix.chmod(f"/proc/self/fd/{made}", 0o777)
+    finally:
+        posix.close(made)
 
 
 def forward(listener: "Any", host: str, pid: int, main: bool) -> None:

@@ -128,14 +128,17 @@ def _text(path: str) -> str:
 
 
 def remove(paths: "list[str]") -> None:
-    """Removes what ``owned`` said; its processes go back to the group above."""
+    """Removes what ``owned`` said; its processes go back to the group above. PyruncError names what stays."""
+    failed = []
     for path in paths:
         try:
             posix.rmdir(path)
         except FileNotFoundError:
             continue
         except OSError as error:
-            raise PyruncError(f"remove {path}: {error.strerror}") from None
+            failed.append(f"remove {path}: {(error.strerror or '').lower()}")
+    if failed:
+        raise PyruncError("; ".join(failed))
 
 
 def stats(root: str, container_id: str, rdt: "IntelRdt") -> "dict[str, Any]":
