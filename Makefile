@@ -7,7 +7,7 @@ BENCH_PACKAGES := $(PACKAGES) runc crun time
 SOURCES := $(wildcard nsenter/*/*.c nsenter/*/*.h nsenter/*/*.py nsenter/generate.py pyrunc/ffi/*_build.py) pyrunc/plan/steps.py pyrunc/plan/protocol.py pyrunc/fastpath/prelude.py
 ROOTFS := bundles/busybox/rootfs/.made bundles/plain/rootfs/.made
 
-.PHONY: setup build run test unit integration lint cross fuzz soak bench bench-all bench-instructions record-calls hostile hostile-debian test-engines engines-table bench-engines guest test-guest test-guest-short install uninstall deb clean
+.PHONY: setup build run test unit integration lint cross fuzz sanitized soak bench bench-all bench-instructions record-calls hostile hostile-debian test-engines engines-table bench-engines guest test-guest test-guest-short install uninstall deb clean
 
 setup: $(VENV)/.ready $(VENV)/.built $(VENV)/.hot
 
@@ -62,6 +62,11 @@ cross:
 fuzz: setup
 	@sh .ci/packages clang libclang-rt-14-dev
 	$(VENV)/bin/python nsenter/fuzz/run.py $(FUZZ_SECONDS)
+
+# The integration tests with both builds of the helper under ASan and UBSan; SANITIZED chooses among them.
+sanitized: setup $(ROOTFS)
+	@sh .ci/packages $(TEST_PACKAGES)
+	$(VENV)/bin/python integration/sanitized.py $(SANITIZED)
 
 # SOAK_SECONDS of containers' lives under attack, after ten thousand configs of each kind.
 soak: setup $(ROOTFS)

@@ -8,6 +8,7 @@ import argparse
 import json
 import os
 import random
+import re
 import resource
 import shutil
 import signal
@@ -27,6 +28,7 @@ SUPPORT = TOP / "integration" / "support"
 ERRORS = ("ENOMEM", "EMFILE", "ENOSPC", "EINTR", "EAGAIN")
 EVERY = 60.0
 """Seconds between two lines of figures."""
+LOADER = re.compile(r"[^\n]*: error while loading shared libraries: [^\n]*\n")
 WITHIN = 60.0
 """Seconds that a command may take, whatever is done to it."""
 
@@ -82,8 +84,8 @@ class Life:
 
     def one_line(self, status: int | None, said: str) -> None:
         """What failed says why in one line; warnings may stand before it."""
-        if status == 127 or "error while loading shared libraries" in said or "in <module>\n    injector.run" in said:
-            return  # the dynamic loader's, or the injector's own execve, before there is any pyrunc
+        if status == 127 and LOADER.fullmatch(said):
+            return  # one line, and the dynamic loader's: there is no pyrunc yet
         lines = [line for line in said.splitlines() if " level=warning " not in line]
         if status and status > 0 and (len(lines) != 1 or not lines[0].startswith("pyrunc: ") or "internal" in lines[0]):
             raise Left(f"exit status {status}, and {len(lines)} lines: {said[:2000]!r}")

@@ -21,7 +21,7 @@ from kill_at import GET_SYSCALL_INFO, Tracer, libc, ptrace
 
 from pyrunc.ffi import _seccomp
 
-GETREGS, SETREGS = 12, 13
+GETREGS, SETREGS, EVENT_EXEC = 12, 13, 4
 ORIG_RAX, RAX, REGISTERS = 15, 10, 27
 """struct user_regs_struct (sys/user.h), in words of 8 bytes."""
 NEVER = frozenset({12, 15, 60, 231, 219})
@@ -37,9 +37,16 @@ class Injector(Tracer):
         self.call = _seccomp.lib.seccomp_syscall_resolve_name(call.encode()) if call else -1
         self.error = 0 if error == "KILL" else getattr(errno, error)
         self.failing: set[int] = set()
+        self.begun = False
         self.hit = ""
 
+    def stopped(self, pid: int, number: int, event: int) -> None:
+        self.begun |= event == EVENT_EXEC
+        super().stopped(pid, number, event)
+
     def entered(self, pid: int) -> bool:
+        if not self.begun:
+            return False  # our own child, before it is the command
         info = ctypes.create_string_buffer(88)
         libc.ptrace(GET_SYSCALL_INFO, pid, len(info), ctypes.addressof(info))
         if info.raw[0] == 2 and pid in self.failing:
