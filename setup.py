@@ -95,6 +95,13 @@ def python_flags() -> "list[str]":
     return [*defines, f"-I{sysconfig.get_path('include')}", f"-I{sysconfig.get_path('platinclude')}", "-ldl"]
 
 
+def replace(source: Path, target: Path) -> None:
+    """Copies ``source`` beside ``target`` and renames it, so that what runs ``target`` goes on with the old file."""
+    new = target.with_name(f".{target.name}.new")
+    shutil.copy(source, new)
+    new.replace(target)
+
+
 def build_programs(directory: Path) -> None:
     """The programs of nsenter/ into ``directory``."""
     directory.mkdir(parents=True, exist_ok=True)
@@ -144,9 +151,9 @@ class BuildPrograms(Command):
         build_programs(PROGRAMS)
         self.reinitialize_command("build_ext", inplace=True)
         self.run_command("build_ext")
-        # The installed commands are copies.
+        # The installed commands are copies. They may be running, and then cannot be written to (ETXTBSY, execve(2)).
         for name in COMMANDS:
-            shutil.copy(PROGRAMS / name, Path(sys.prefix) / "bin" / name)
+            replace(PROGRAMS / name, Path(sys.prefix) / "bin" / name)
 
 
 class Binary(Distribution):
