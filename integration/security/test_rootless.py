@@ -23,7 +23,10 @@ def bundle() -> Iterator[Path]:
     """A bundle and a state directory that the user can reach."""
     skip_unless_a_user_may_run_it()
     made = Path(tempfile.mkdtemp(prefix="pyrunc-rootless-", dir="/tmp"))
-    shutil.copytree(ROOTFS, made / "rootfs", symlinks=True)
+    # Without what a container without a /dev of its own left there: a copy of /dev/full ends with a full disk.
+    shutil.copytree(
+        ROOTFS, made / "rootfs", symlinks=True, ignore=lambda parent, names: names if parent.endswith("/dev") else []
+    )
     subprocess.run(["chown", "-R", f"{HOST}:{HOST}", str(made)], check=True)
     yield made
     shutil.rmtree(made)
