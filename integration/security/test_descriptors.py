@@ -157,3 +157,11 @@ def test_a_script_reaches_nothing_that_loading_a_library_left_open(stage: Stage,
         path = f"/proc/self/fd/{descriptor}/../../../../../../../../../../..{here}/../../../../bin/busybox"
         done = box.run("", lambda c, path=path: script(box, c, path), *words)
         assert done.returncode != 0 and not done.stdout, descriptor
+
+
+def test_init_that_waits_for_start_has_its_streams_and_one_socket(box: Box) -> None:
+    """All else is closed, and not only marked for execve(2): what is open is a way out while a path is looked up."""
+    pid = box.state(box.create())["pid"]
+    opened = {int(entry.name): os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir()}
+    more = {number: path for number, path in opened.items() if number > 2}
+    assert len(more) == 1 and all(path.startswith("socket:") for path in more.values()), opened
