@@ -196,16 +196,25 @@ def test_a_pid_file_that_can_not_be_written_comes_before_the_program(box: Box) -
 
 
 def test_no_pid_file_is_left_of_a_program_that_could_not_be_executed(box: Box) -> None:
-    name = box.start()
-    (box.directory / "pid").unlink(missing_ok=True)
-    assert box.call("exec", "--pid-file", "pid", name, "/bin").returncode == 255
+    def change(config: dict[str, Any]) -> None:
+        program = box.own_rootfs(config) / "refused"
+        program.write_bytes(b"\x7fELF, and nothing that a kernel takes")
+        program.chmod(0o755)
+
+    name = box.start("sleep 100", change)
+    done = box.call("exec", "--pid-file", "pid", name, "/refused")
+    assert done.returncode == 255 and "exec format error" in done.stderr
     assert not (box.directory / "pid").exists()
 
 
 @also_on("runc>=1.5")
 def test_descriptors_that_are_none_are_passed_over(box: Box) -> None:
     name = box.start()
-    assert box.ok("exec", "--preserve-fds", "-1", name, "echo", "runs") == "runs\n"
+    for number in ("-1", "-5"):
+        done = box.call(
+            "exec", "--preserve-fds", number, name, "sh", "-c", "cat; echo runs; echo told >&2", input="in\n"
+        )
+        assert (done.returncode, done.stdout, done.stderr) == (0, "in\nruns\n", "told\n")
     assert box.run("echo runs", None, "--preserve-fds=-5").stdout == "runs\n"
 
 
