@@ -178,14 +178,15 @@ def test_home_comes_from_passwd(box: Box, text: str, home: str) -> None:
     assert passwd(box, text) == home
 
 
-@pytest.mark.parametrize("kind", ["sparse", "fifo", "directory", "null"])
+@pytest.mark.parametrize("kind", ["sparse", "larger than memory", "fifo", "directory", "null"])
 def test_a_passwd_file_that_does_not_end_holds_nothing_up(box: Box, kind: str) -> None:
     def change(config: dict[str, Any]) -> None:
         path: Path = box.own_rootfs(config) / "etc" / "passwd"
         path.unlink(missing_ok=True)
-        if kind == "sparse":
+        if kind in ("sparse", "larger than memory"):  # of which not even the buffer is to be had; or it is, and read
+            config["linux"]["resources"] = {"memory": {"limit": 64 << 20}}
             with open(path, "w") as file:
-                file.truncate(4 << 40)
+                file.truncate(4 << 40 if kind == "sparse" else 4 << 30)
         elif kind == "fifo":
             os.mkfifo(path)
         elif kind == "directory":
