@@ -28,7 +28,7 @@ SUPPORT = TOP / "integration" / "support"
 ERRORS = ("ENOMEM", "EMFILE", "ENOSPC", "EINTR", "EAGAIN")
 EVERY = 60.0
 """Seconds between two lines of figures."""
-LOADER = re.compile(r"[^\n]*: error while loading shared libraries: [^\n]*\n")
+LOADER = re.compile(r"^[^\n]*: error while loading shared libraries: [^\n]*\n", re.MULTILINE)
 WITHIN = 60.0
 """Seconds that a command may take, whatever is done to it."""
 
@@ -84,8 +84,9 @@ class Life:
 
     def one_line(self, status: int | None, said: str) -> None:
         """What failed says why in one line; warnings may stand before it."""
-        if status == 127 and LOADER.fullmatch(said):
-            return  # one line, and the dynamic loader's: there is no pyrunc yet
+        said, loaders = LOADER.subn("", said, count=1)
+        if status == 127 and loaders and not said:
+            return  # the dynamic loader's: there is no pyrunc yet. Of the helper's C library it comes before pyrunc's.
         lines = [line for line in said.splitlines() if " level=warning " not in line]
         if status and status > 0 and (len(lines) != 1 or not lines[0].startswith("pyrunc: ") or "internal" in lines[0]):
             raise Left(f"exit status {status}, and {len(lines)} lines: {said[:2000]!r}")
