@@ -28,7 +28,10 @@ SUPPORT = TOP / "integration" / "support"
 ERRORS = ("ENOMEM", "EMFILE", "ENOSPC", "EINTR", "EAGAIN")
 EVERY = 60.0
 """Seconds between two lines of figures."""
-LOADER = re.compile(r"^[^\n]*: error while loading shared libraries: [^\n]*\n", re.MULTILINE)
+LOADER = re.compile(
+    r"^([^\n]*: error while loading shared libraries: |cannot (allocate TLS|set up thread-local))[^\n]*\n", re.MULTILINE
+)
+"""What glibc says when it fails before main (elf/rtld.c, csu/libc-tls.c)."""
 WITHIN = 60.0
 """Seconds that a command may take, whatever is done to it."""
 
