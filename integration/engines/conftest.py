@@ -1,5 +1,6 @@
 """Fixtures of the engines' suites, and the table of what passed."""
 
+import itertools
 import os
 import shutil
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from cri import Cri
 
 RESULTS: dict[tuple[str, str], dict[str, str]] = {}
+ATTEMPTS = itertools.count()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -79,8 +81,8 @@ def docker(ground: Ground, runtime: str) -> Iterator[Docker]:
 
 @pytest.fixture
 def pod(ground: Ground, request: pytest.FixtureRequest) -> Iterator[Pod]:
-    """A pod of the shim's own, driven by its own calls."""
-    made = Pod(ground, f"p{abs(hash(request.node.name)) % 10**8}")
+    """A pod of the shim's own, driven by its own calls; another one when the test is run again."""
+    made = Pod(ground, f"p{abs(hash(request.node.name)) % 10**6}{next(ATTEMPTS)}")
     (ground.directory / made.group).mkdir()
     yield made
     made.end()

@@ -14,6 +14,8 @@ import client
 from recipe import RELEASES, TOP
 
 ENDING: list[int] = []
+BEGUN: list[str] = []
+"""Users whose suite has begun."""
 """The signal that ends us, if one came."""
 
 
@@ -29,7 +31,7 @@ def options() -> argparse.ArgumentParser:
         command.add_argument("release", choices=list(RELEASES))
         command.add_argument("--hybrid", action="store_true", help="cgroup v1 hierarchies beside v2, not v2 alone")
         command.add_argument("--append", default="", metavar="WORDS", help="for the kernel's command line")
-        command.add_argument("--share", type=Path, help="a folder for the guest's /mnt, instead of one of its own")
+        command.add_argument("--share", type=Path, help="a directory for the guest's /mnt, instead of one of its own")
         command.add_argument("--memory", default="2G")
         command.add_argument("--cpus", type=int, default=2)
         command.add_argument(
@@ -56,7 +58,7 @@ def options() -> argparse.ArgumentParser:
     suite.add_argument("--hybrid", action="store_true")
     suite.add_argument("--user", action="append", help="default: root; several, one after the other in one guest")
     suite.add_argument("--cpus", type=int, default=2)
-    suite.add_argument("--share", type=Path, help="a folder for the guest's /mnt")
+    suite.add_argument("--share", type=Path, help="a directory for the guest's /mnt")
     suite.add_argument("--env", action="append", default=[], metavar="NAME=VALUE")
     suite.add_argument("--seconds", type=int, default=0, help="for everything, what has to be built included")
     stopped = commands.add_parser("stop", help="stop guests")
@@ -80,9 +82,10 @@ def call(guest: boot.Guest, given: argparse.Namespace) -> int:
 
 
 def pytest(guest: boot.Guest, user: str, words: list[str], env: dict[str, str]) -> int:
-    """Each test is told as it ends: what a guest did before its time was over is seen."""
+    """Each test is reported as it ends: what a guest did before its time was over is seen."""
     print(f"guest: Debian {guest.release}, as {user}: pytest {' '.join(words)}", flush=True)
     args = [".venv/bin/python", "-m", "pytest", "-v", "-p", "no:cacheprovider", *words]
+    BEGUN.append(user)
     return client.run(guest, args, user=user, cwd="/srv/pyrunc", env=env)
 
 
@@ -99,7 +102,7 @@ def test(given: argparse.Namespace) -> int:
 
 @contextmanager
 def ready(number: str, tries: int = 2, **settings: object) -> Iterator[boot.Guest]:
-    """A guest that answers: one that does not come up is told by its console's log, and booted anew, once."""
+    """A guest that answers: one that does not come up is reported with its console's log, and booted anew, once."""
     for left in reversed(range(tries)):
         with boot.booted(number, **settings) as guest:
             begin = time.monotonic()
@@ -120,11 +123,13 @@ def ready(number: str, tries: int = 2, **settings: object) -> Iterator[boot.Gues
 
 
 def end(number: int, _: object) -> None:
-    """A signal ends guests and builders with us; the time's end is status 124, as timeout(1) has it."""
+    """A signal ends guests and builders with us; the time's end is status 124, as timeout(1) has it, or 1 when no test
+    has begun."""
     ENDING.append(number)
-    if number == signal.SIGALRM:
-        print("guest: the time is over", file=sys.stderr, flush=True)
-    sys.exit(124 if number == signal.SIGALRM else 128 + number)
+    if number != signal.SIGALRM:
+        sys.exit(128 + number)
+    print("guest: the time is over", "" if BEGUN else "before a test began", file=sys.stderr, flush=True)
+    sys.exit(124 if BEGUN else 1)
 
 
 def main() -> int:

@@ -4,6 +4,7 @@ import json
 import os
 import socket
 import subprocess
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,42 @@ def test_pidfd_socket(box: Box, command: str) -> None:
         assert f"Pid:\t{(box.directory / 'pid').read_text()}\n" in info
     finally:
         os.close(descriptors[0])
+
+
+@pytest.mark.parametrize("words", [["create"], ["run", "-d"], ["run"], ["exec", "-d"], ["exec"]], ids=" ".join)
+def test_nothing_is_left_when_the_pidfd_cannot_be_sent(box: Box, words: list[str]) -> None:
+    """Who listened is gone by the time that there is a process."""
+    path = box.directory / "pidfd"
+    running = box.start("sleep 100") if words[0] == "exec" else ""
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        server.listen()
+        gone = threading.Thread(target=lambda: server.accept()[0].close())
+        gone.start()
+        name = running or box.new_id()
+        rest = [name, "sleep", "99"] if running else ["-b", str(box.bundle("sleep 99")), name]
+        done = box.call(*words, "--pidfd-socket", str(path), *rest)
+        gone.join()
+    assert done.returncode != 0 and f"pidfd socket {path}: " in done.stderr, done
+    if running:
+        wait_for(lambda: len(json.loads(box.ok("ps", "-f", "json", name))) == 1, "the process to end")
+    else:
+        assert box.call("state", name).returncode == 1 and not cgroups_of(name)
+
+
+def test_the_pidfd_socket_is_not_taken_for_a_preserved_descriptor(box: Box) -> None:
+    """The connection has the number of a descriptor that the caller did not give."""
+    path = box.directory / "pidfd"
+    name = box.start("sleep 100")
+    ours, theirs = socket.socketpair()
+    with ours, theirs, socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        server.listen()
+        words = ["exec", "--preserve-fds", "2", "--pidfd-socket", str(path), name]
+        script = "readlink /proc/$$/fd/3 /proc/$$/fd/4; echo end"
+        command = [PYRUNC, "--root", str(box.root), *words, "sh", "-c", script]
+        done = subprocess.run(command, stdin=theirs, capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stdout) == (0, "end\n"), done
 
 
 def test_the_callers_keyring_is_kept_when_asked(box: Box) -> None:

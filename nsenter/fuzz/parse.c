@@ -33,8 +33,10 @@ static void try_mountinfo(char *text, size_t size) {
     char *rest = text;
     for (char *line; (line = strsep(&rest, "\n")) != NULL;) {
         const char *path = mountinfo_elsewhere(line, "/root/fs");
-        if (path != NULL)
-            within(path, strlen(path), text, size);
+        if (path == NULL)
+            continue;
+        within(path, strlen(path), text, size);
+        mountinfo_covers(rest, path);
     }
 }
 

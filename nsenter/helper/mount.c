@@ -188,7 +188,8 @@ int step_mount(struct context *context, const struct step_mount *step) {
 static int find_made(struct context *context, const char *path, const char *before) {
     for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
         OWNED mounted = root_open(context, path, 0);
-        if (mounted >= 0 && !mounts_have(before, mount_id(mounted)))
+        uint64_t id = mounted >= 0 ? mount_id(mounted) : 0;
+        if (id != 0 && !mounts_have(before, id))
             return made_mount(context, mounted);
     }
     return refuse_without_errno(context, "%s was changed while it was mounted upon", path);

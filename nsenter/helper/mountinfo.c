@@ -94,8 +94,9 @@ static int hide(const char *path, uint64_t id) {
     return mount("tmpfs", ".", "tmpfs", 0, NULL) == 0 ? 1 : -1;
 }
 
-/* One pass through a list: 1 when all that is elsewhere has been hidden, 0 when it has to be read again. */
-static int hide_listed(struct context *context, char *mounts, const char *root) {
+/* One pass through a list: 1 when all that is elsewhere has been hidden, 0 when it has to be read again. In the `last`
+ * one what no name leads to must lie below a later mount: else somebody exchanges the names, and it would stay. */
+static int hide_listed(struct context *context, char *mounts, const char *root, bool last) {
     int all = 1;
     for (char *line; (line = strsep(&mounts, "\n")) != NULL;) {
         uint64_t id = strtoull(line, NULL, 10);
@@ -103,6 +104,8 @@ static int hide_listed(struct context *context, char *mounts, const char *root) 
         int hidden = path != NULL ? hide(path, id) : 1;
         if (hidden < 0)
             return refuse(context, "hide %s of the host", path);
+        if (hidden == 0 && last && !mountinfo_covers(mounts, path))
+            return refuse_without_errno(context, "%s of the host cannot be hidden: its name leads elsewhere", path);
         all &= hidden;
     }
     return all;
@@ -120,10 +123,9 @@ int hide_proc_and_sys(struct context *context) {
     root[length] = '\0';
     if (strcmp(root, "/") == 0) /* the names of its mounts and of the host's would be the same */
         return refuse_without_errno(context, "without pivot_root the container's root user must reach the root");
-    /* What no name leads to after so many lists lies below something else. */
     for (int attempt = 0, hidden = 0; hidden == 0 && attempt < ATTEMPTS; attempt++) {
         char *mounts = mounts_read(context);
-        hidden = mounts == NULL ? -1 : hide_listed(context, mounts, root);
+        hidden = mounts == NULL ? -1 : hide_listed(context, mounts, root, attempt == ATTEMPTS - 1);
         free(mounts);
         if (hidden < 0)
             return -1;

@@ -1,7 +1,6 @@
 #include "parse.h"
 
 #include <limits.h>
-#include <stdbool.h>
 #include <string.h>
 
 enum {
@@ -65,15 +64,44 @@ struct passwd_home passwd_home(const char *text, size_t size, uint32_t uid) {
 
 static bool is_octal(char digit) { return digit >= '0' && digit <= '7'; }
 
-/* `\040` and the like of mountinfo, in place (proc_pid_mountinfo(5)). */
+/* The next character of a path in mountinfo, which has `\040` and the like (proc_pid_mountinfo(5)). */
+static char next_character(const char **from) {
+    const char *at = *from;
+    bool octal = at[0] == '\\' && at[1] >= '0' && at[1] <= '3' && is_octal(at[2]) && is_octal(at[3]);
+    *from += octal ? 4 : 1;
+    return octal ? (char)((at[1] - '0') << 6 | (at[2] - '0') << 3 | (at[3] - '0')) : at[0];
+}
+
 static void unescape(char *text) {
     char *to = text;
-    for (const char *from = text; *from != '\0'; to++) {
-        bool octal = from[0] == '\\' && from[1] >= '0' && from[1] <= '3' && is_octal(from[2]) && is_octal(from[3]);
-        *to = octal ? (char)((from[1] - '0') << 6 | (from[2] - '0') << 3 | (from[3] - '0')) : *from;
-        from += octal ? 4 : 1;
-    }
+    for (const char *from = text; *from != '\0'; to++)
+        *to = next_character(&from);
     *to = '\0';
+}
+
+/* Whether the path that begins at `escaped`, and ends at a space, is `path` or a directory above it. */
+static bool is_above(const char *escaped, const char *path) {
+    const char *begin = path;
+    while (*escaped != ' ' && *escaped != '\n' && *escaped != '\0') {
+        if (*path == '\0' || next_character(&escaped) != *path)
+            return false;
+        path++;
+    }
+    return path > begin && (*path == '\0' || *path == '/' || path[-1] == '/');
+}
+
+bool mountinfo_covers(const char *lines, const char *path) {
+    for (const char *line = lines; line != NULL && *line != '\0';) {
+        const char *field = line, *end = line + strcspn(line, "\n");
+        for (int i = 0; i < 4 && field != NULL; i++) {
+            field = memchr(field, ' ', (size_t)(end - field));
+            field += field != NULL;
+        }
+        if (field != NULL && is_above(field, path))
+            return true;
+        line = *end == '\n' ? end + 1 : NULL;
+    }
+    return false;
 }
 
 const char *mountinfo_elsewhere(char *line, const char *root) {

@@ -3,6 +3,7 @@
 #ifndef PYRUNC_PARSE_H
 #define PYRUNC_PARSE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,5 +24,7 @@ struct passwd_home passwd_home(const char *text, size_t size, uint32_t uid);
 /* If the line of mountinfo (proc_pid_mountinfo(5)) is of a whole procfs or sysfs that does not lie in `root`: its mount
  * point, else NULL. Changes the line. */
 const char *mountinfo_elsewhere(char *line, const char *root);
+/* Whether a mount of `lines` (of mountinfo) lies at `path`, or at a directory above it. */
+bool mountinfo_covers(const char *lines, const char *path);
 
 #endif

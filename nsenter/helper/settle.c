@@ -90,10 +90,15 @@ static void restore_signals(void) {
     sigset_t empty, pending;
     sigemptyset(&empty);
     sigpending(&pending);
-    for (int number = 1; number < NSIG; number++) { /* the raw call: libc keeps 32 and 33 to itself */
-        if (number == 32 || number == 33 || sigismember(&pending, number) == 1)
-            syscall(SYS_rt_sigaction, number, &ignore, NULL, (size_t)(NSIG / 8));
-        syscall(SYS_rt_sigaction, number, &by_default, NULL, (size_t)(NSIG / 8));
+    for (int pass = 0; pass < 2; pass++) { /* the second for what has come during the first */
+        for (int number = 1; number < NSIG; number++) { /* the raw call: libc keeps 32 and 33 to itself */
+            bool waits = number == 32 || number == 33 || sigismember(&pending, number) == 1;
+            if (waits)
+                syscall(SYS_rt_sigaction, number, &ignore, NULL, (size_t)(NSIG / 8));
+            if (waits || pass == 0)
+                syscall(SYS_rt_sigaction, number, &by_default, NULL, (size_t)(NSIG / 8));
+        }
+        sigpending(&pending);
     }
     sigprocmask(SIG_SETMASK, &empty, NULL);
 }

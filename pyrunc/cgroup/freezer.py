@@ -46,7 +46,10 @@ class Freezer:
                 with interrupts.allowed:
                     time.sleep(0.001)
         except BaseException:
-            self._set(False)
+            try:
+                self._set(False)
+            except PyruncError:
+                pass  # why it did not freeze is what is told
             raise
 
     def thaw(self) -> None:

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 
 
 def pidfd_sender(path: "str | None") -> "Callable[[int], None]":
-    """What gives a process to --pidfd-socket; connected now, so that nothing is made where nobody listens."""
+    """Returns a function that sends the pidfd of a process to --pidfd-socket. It connects now, so that no container is
+    made without a listener."""
     if not path:
         return _nothing
     from pyrunc.launch import console

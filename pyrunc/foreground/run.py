@@ -3,6 +3,7 @@
 For a process that does nothing else, for the signals of all of it are blocked and handled, and every child is reaped.
 """
 
+import fcntl
 import posix
 
 from pyrunc import interpreter, interrupts
@@ -58,7 +59,7 @@ def attached(options: "CreateOptions | ExecOptions", process: "Process | None", 
         from pyrunc.foreground import pipes
 
         front = piped = pipes.Pipes(sockets)
-        options.stdio = (*piped.stdio, *range(3, 3 + options.preserve_fds))
+        options.stdio = (*piped.stdio, *map(_inherited, range(3, 3 + options.preserve_fds)))
     if front is not None:
         # Copying takes the whole interpreter: the rest of it starts while the helper works.
         options.meanwhile = interpreter.complete
@@ -74,6 +75,15 @@ def attached(options: "CreateOptions | ExecOptions", process: "Process | None", 
     finally:
         if front is not None:
             front.end()
+
+
+def _inherited(descriptor: int) -> int:
+    """``descriptor``, or -1 where the caller gave none of that number: one of our own (all are CLOEXEC), such as the
+    socket of --pidfd-socket, may have it by now, and must not reach the program."""
+    try:
+        return -1 if fcntl.fcntl(descriptor, fcntl.F_GETFD) & fcntl.FD_CLOEXEC else descriptor
+    except OSError:
+        return -1
 
 
 def _wait(pid: int, front: "Foreground | Pipes") -> int:

@@ -1,5 +1,6 @@
-"""BPF programs attached to a cgroup of v2, and extended attributes: both hold for the container's processes, or tell
-daemons how to treat them, and no file of the cgroup shows them (bpf(2), BPF_PROG_QUERY; systemd-oomd.service(8))."""
+"""BPF programs attached to a cgroup of v2, and extended attributes: both hold for the container's processes, or
+instruct daemons how to treat them, and no file of the cgroup shows them (bpf(2), BPF_PROG_QUERY;
+systemd-oomd.service(8))."""
 
 import posix
 
@@ -15,7 +16,7 @@ MOST = 64
 
 
 def programs(directory: str) -> "set[tuple[int, int]]":
-    """(type, id) of each program on ``directory`` itself; none where the kernel does not tell."""
+    """(type, id) of each program on ``directory`` itself; none where the kernel does not report them."""
     descriptor = posix.open(directory, posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)
     found = ffi.new(f"uint32_t[{MOST}]")
     try:

@@ -195,7 +195,7 @@ class Loading:
         self.inodes = inodes(self.directories.values())
         host = discover() if cgroups is None else cgroups.host()
         self.limits = Limits(self.directories, host, cgroups.made if cgroups is not None else ())
-        shared = [*(self.launch.stdio or range(3)), *range(3, 3 + self.options.preserve_fds)]
+        shared = self.launch.stdio or range(3 + self.options.preserve_fds)
         self.streams = Streams(shared)
         self.surroundings = Surroundings(self._roots())
 

@@ -11,7 +11,7 @@ from pyrunc.linux.files import read
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import Any
 
 F_GETSIG, F_SETSIG, F_GETPIPE_SZ, F_SETPIPE_SZ = 11, 10, 1032, 1031
@@ -40,11 +40,11 @@ PROPERTIES: "dict[str, tuple[Callable[[int], Any], Callable[[int, Any], object]]
 
 
 class Streams:
-    """``descriptors``: of ours, whose descriptions the container shares."""
+    """``descriptors``: of ours, whose descriptions the container shares; -1, and what is not open, is left out."""
 
-    def __init__(self, descriptors: "list[int]") -> None:
-        self.descriptors = descriptors
-        self.before = {(d, name): _ask(get, d) for d in descriptors for name, (get, _) in PROPERTIES.items()}
+    def __init__(self, descriptors: "Iterable[int]") -> None:
+        open_ones = [d for d in descriptors if d >= 0 and _ask(PROPERTIES["flags"][0], d) is not None]
+        self.before = {(d, name): _ask(get, d) for d in open_ones for name, (get, _) in PROPERTIES.items()}
         self.terminal = _terminal()
 
     def restore(self) -> "list[str]":

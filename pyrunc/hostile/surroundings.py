@@ -2,6 +2,8 @@
 process of the host may have made it in the same milliseconds."""
 
 import posix
+import re
+from posixpath import realpath
 
 from pyrunc.errors import PyruncError
 from pyrunc.linux.files import read
@@ -20,7 +22,9 @@ class Surroundings:
 
     def __init__(self, roots: "Sequence[str]" = ()) -> None:
         self.before = _look()
-        self.roots = [root.encode("utf-8", "surrogateescape") for root in roots if root != "/"]
+        # mountinfo has no symbolic links in its paths.
+        paths = {realpath(root) for root in roots} - {"/"}
+        self.roots = [path.encode("utf-8", "surrogateescape") for path in paths]
         self.mounts = self._mounts()
 
     def new(self) -> "list[str]":
@@ -36,7 +40,7 @@ class Surroundings:
         from pyrunc.ffi._sys import lib
 
         for line in reversed(found):
-            lib.pyrunc_detach(line.split(b" ")[4])
+            lib.pyrunc_detach(_mountpoint(line))
         names = mounts(b"\n".join(found))
         if self._mounts() != self.mounts:
             raise PyruncError(f"loading changed what cannot be undone: mount {'; mount '.join(names)}")
@@ -50,8 +54,14 @@ class Surroundings:
 
 
 def _is_below(line: bytes, root: bytes) -> bool:
-    """Whether the mount of a line of mountinfo is at ``root`` or below; the kernel writes a space as \\040."""
-    return root in line and (line.split(b" ")[4] + b"/").startswith(root + b"/")
+    """Whether the mount of a line of mountinfo is at ``root`` or below."""
+    return (_mountpoint(line) + b"/").startswith(root + b"/")
+
+
+def _mountpoint(line: bytes) -> bytes:
+    """Of a line of mountinfo, which has space, tab, newline and backslash in octal (proc_pid_mountinfo(5))."""
+    fields = line.split(b" ", 5)
+    return re.sub(rb"\\([0-3][0-7]{2})", lambda found: bytes([int(found[1], 8)]), fields[4]) if len(fields) > 4 else b""
 
 
 def _look() -> "set[str]":

@@ -31,13 +31,15 @@ def pidfd_sender(path: str) -> "Callable[[int], None]":
     connection = _connected("pidfd socket", path)
 
     def send(pid: int) -> None:
-        descriptor = posix.pidfd_open(pid)
         try:
-            connection.sendmsg([b"pidfd"], [(SOL_SOCKET, SCM_RIGHTS, descriptor.to_bytes(4, sys.byteorder))])
+            descriptor = posix.pidfd_open(pid)
+            try:
+                connection.sendmsg([b"pidfd"], [(SOL_SOCKET, SCM_RIGHTS, descriptor.to_bytes(4, sys.byteorder))])
+            finally:
+                posix.close(descriptor)
         except OSError as error:
             raise PyruncError(f"pidfd socket {path}: {(error.strerror or str(error)).lower()}") from None
         finally:
-            posix.close(descriptor)
             connection.close()
 
     return send

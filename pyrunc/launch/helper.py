@@ -91,7 +91,8 @@ def spawn(
 ) -> int:
     """Starts the helper, returns its pid. ``slots`` {slot: descriptor}. Raises PyruncError.
 
-    ``stdio``: what become its standard descriptors, and the preserved ones after them; the caller's unless given.
+    ``stdio``: what become its standard descriptors, and the preserved ones after them (-1: none of that number); the
+    caller's unless given.
     ``environment``: the dynamic build at once, with these variables (--preload-lib); None otherwise. ``session``: it
     leads one of its own, which has no terminal.
     """
@@ -103,7 +104,8 @@ def spawn(
     descriptors = Descriptors(preserve)
     try:
         for number, descriptor in enumerate(stdio):
-            descriptors.actions.append((posix.POSIX_SPAWN_DUP2, descriptors.move(descriptor), number))
+            if descriptor >= 0:
+                descriptors.actions.append((posix.POSIX_SPAWN_DUP2, descriptors.move(descriptor), number))
         descriptors.add(PLACE_CHANNEL, channel)
         descriptors.add(PLACE_PLAN, plan_descriptor)
         for slot, descriptor in slots.items():

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -175,3 +176,12 @@ def test_mounts_of_other_directories_are_no_librarys() -> None:
     line = b"36 35 98:0 / %s rw,noatime shared:1 - tmpfs tmpfs rw"
     assert _is_below(line % b"/b/rootfs", b"/b/rootfs") and _is_below(line % b"/b/rootfs/home", b"/b/rootfs")
     assert not _is_below(line % b"/b/rootfs2", b"/b/rootfs") and not _is_below(line % b"/x/b/rootfs", b"/b/rootfs")
+    assert _is_below(line % rb"/a\040b/rootfs/x\134y", b"/a b/rootfs") and not _is_below(b"", b"/b/rootfs")
+
+
+def test_the_root_is_looked_for_as_mountinfo_has_it(tmp_path: Path) -> None:
+    from pyrunc.hostile.surroundings import Surroundings
+
+    (tmp_path / "link").symlink_to(tmp_path / "a b")
+    (tmp_path / "a b").mkdir()
+    assert Surroundings([f"{tmp_path}/link", "/"]).roots == [bytes(tmp_path / "a b")]

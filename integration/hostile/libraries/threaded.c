@@ -1,4 +1,4 @@
-/* Makes its cgroup a threaded one (v2), which none can take back. */
+/* Makes its cgroup a threaded one (v2), which cannot be undone. */
 #include "library.h"
 
 ON_LOAD {

@@ -9,6 +9,7 @@ from pyrunc.plan.options import CreateOptions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from pyrunc.spec.types import Config
@@ -63,5 +64,15 @@ def run(options: "Any") -> int:
     spec, chosen = prepare(options)
     connect_console(spec, chosen, options.console_socket)
     send_pidfd = pidfd_sender(options.pidfd_socket)
-    send_pidfd(Creation(options.container_id, spec, chosen).make())
+    creation = Creation(options.container_id, spec, chosen)
+    send(send_pidfd, creation, creation.make())
     return 0
+
+
+def send(send_pidfd: "Callable[[int], None]", creation: Creation, pid: int) -> None:
+    """Gives the caller the pidfd of init, or leaves no container (--pidfd-socket)."""
+    try:
+        send_pidfd(pid)
+    except BaseException:
+        creation.remove()
+        raise

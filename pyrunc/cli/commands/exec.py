@@ -1,5 +1,7 @@
 """`pyrunc exec`."""
 
+import posix
+
 from pyrunc.cli.inherited import pidfd_sender
 from pyrunc.cli.options import ID, WORDS, Command, Option, flag
 from pyrunc.cli.shared_options import (
@@ -17,6 +19,7 @@ from pyrunc.container.process_config import process_of, process_of_file
 from pyrunc.container.record import Record
 from pyrunc.errors import PyruncError
 from pyrunc.foreground.run import attached
+from pyrunc.linux.signals import SIGKILL
 from pyrunc.plan.options import ExecOptions
 
 TYPE_CHECKING = False
@@ -73,7 +76,11 @@ def run(options: "Any") -> int:
 
     def make() -> int:
         pid = launch(container, process_, chosen)
-        send_pidfd(pid)
+        try:
+            send_pidfd(pid)
+        except BaseException:
+            posix.kill(pid, SIGKILL)  # our child: nobody else has its pid
+            raise
         return pid
 
     if options.detach or options.console_socket:

@@ -1,6 +1,6 @@
 """`pyrunc run`: create and start in one, in the foreground unless detached."""
 
-from pyrunc.cli.commands.create import connect_console, prepare
+from pyrunc.cli.commands.create import connect_console, prepare, send
 from pyrunc.cli.exit_status import NOT_EXECUTED
 from pyrunc.cli.inherited import pidfd_sender
 from pyrunc.cli.options import NEW_ID, Command, flag
@@ -39,7 +39,7 @@ def run(options: "Any") -> int:
             if not options.detach and creation.was_started(error):
                 error.exit_status = NOT_EXECUTED
             raise
-        send_pidfd(pid)
+        send(send_pidfd, creation, pid)
         creation.await_ready(pid, bool(options.detach))
         return pid
 
