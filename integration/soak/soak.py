@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -232,7 +232,8 @@ class Soak:
             for pid, started in children if self.rng.random() < 0.5 else ():
                 life.seen.append((pid, started))
                 if alive(pid, started):
-                    os.kill(pid, signal.SIGKILL)
+                    with suppress(ProcessLookupError):  # it has ended since
+                        os.kill(pid, signal.SIGKILL)
             try:
                 process.wait(WITHIN)
             except subprocess.TimeoutExpired:
