@@ -66,7 +66,7 @@ def test_the_pidfd_socket_is_not_taken_for_a_preserved_descriptor(box: Box) -> N
         server.bind(str(path))
         server.listen()
         words = ["exec", "--preserve-fds", "2", "--pidfd-socket", str(path), name]
-        script = "readlink /proc/$$/fd/3 /proc/$$/fd/4; echo end"
+        script = "for n in 3 4; do readlink /proc/$$/fd/$n; done; echo end"
         command = [PYRUNC, "--root", str(box.root), *words, "sh", "-c", script]
         done = subprocess.run(command, stdin=theirs, capture_output=True, text=True, timeout=30, check=False)
     assert (done.returncode, done.stdout) == (0, "end\n"), done
