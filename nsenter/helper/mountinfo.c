@@ -53,7 +53,7 @@ bool mounts_have(const char *mounts, uint64_t id) {
         if (strtoull(line, NULL, 10) == id)
             return true;
         line = strchr(line, '\n');
-        line += line != NULL;
+        line = line != NULL ? line + 1 : NULL;
     }
     return false;
 }

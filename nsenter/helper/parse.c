@@ -95,7 +95,7 @@ bool mountinfo_covers(const char *lines, const char *path) {
         const char *field = line, *end = line + strcspn(line, "\n");
         for (int i = 0; i < 4 && field != NULL; i++) {
             field = memchr(field, ' ', (size_t)(end - field));
-            field += field != NULL;
+            field = field != NULL ? field + 1 : NULL;
         }
         if (field != NULL && is_above(field, path))
             return true;
