@@ -1,5 +1,5 @@
-"""A signal at each wait of docs/security.md ("Every wait, and its bound"): whoever is waited for has stopped, SIGTERM
-ends the command, and it leaves nothing half made."""
+"""A signal at each wait of docs/security.md ("Every wait, and its bound"): the process or socket that is waited for has
+stopped, SIGTERM ends the command, and it leaves nothing half made."""
 
 import os
 import signal
