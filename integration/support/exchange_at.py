@@ -7,8 +7,6 @@ ROLE is ``pyrunc`` (the command itself), ``helper`` or ``init``; NUMBER counts f
 that look a path up, or change a mount. Prints JSON as kill_at.py does.
 """
 
-import ctypes
-import json
 import os
 import sys
 
@@ -16,7 +14,7 @@ from kill_at import Tracer, libc
 
 from pyrunc.ffi import _seccomp
 
-RENAME_EXCHANGE, AT_FDCWD, GET_SYSCALL_INFO = 2, -100, 0x420E
+RENAME_EXCHANGE, AT_FDCWD = 2, -100
 LOOK_UPS = (
     *("open", "openat", "openat2", "open_tree", "stat", "lstat", "newfstatat", "statx", "readlinkat", "faccessat2"),
     *("mkdirat", "mknodat", "symlinkat", "unlinkat", "mount", "umount2", "mount_setattr", "move_mount", "fspick"),
@@ -28,32 +26,19 @@ NUMBERS = {_seccomp.lib.seccomp_syscall_resolve_name(name.encode()): name for na
 class Exchanger(Tracer):
     """One exchange, before the call is made; then nothing has to stop any more."""
 
+    calls = NUMBERS
+
     def __init__(self, role: str, number: int, one: str, other: str) -> None:
         super().__init__(role, number)
         self.names = os.fsencode(one), os.fsencode(other)
 
-    def entered(self, pid: int) -> bool:
-        info = ctypes.create_string_buffer(88)
-        libc.ptrace(GET_SYSCALL_INFO, pid, len(info), ctypes.addressof(info))
-        name = NUMBERS.get(int.from_bytes(info.raw[24:32], sys.byteorder)) if info.raw[0] == 1 else None
-        role = self.roles.get(pid, "other")
-        if name is None or role == "other":
-            return False
-        self.effects[role] += 1
-        if role == self.role and self.effects[role] == self.number:
-            self.at = name
-            if libc.renameat2(AT_FDCWD, self.names[0], AT_FDCWD, self.names[1], RENAME_EXCHANGE) != 0:
-                raise OSError("the names can't be exchanged")
+    def act(self, pid: int) -> bool:
+        if libc.renameat2(AT_FDCWD, self.names[0], AT_FDCWD, self.names[1], RENAME_EXCHANGE) != 0:
+            raise OSError("the names can't be exchanged")
         return False
 
 
 if __name__ == "__main__":
     exchanger = Exchanger(sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[4])
     exchanger.run(sys.argv[5:])
-    result = {
-        "effects": exchanger.effects,
-        "at": exchanger.at,
-        "status": exchanger.status,
-        "seen": exchanger.seen,
-    }
-    sys.stderr.write(json.dumps(result))
+    sys.stderr.write(exchanger.report())

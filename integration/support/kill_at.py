@@ -67,6 +67,9 @@ def ptrace(request: int, pid: int, address: int = 0, data: int = 0) -> int:
 
 
 class Tracer:
+    calls = NUMBERS
+    """{number: name} of the system calls that count."""
+
     def __init__(self, role: str, number: int) -> None:
         self.role, self.number = role, number
         self.roles: dict[int, str] = {}
@@ -139,20 +142,27 @@ class Tracer:
         """At a system call; True when the process was killed there."""
         info = ctypes.create_string_buffer(88)
         libc.ptrace(GET_SYSCALL_INFO, pid, len(info), ctypes.addressof(info))
-        name = NUMBERS.get(int.from_bytes(info.raw[24:32], sys.byteorder)) if info.raw[0] == 1 else None
+        name = self.calls.get(int.from_bytes(info.raw[24:32], sys.byteorder)) if info.raw[0] == 1 else None
         role = self.roles.get(pid, "other")
         if name is None or role == "other":
             return False
         self.effects[role] += 1
         if role == self.role and self.effects[role] == self.number:
             self.at = name
-            os.kill(pid, signal.SIGKILL)
-            return True
+            return self.act(pid)
         return False
+
+    def act(self, pid: int) -> bool:
+        """At the chosen call: kills; True when the process is gone by it."""
+        os.kill(pid, signal.SIGKILL)
+        return True
+
+    def report(self) -> str:
+        """What happened, as JSON."""
+        return json.dumps({"effects": self.effects, "at": self.at, "status": self.status, "seen": self.seen})
 
 
 if __name__ == "__main__":
     tracer = Tracer(sys.argv[1], int(sys.argv[2]))
     tracer.run(sys.argv[3:])
-    result = {"effects": tracer.effects, "at": tracer.at, "status": tracer.status, "seen": tracer.seen}
-    sys.stderr.write(json.dumps(result))
+    sys.stderr.write(tracer.report())

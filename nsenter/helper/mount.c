@@ -12,8 +12,6 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-enum { ATTEMPTS = 128 /* look-ups of a name that is being exchanged for another */ };
-
 int clone_tree(int descriptor, int recursive) {
     unsigned flags = AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC;
     return open_tree(descriptor, "", flags | (recursive ? AT_RECURSIVE : 0));

@@ -8,8 +8,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { ATTEMPTS = 128 /* look-ups of a name that is being exchanged for another */ };
-
 /* Numbers of mounts by slot (step mount-note): a descriptor each would make them grow with the config. */
 static uint64_t noted[SLOT_COUNT];
 

@@ -12,10 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum {
-    ATTEMPTS = 128, /* lists that are out of date by the time that they are gone through */
-    COVERED = 64,   /* locked mounts that can only be covered */
-};
+enum { COVERED = 64 /* locked mounts that can only be covered */ };
 
 /* The whole of a file of procfs, malloc'ed. NULL with errno, also when only a part can be read: what is not in the list
  * would not be hidden. */

@@ -10,6 +10,10 @@
 #define OWNED __attribute__((cleanup(close_owned), unused)) int
 void close_owned(const int *descriptor);
 
+/* Against names that another process keeps exchanging: look-ups of one, and lists of mounts that are out of date by the
+ * time that they are gone through. */
+enum { ATTEMPTS = 128 };
+
 /* path.c */
 /* openat2 with O_CLOEXEC, never through a magic link; -1 with errno. `resolve`: RESOLVE_* */
 int resolve_at(int directory, const char *path, uint64_t flags, uint64_t resolve);

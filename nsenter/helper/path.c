@@ -16,10 +16,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-enum {
-    ATTEMPTS = 128, /* against a name that another process keeps changing */
-    PROC_ROOT = 1,  /* inode of the root of every procfs (PROC_ROOT_INO, linux/proc_fs.h) */
-};
+enum { PROC_ROOT = 1 /* inode of the root of every procfs (PROC_ROOT_INO, linux/proc_fs.h) */ };
 
 void close_owned(const int *descriptor) {
     int saved = errno;
