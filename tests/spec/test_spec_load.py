@@ -167,6 +167,46 @@ def test_keys_may_not_hold_them_either() -> None:
     assert refused(lambda: parse(json.dumps(made).encode())) == "annotations['a\\x00b']: holds a NUL byte"
 
 
+def test_a_name_in_other_letter_case_is_another_name() -> None:
+    made = default_config()
+    made["Hostname"] = "other"
+    assert parse(json.dumps(made).encode()).hostname == made["hostname"]
+    made["process"]["ARGS"] = made["process"].pop("args")
+    assert refused(lambda: parse(json.dumps(made).encode())) == "process.args: must not be empty"
+
+
+def test_of_a_name_given_twice_the_last_counts() -> None:
+    made = default_config()
+    twice = json.dumps(made)[:-1] + ', "process": {"cwd": "/tmp", "args": ["last"]}}'
+    read = parse(twice.encode()).process
+    assert read is not None and (read.args, read.cwd, list(read.env)) == (["last"], "/tmp", [])
+    half = json.dumps(made)[:-1] + ', "process": {"cwd": "/tmp"}}'
+    assert refused(lambda: parse(half.encode())) == "process.args: must not be empty"
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        (("process", "args"), "process.args[1]: must be a string, not null"),
+        (("process", "env"), "process.env[1]: must be a string, not null"),
+        (("mounts",), "mounts[1]: must be an object, not null"),
+        (("linux", "namespaces"), "linux.namespaces[1]: must be an object, not null"),
+        (("annotations",), "annotations.a: must be a string, not null"),
+    ],
+)
+def test_null_is_no_element(path: "tuple[str, ...]", words: str) -> None:
+    made = default_config()
+    made["annotations"] = {}
+    place: Any = made
+    for name in path:
+        place = place[name]
+    if isinstance(place, dict):
+        place["a"] = None
+    else:
+        place[1:] = [None]
+    assert refused(lambda: parse(json.dumps(made).encode())) == words
+
+
 def test_a_process_alone(tmp_path: Path) -> None:
     path = tmp_path / "process.json"
     path.write_text(json.dumps({"args": ["a"], "cwd": "/", "user": {"uid": 3}}))
