@@ -12,6 +12,7 @@ import pytest
 from hostile_box import HOSTILE
 
 UNSEEN = {
+    "attaches_bpf": "legacy loads before the placement, or races with it",
     "affinity": "legacy's placement in a cpuset may set it again",
     "user_key": "of the host's user, and named where it is new",
     "lifts_cpu": "legacy loads before the placement, or races with it",
