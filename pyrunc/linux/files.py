@@ -1,15 +1,16 @@
-"""Files read and written whole."""
+"""Reads and writes whole files."""
 
 import errno
 import posix
 
 LIMIT = 1 << 26
-"""Bytes that a file may have that is read: what a container can make long (mountinfo, net/dev) is no end of memory."""
+"""The size in bytes above which a file is not read. A container can make some files long (mountinfo, net/dev); the
+limit bounds the memory that they take."""
 
 
 def read(path: str, size: int = 65536, limit: int = LIMIT) -> bytes:
-    """The file at ``path``, up to ``size`` bytes a read; OSError as open(2) and read(2) give it, EFBIG when it has more
-    than ``limit`` bytes."""
+    """Returns the content of ``path``, in reads of ``size`` bytes. Raises OSError as open(2) and read(2) do, and EFBIG
+    if the file has more than ``limit`` bytes."""
     descriptor = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
     try:
         parts = []
@@ -24,7 +25,7 @@ def read(path: str, size: int = 65536, limit: int = LIMIT) -> bytes:
 
 
 def write(path: str, value: str) -> None:
-    """One write(2) of ``value``, as files of /proc and of cgroups want it; OSError is the kernel's answer."""
+    """Writes ``value`` in one write(2), as the files of /proc and of cgroups require. Raises OSError on failure."""
     descriptor = posix.open(path, posix.O_WRONLY | posix.O_CLOEXEC)
     try:
         posix.write(descriptor, value.encode())
@@ -33,20 +34,20 @@ def write(path: str, value: str) -> None:
 
 
 def write_all(descriptor: int, data: bytes) -> None:
-    """All of ``data``, in as many writes as it takes. OSError is write(2)'s."""
+    """Writes all of ``data``, in as many calls as write(2) needs. Raises OSError if one of them fails."""
     left = memoryview(data)
     while left:
         left = left[posix.write(descriptor, left) :]
 
 
 def open_directory(path: str) -> int:
-    """A descriptor below which files are opened; the caller closes it."""
+    """Returns an O_PATH descriptor of the directory ``path``. The caller closes it."""
     return posix.open(path, posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC)
 
 
 def make_directories(path: str, mode: int, last: "int | None" = None) -> None:
-    """Makes the directory ``path``, of mode ``last``, and those above it that are missing, of ``mode``. OSError is the
-    kernel's answer; its ``filename`` is the directory that could not be made."""
+    """Creates the directory ``path`` with mode ``last``, and missing parents with mode ``mode``. Raises OSError whose
+    ``filename`` is the directory that could not be created."""
     parts = path.rstrip("/").split("/")
     for count in range(2, len(parts) + 1):
         try:
@@ -56,6 +57,7 @@ def make_directories(path: str, mode: int, last: "int | None" = None) -> None:
 
 
 def absolute(path: str) -> str:
-    """``path`` from the root, cleaned of ``.`` and double slashes (``..`` is the kernel's to resolve)."""
+    """Returns ``path`` as an absolute path without ``.`` and double slashes. ``..`` is left for the kernel to
+    resolve."""
     whole = path if path.startswith("/") else f"{posix.getcwd()}/{path}"
     return "/" + "/".join(part for part in whole.split("/") if part not in ("", "."))

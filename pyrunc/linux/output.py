@@ -1,8 +1,8 @@
-"""Files that the caller names for us to write: the pid file, a trace, a report, the log.
+"""Writes files at paths that the caller names: the pid file, a trace, a report, the log.
 
-Their directory may be one that others write to, and we are root: a name that is known in advance can be theirs first,
-as a link to any file of the host. So nothing is opened for writing that was there before, but for the log, which grows;
-no symbolic link is followed at the end of a path; and what was there is replaced by rename(2).
+The runtime is root, and other users may be able to write to the directory of such a file. They can predict the name and
+place a link to any file of the host there. So no existing file is opened for writing, except the log, which is appended
+to. A symbolic link as the last component is not followed, and an existing file is replaced by rename(2).
 """
 
 import errno
@@ -15,21 +15,21 @@ KIND, REGULAR, LINK = 0o170000, 0o100000, 0o120000
 
 
 def replace(path: str, data: bytes, mode: int = 0o644) -> None:
-    """``path`` has ``data``, whole or not at all, also when it was a link (which goes). What is no file (a pipe, a
-    terminal, a descriptor of ours) is written to instead. OSError is the kernel's answer."""
+    """Replaces ``path`` atomically with a file that contains ``data``. A symbolic link at ``path`` is replaced, too. A
+    pipe, a terminal or a descriptor of this process is written to instead. Raises OSError on failure."""
     if (number := own_descriptor(path)) >= 0:
         write_all(number, data)
         return
     directory, _, name = path.rpartition("/")
     if not name:
         raise IsADirectoryError(errno.EISDIR, "is a directory")
-    # Held: the temporary and the name that it gets are in one directory, whatever its path leads to meanwhile.
+    # Held open, so that the temporary file and its final name are in the same directory even if the path changes.
     above = posix.open(
         directory or ("/" if path[:1] == "/" else "."), posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC
     )
     try:
         if _is_special(name, above):
-            # O_NONBLOCK: a pipe that has no reader is no reason to wait.
+            # O_NONBLOCK: the runtime does not wait for a pipe that has no reader.
             flags = posix.O_WRONLY | posix.O_NOFOLLOW | posix.O_NONBLOCK | posix.O_NOCTTY | posix.O_CLOEXEC
             descriptor = posix.open(name, flags, dir_fd=above)
             try:
@@ -43,7 +43,7 @@ def replace(path: str, data: bytes, mode: int = 0o644) -> None:
 
 
 def write_whole(directory: int, name: str, data: bytes, mode: int = 0o600) -> None:
-    """Writes ``name`` below the open ``directory`` so that a reader sees the old file or the new one, never half."""
+    """Writes ``name`` in the open ``directory``. A reader sees either the old file or the complete new one."""
     temporary = f".pyrunc.{posix.urandom(8).hex()}"
     flags = posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_NOFOLLOW | posix.O_CLOEXEC
     descriptor = posix.open(temporary, flags, mode, dir_fd=directory)
@@ -59,7 +59,7 @@ def write_whole(directory: int, name: str, data: bytes, mode: int = 0o600) -> No
 
 
 def remove(path: str) -> None:
-    """Removes a file that ``replace`` made; what is none stays, and what has gone is fine."""
+    """Removes a file that ``replace`` made. Anything but a regular file stays; a missing file is not an error."""
     try:
         if posix.lstat(path).st_mode & KIND == REGULAR:
             posix.unlink(path)
@@ -68,7 +68,8 @@ def remove(path: str) -> None:
 
 
 def _is_special(name: str, directory: int) -> bool:
-    """Whether it is there, and neither a file nor a link: /dev/null is to be written to, not to be replaced."""
+    """Whether ``name`` exists and is neither a regular file nor a link. Such a file (/dev/null) is written to, not
+    replaced."""
     try:
         mode = posix.stat(name, dir_fd=directory, follow_symlinks=False).st_mode
     except FileNotFoundError:

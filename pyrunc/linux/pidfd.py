@@ -1,4 +1,4 @@
-"""Processes by pidfd, so that a signal never reaches a process that got a reused pid (pidfd_open(2), Linux 5.3)."""
+"""Signals and waits by pidfd, so that a signal never reaches a process with a reused pid (pidfd_open(2), Linux 5.3)."""
 
 import posix
 
@@ -16,14 +16,14 @@ ESRCH: "Final" = 3
 
 
 def open_process(pid: int, start_time: int) -> int:
-    """A pidfd of that very process; -1 when it has gone. The caller closes it."""
+    """Returns a pidfd of the process with this start time, -1 if that process has ended. The caller closes it."""
     try:
         descriptor: int = posix.pidfd_open(pid)
     except OSError as error:
         if error.errno == ESRCH:
             return -1
         raise
-    # Only after the open is the answer about the process that the descriptor holds.
+    # Checked after the open: only then does the answer concern the process that the descriptor refers to.
     if alive(pid, start_time):
         return descriptor
     posix.close(descriptor)
@@ -31,7 +31,7 @@ def open_process(pid: int, start_time: int) -> int:
 
 
 def ended(pid: int, start_time: int, timeout: "float | None" = None) -> bool:
-    """Waits until that very process has ended; False when ``timeout`` seconds passed first."""
+    """Waits until the process with this start time has ended. Returns False after ``timeout`` seconds."""
     descriptor = open_process(pid, start_time)
     if descriptor < 0:
         return True
@@ -42,7 +42,7 @@ def ended(pid: int, start_time: int, timeout: "float | None" = None) -> bool:
 
 
 def await_end(pid: int, seconds: float = 2.0) -> None:
-    """Waits until ``pid``, as it is now, has ended (a zombie has), or ``seconds`` have passed."""
+    """Waits until the process that has ``pid`` now has ended, at most ``seconds``. A zombie counts as ended."""
     try:
         descriptor = posix.pidfd_open(pid)
     except OSError:
@@ -54,17 +54,18 @@ def await_end(pid: int, seconds: float = 2.0) -> None:
 
 
 def ready(descriptors: "Sequence[int]", timeout: "float | None") -> "set[int]":
-    """Those that can be read, or are at their end; none when ``timeout`` seconds passed first."""
+    """Returns the descriptors that can be read or are at end of file; an empty set after ``timeout`` seconds."""
     import select
 
-    poll = select.poll()  # select(2) knows no descriptor beyond 1023
+    poll = select.poll()  # select(2) is limited to descriptors up to 1023
     for descriptor in descriptors:
         poll.register(descriptor, select.POLLIN)
     return {descriptor for descriptor, _ in poll.poll(None if timeout is None else max(0.0, timeout) * 1000)}
 
 
 def send_by(descriptor: int, signal: int) -> None:
-    """pidfd_send_signal(2), also where the interpreter is half started. OSError, ProcessLookupError when it is gone."""
+    """pidfd_send_signal(2), which also works while the interpreter is only half started. Raises OSError, of which
+    ProcessLookupError means that the process has ended."""
     if not interpreter.half_started():
         from _signal import pidfd_send_signal
 
@@ -78,7 +79,7 @@ def send_by(descriptor: int, signal: int) -> None:
 
 
 def send(pid: int, start_time: int, signal: int) -> None:
-    """Sends ``signal``; NotRunning, in the words that engines match when the process has gone."""
+    """Sends ``signal``. Raises NotRunning, whose message engines match, if the process has ended."""
     descriptor = open_process(pid, start_time)
     if descriptor < 0:
         raise NotRunning
@@ -92,7 +93,7 @@ def send(pid: int, start_time: int, signal: int) -> None:
 
 
 def send_to(pid: int, number: int) -> None:
-    """Sends a signal to ``pid`` as it is now; one that has gone is fine."""
+    """Sends a signal to the process that has ``pid`` now. Does nothing if that process has ended."""
     try:
         descriptor = posix.pidfd_open(pid)
     except OSError:

@@ -1,4 +1,4 @@
-"""Processes by pid and start time, so that a reused pid is never taken for the container's (proc(5), pidfd_open(2))."""
+"""Identifies processes by pid and start time, so that a reused pid is never taken for the container's (proc(5))."""
 
 import posix
 
@@ -10,14 +10,15 @@ if TYPE_CHECKING:
 
 PF_EXITING: "Final" = 4
 TICK: "Final" = 1_000_000_000 // posix.sysconf("SC_CLK_TCK")
-"""Nanoseconds of a clock tick."""
+"""Nanoseconds per clock tick."""
 TIME_NAMESPACE: "Final" = "time:[4026531834]"
-"""The initial one (PROC_TIME_INIT_INO, include/linux/proc_ns.h)."""
+"""The initial time namespace (PROC_TIME_INIT_INO, include/linux/proc_ns.h)."""
 _offset: "list[int]" = []
 
 
 def in_user_namespace() -> bool:
-    """Whether root, here, is not the host's: everything but all ids, mapped as they are, is a user namespace's map."""
+    """Whether this process is in a user namespace other than the initial one. Only the initial one maps all ids to
+    themselves."""
     try:
         return read("/proc/self/uid_map").split() != [b"0", b"0", b"4294967295"]
     except FileNotFoundError:  # a kernel without user namespaces
@@ -25,18 +26,18 @@ def in_user_namespace() -> bool:
 
 
 def _fields(pid: int) -> "list[bytes]":
-    """The fields of /proc/PID/stat after the name; none when there is no such process. Any other OSError is raised: a
-    lack of descriptors does not mean that the container has ended."""
+    """Returns the fields of /proc/PID/stat after the name, or none if the process does not exist. Any other OSError is
+    raised: a lack of descriptors does not mean that the container has ended."""
     try:
-        # The name in parentheses may itself hold parentheses and spaces; nothing after the last one does.
+        # The name in parentheses may contain parentheses and spaces, so the last parenthesis is the end of the name.
         return read(f"/proc/{pid}/stat").rpartition(b")")[2].split()
     except (FileNotFoundError, ProcessLookupError, PermissionError):
         return []
 
 
 def _boot_offset() -> int:
-    """Clock ticks by which our time namespace has the boot earlier: start times are told in the reader's clock, and a
-    container is the same one for every caller (time_namespaces(7), Linux 5.6)."""
+    """Returns the boot-time offset of this process's time namespace in clock ticks. The kernel reports start times by
+    the reader's clock; without the offset the same container would differ for each caller (time_namespaces(7), 5.6)."""
     if not _offset:
         _offset.append(0)
         try:
@@ -51,15 +52,17 @@ def _boot_offset() -> int:
 
 
 def stat(pid: int) -> "tuple[str, int]":
-    """(state letter, start time in clock ticks since boot, by the initial time namespace's clock) of /proc/PID/stat;
-    ("", 0) when there is no such process."""
+    """Returns (state letter, start time) from /proc/PID/stat, or ("", 0) if the process does not exist. The start time
+    is in clock ticks since boot, by the clock of the initial time namespace."""
     fields = _fields(pid)
     return (fields[0].decode(), int(fields[19]) - _boot_offset()) if fields else ("", 0)
 
 
 def hidden(pid: int) -> bool:
-    """Whether ``pid`` runs, may be signalled by us, and is not shown in /proc: mounted with hidepid=2 it has none of a
-    user's own processes that are not dumpable (proc(5)), which init is until its execve. One that exits is shown again.
+    """Whether ``pid`` runs and can be signalled by this process, but is not shown in /proc.
+
+    A /proc mounted with hidepid=2 hides a user's own processes that are not dumpable (proc(5)). init is not dumpable
+    until its execve. A process that exits is shown again.
     """
     try:
         posix.kill(pid, 0)
@@ -69,14 +72,14 @@ def hidden(pid: int) -> bool:
 
 
 def started(pid: int) -> "int | None":
-    """The start time of ``pid``, as it is now; 0 where it is hidden; None when there is none, or it has ended."""
+    """Returns the start time of the process that has ``pid`` now, 0 if /proc hides it, None if none runs."""
     letter, time = stat(pid)
     return time if (letter not in ("Z", "X", "x") if letter else hidden(pid)) else None
 
 
 def exiting(pid: int) -> bool:
-    """Whether ``pid`` has begun to exit, or is gone. /proc/PID/cgroup then says "/" for every v1 hierarchy, and it
-    does so before the state is "Z": only the flags tell (PF_EXITING, include/linux/sched.h)."""
+    """Whether ``pid`` has begun to exit or no longer exists. From then on /proc/PID/cgroup shows "/" for every v1
+    hierarchy, before the state is "Z": only the flags show it (PF_EXITING, include/linux/sched.h)."""
     fields = _fields(pid)
     if not fields:
         return not hidden(pid)
@@ -84,17 +87,17 @@ def exiting(pid: int) -> bool:
 
 
 def alive(pid: int, start_time: int) -> bool:
-    """Whether the process that had ``pid`` from ``start_time`` on still runs (a zombie does not)."""
+    """Whether the process that got ``pid`` at ``start_time`` still runs. A zombie does not."""
     if pid <= 0:
         return False
     letter, started = stat(pid)
     if not letter:
-        return hidden(pid)  # no other process of ours that is not shown gets this number, but by a rare chance
+        return hidden(pid)  # it is very unlikely that another hidden process of this user has the same pid
     return started == start_time and letter not in ("Z", "X", "x")
 
 
 def descendants(*pids: int) -> "set[int]":
-    """Children of ``pids``, theirs, and so on, zombies included (/proc/PID/task/TID/children, CONFIG_PROC_CHILDREN)."""
+    """Returns all descendants of ``pids``, zombies included (/proc/PID/task/TID/children, CONFIG_PROC_CHILDREN)."""
     found: set[int] = set()
     waiting = list(pids)
     seen = set(waiting)
@@ -107,11 +110,11 @@ def descendants(*pids: int) -> "set[int]":
 
 
 def children(pid: int) -> "list[int]":
-    """Zombies included."""
+    """Returns the children of ``pid``, zombies included."""
     found: list[int] = []
     try:
         for thread in posix.listdir(f"/proc/{pid}/task"):
             found += [int(word) for word in read(f"/proc/{pid}/task/{thread}/children").split() if word.isdigit()]
     except OSError:
-        pass  # it has ended, and its children have another parent
+        pass  # the process has ended, and its children have a new parent
     return found

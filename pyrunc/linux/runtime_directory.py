@@ -1,18 +1,18 @@
-"""Where run-time files belong that end with the boot: /run, or what a login session has instead (XDG_RUNTIME_DIR)."""
+"""The directory for files that last until the reboot: /run, or the login session's directory (XDG_RUNTIME_DIR)."""
 
 import posix
 
 from pyrunc.linux.files import read
 
 DEFAULT_ROOT = "/run/pyrunc"
-"""The state directory of a library's containers. The command line's default is below runtime_directory()."""
+"""The default state directory of the library. The command line's default is below runtime_directory()."""
 ALL_IDS = b"         0          0 4294967295\n"
-"""/proc/self/uid_map of a process that is in no user namespace but the first (user_namespaces(7))."""
+"""/proc/self/uid_map of a process in the initial user namespace (user_namespaces(7))."""
 
 
 def runtime_directory() -> str:
-    """/run, or for a user the directory that a login session has (pam_systemd(8)): told by $XDG_RUNTIME_DIR or, where
-    su or cron have not told it, at its place."""
+    """Returns /run for root, and the directory of the login session for a user (pam_systemd(8)): $XDG_RUNTIME_DIR or,
+    if it is not set (su, cron), /run/user/UID."""
     directory = posix.environ.get(b"XDG_RUNTIME_DIR", b"").decode("utf-8", "surrogateescape")
     if not directory and posix.geteuid() != 0:
         directory = _own_directory(f"/run/user/{posix.geteuid()}")
@@ -20,7 +20,7 @@ def runtime_directory() -> str:
 
 
 def _own_directory(path: str) -> str:
-    """``path`` where it is a directory of ours that others can't write to, else ""."""
+    """Returns ``path`` if it is a directory that belongs to this user and that others cannot write to, else ""."""
     try:
         found = posix.lstat(path)
     except OSError:
@@ -29,8 +29,8 @@ def _own_directory(path: str) -> str:
 
 
 def _owns_run() -> bool:
-    """Whether /run is ours to write: not a user's, nor that of a user who is root in a namespace of his own only
-    (rootless engines; runc tells them from a nested root by $USER)."""
+    """Whether this process may write to /run. A user cannot, nor can a user who is root only in a user namespace
+    (rootless engines). As in runc, USER=root tells a nested root from such a user."""
     if posix.geteuid() != 0:
         return False
     if posix.environ.get(b"USER") == b"root":

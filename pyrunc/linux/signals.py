@@ -3,19 +3,19 @@
 from pyrunc.errors import PyruncError
 
 SIGKILL = 9
-"""signal(7). Not _signal's: the hot path does without that module, which takes time to set up."""
+"""signal(7). Defined here because the hot path does not import ``_signal``, which takes time to initialise."""
 LAST = 64
-"""signal(7), on every architecture but MIPS."""
+"""The last signal number (signal(7)), on every architecture but MIPS."""
 
 
 def number(signal: "int | str") -> int:
-    """A signal's number from ``9``, ``KILL``, ``SIGKILL``, ``RTMIN+3`` (a signal.Signals is a number); PyruncError for
-    anything else."""
+    """Returns the number of a signal given as ``9``, ``KILL``, ``SIGKILL`` or ``RTMIN+3`` (a signal.Signals is a
+    number). Raises PyruncError for anything else."""
     if isinstance(signal, int) or _is_number(signal.removeprefix("+")):
         if 0 <= int(signal) <= LAST:
             return int(signal)
         raise PyruncError(f"unknown signal {str(signal)[:40]!r}")
-    import _signal  # which engines, who give numbers, need not wait for
+    import _signal  # not imported for numbers, which engines pass
 
     name = signal.upper().removeprefix("SIG")
     for base, sign in (("RTMIN", "+"), ("RTMAX", "-")):
@@ -25,7 +25,7 @@ def number(signal: "int | str") -> int:
             if _signal.SIGRTMIN <= found <= _signal.SIGRTMAX:
                 return found
     value = getattr(_signal, f"SIG{name}", None)
-    if not isinstance(value, int) or name.startswith("_"):  # SIG_DFL and its like are no signals
+    if not isinstance(value, int) or name.startswith("_"):  # SIG_DFL and similar names are not signals
         raise PyruncError(f"unknown signal {signal[:40]!r}")
     return int(value)
 

@@ -2,13 +2,10 @@
 
 
 def timestamp(nanoseconds: int) -> str:
-    """``nanoseconds`` since 1970, in UTC, as RFC 3339 (runc's ``created``).
-
-    By hand: the module ``time`` reads /etc/localtime when it is imported.
-    """
+    """Returns ``nanoseconds`` since 1970 as RFC 3339 in UTC (runc's ``created``)."""
     seconds, fraction = divmod(nanoseconds, 1_000_000_000)
     days, second = divmod(seconds, 86400)
-    # Civil from days (Howard Hinnant's date algorithms): years begin in March, so that leap days end them.
+    # Days to civil date (Howard Hinnant's algorithms): years begin in March, so that a leap day is the last day of one.
     era, day_of_era = divmod(days + 719468, 146097)
     year_of_era = (day_of_era - day_of_era // 1460 + day_of_era // 36524 - day_of_era // 146096) // 365
     day_of_year = day_of_era - (365 * year_of_era + year_of_era // 4 - year_of_era // 100)

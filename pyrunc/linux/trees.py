@@ -1,4 +1,4 @@
-"""Removing a directory that a container could write to: whatever is in it, however deep, and nothing else."""
+"""Removes a directory that a container could write to, with any content at any depth, and nothing else."""
 
 import fcntl
 import posix
@@ -6,12 +6,14 @@ import posix
 from pyrunc.linux.files import open_directory
 
 FS_IOC_SETFLAGS = 0x40086602
-"""linux/fs.h; on tmpfs since Linux 6.6."""
+"""linux/fs.h. tmpfs supports it since Linux 6.6."""
 
 
 def remove(directory: int, name: str) -> None:
-    """Removes ``name`` below the open ``directory`` with all that is in it. No link is followed, and no path is longer
-    than one name: a directory deeper down is moved up first. OSError for what can't be removed."""
+    """Removes ``name`` in the open ``directory`` with everything in it. Raises OSError if something cannot be removed.
+
+    Links are not followed. Paths are never longer than one name: nested directories are first moved up into ``name``.
+    """
     top = _open(name, directory)
     try:
         waiting = _emptied(top, top, 0)
@@ -32,7 +34,7 @@ def remove(directory: int, name: str) -> None:
 
 
 def remove_at(path: str) -> None:
-    """The same for a path whose last name is the directory; one that has gone is fine."""
+    """Removes the directory ``path`` as ``remove`` does. A missing directory is not an error."""
     above, _, name = path.rpartition("/")
     directory = open_directory(above or "/")
     try:
@@ -49,8 +51,8 @@ def _open(name: str, directory: int) -> int:
 
 
 def _emptied(directory: int, top: int, number: int) -> "list[str]":
-    """Removes the files of ``directory``; its directories are in ``top`` then, by the names that are returned."""
-    # Those of the attacker's own first: a name of ours may be one of them.
+    """Removes the files of ``directory`` and moves its subdirectories into ``top``. Returns their new names."""
+    # The first call empties ``top`` itself. After that ``top`` contains only names made here, which cannot collide.
     moved: list[str] = []
     for name in posix.listdir(directory):
         try:
@@ -71,7 +73,7 @@ def _is_directory(name: str, directory: int) -> bool:
 
 
 def _make_mutable(name: str, directory: int) -> None:
-    """Takes the immutable and append-only flags (chattr(1)), which a container with CAP_LINUX_IMMUTABLE can set."""
+    """Clears the immutable and append-only flags (chattr(1)), which a container with CAP_LINUX_IMMUTABLE can set."""
     flags = posix.O_RDONLY | posix.O_NOFOLLOW | posix.O_NONBLOCK | posix.O_CLOEXEC
     descriptor = posix.open(name, flags, dir_fd=directory)
     try:

@@ -1,4 +1,4 @@
-"""Connections to sockets that the caller names: of the console, of a pidfd, of a seccomp agent."""
+"""Connects to sockets that the caller names: the console socket, the pidfd socket, a seccomp agent."""
 
 import errno
 import posix
@@ -12,15 +12,16 @@ if TYPE_CHECKING:
     from typing import Any
 
 TIMEOUT = 10
-"""Seconds that a listener has to accept us, and to take what we send."""
+"""Seconds that a listener has to accept a connection, and to receive what is sent."""
 KIND, SOCKET = 0o170000, 0o140000
 
 
 def connect(path: str, kind: int = SOCK_STREAM) -> "Any":
-    """A socket connected to ``path``, whose sends and receives end after TIMEOUT. The caller closes it.
+    """Returns a socket connected to ``path``, whose sends and receives time out after TIMEOUT. The caller closes it.
 
-    OSError with the reason: ETIMEDOUT when the connection is not accepted, ELOOP when ``path`` is a symbolic link (in a
-    directory that others write to, it may lead what we send to them). A path may be longer than sun_path (unix(7)).
+    Raises OSError: ETIMEDOUT if the listener does not accept the connection, ELOOP if ``path`` is a symbolic link. In a
+    directory that other users can write to, a link could redirect the data. ``path`` may be longer than sun_path
+    (unix(7)).
     """
     found = posix.open(path, posix.O_PATH | posix.O_NOFOLLOW | posix.O_CLOEXEC)
     connection = socket(AF_UNIX, kind)
@@ -44,8 +45,8 @@ def connect(path: str, kind: int = SOCK_STREAM) -> "Any":
 
 
 def limit(connection: "Any", seconds: int) -> None:
-    """Sends and receives end after ``seconds`` with EAGAIN. The kernel's own limit: with Python's, which makes a socket
-    non-blocking, a listener whose queue is full refuses a connection at once (unix(7))."""
+    """Makes sends and receives fail with EAGAIN after ``seconds``, by the kernel's own timeout. Python's timeout makes
+    a socket non-blocking, and then a listener with a full queue refuses a connection at once (unix(7))."""
     size = 8 if sys.maxsize > 1 << 32 else 4
     value = seconds.to_bytes(size, sys.byteorder) + bytes(size)  # struct timeval
     connection.setsockopt(SOL_SOCKET, SO_SNDTIMEO, value)

@@ -7,19 +7,19 @@ from pyrunc.linux.procfs import stat
 from pyrunc.linux.signals import SIGKILL
 
 SOON = 0.05
-"""Seconds in which a child that is on its way out has ended."""
+"""Seconds within which a child process that has begun to exit usually has ended."""
 PAUSE = 0.0002
 KILLED = SIGKILL
-"""The wait(2) status of a process that SIGKILL ended: its number, without a core dump."""
+"""The wait(2) status of a process that SIGKILL ended: the signal's number, without a core dump."""
 
 
 def status_of(pid: int, start_time: int, leave: bool = True) -> "int | None":
-    """The exit status of a child of ours that has ended, 128 + n when signal n did it; None when it is no child of
-    ours, or was waited for. ``leave``: it stays a zombie, so that the answer stays the same."""
+    """Returns the exit status of an ended child process, 128 + n if signal n ended it. Returns None if it still runs,
+    is not a child of this process, or was reaped. ``leave`` keeps the zombie, so that later calls return the same."""
     if not pid or stat(pid)[1] != start_time:
         return None
     try:
-        # A zombie of ours keeps its pid, so this is the one that was looked at.
+        # A zombie keeps its pid, so this is the process whose start time was compared.
         found = posix.waitid(posix.P_PID, pid, posix.WEXITED | posix.WNOHANG | (posix.WNOWAIT if leave else 0))
     except ChildProcessError:
         return None
@@ -29,15 +29,17 @@ def status_of(pid: int, start_time: int, leave: bool = True) -> "int | None":
 
 
 def reap(pid: int, start_time: int) -> None:
-    """Where that process was our child, nothing is left of it."""
+    """Reaps the process if it is an ended child of this process."""
     status_of(pid, start_time, leave=False)
 
 
 def wait_for_child(pid: int) -> int:
-    """Waits until our child ``pid`` has ended; its wait(2) status. ChildProcessError when it is none of ours.
+    """Waits until the child process ``pid`` has ended, and returns its wait(2) status. Raises ChildProcessError if it
+    is not a child of this process.
 
-    Signals are let in: a container can stop what was just cloned into it. One that traces it keeps the zombie, too
-    (ptrace(2)): then the status, which the kernel does not tell us, is taken to be KILLED.
+    Signals are allowed meanwhile, because a container can stop a process that was just cloned into it. A container that
+    traces the process also keeps the zombie (ptrace(2)). The kernel then does not report the status to the parent, and
+    this function returns KILLED.
     """
     from time import monotonic, sleep
 
@@ -48,8 +50,8 @@ def wait_for_child(pid: int) -> int:
             return int(status)
         if monotonic() > end:
             break
-        # Letting signals in takes the other half of the interpreter, and poll(2) a module that no archive has: 7 ms of
-        # every start, for a helper that ends within one after it has told the pid.
+        # Allowing signals needs the second half of the interpreter, and poll(2) a module that is in no archive: 7 ms
+        # per start, while the helper ends within one millisecond after it has reported the pid.
         sleep(PAUSE)
     import select
 
@@ -66,5 +68,5 @@ def wait_for_child(pid: int) -> int:
 
 
 def exit_status(status: int) -> int:
-    """A shell's view of a wait(2) status."""
+    """Converts a wait(2) status to a shell's exit status."""
     return 128 + posix.WTERMSIG(status) if posix.WIFSIGNALED(status) else posix.WEXITSTATUS(status)
