@@ -1,6 +1,6 @@
-"""What the runtime does for its own steps while the helper waits: one function a kind of step of plan/steps.py.
+"""The runtime's own steps, executed while the helper waits: one function for each step kind of plan/steps.py.
 
-An action works from its step's arguments, and from the process of the launch. What it acquires it adds to the launch's
+An action uses its step's arguments and the launch's process. It adds the release of what it acquires to the launch's
 rollback.
 """
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def cgroup_create(launch: "Launch", step: "Step") -> None:
-    """Makes the cgroups. With the container's end, and a failed start, everything in them is killed."""
+    """Creates the cgroups. A rollback kills everything in them and removes them."""
     (words,) = step.args
     launch.cgroups = Cgroups(directories(words))  # type: ignore[arg-type]
     launch.limits = Limits()
@@ -58,7 +58,7 @@ def cgroup_devices(launch: "Launch", step: "Step") -> None:
 
 
 def systemd_scope(launch: "Launch", step: "Step") -> None:
-    """Has systemd make the scope around the process; it ends with the scope."""
+    """Asks systemd to create the scope around the process. A rollback stops the scope and with it the process."""
     from pyrunc.cgroup import systemd
 
     unit, slice_, properties = step.args
@@ -67,7 +67,7 @@ def systemd_scope(launch: "Launch", step: "Step") -> None:
 
 
 def cgroup_place(launch: "Launch", step: "Step") -> None:
-    """Puts the process into its cgroups, once all limits hold."""
+    """Moves the process into its cgroups, after all limits are set."""
     words, fallback, unit = step.args
     launch.limits.settle()
     if launch.cgroups is None:
@@ -84,7 +84,7 @@ def cgroup_place(launch: "Launch", step: "Step") -> None:
 
 
 def cgroup_verify(launch: "Launch", step: "Step") -> None:
-    """Reads back where the process is (launch/placement.py)."""
+    """Reads back which cgroups the process is in (launch/placement.py)."""
     (words,) = step.args
     cgroups = launch.cgroups if launch.cgroups is not None else Cgroups(directories(words))  # type: ignore[arg-type]
     if not cgroups.fell_back:
@@ -92,7 +92,7 @@ def cgroup_verify(launch: "Launch", step: "Step") -> None:
 
 
 def identify(launch: "Launch", step: "Step") -> None:
-    """Remembers when init was started, for what is recorded of it."""
+    """Records init's start time for the container's state."""
     launch.start_time = procfs.stat(launch.pid)[1]
 
 
@@ -102,12 +102,12 @@ def oom_score_adj(launch: "Launch", step: "Step") -> None:
 
 
 def map_users(launch: "Launch", step: "Step") -> None:
-    """uid_map of the new user namespace (user_namespaces(7))."""
+    """Writes uid_map of the new user namespace (user_namespaces(7))."""
     _map(launch.pid, "uid_map", "newuidmap", step)
 
 
 def map_groups(launch: "Launch", step: "Step") -> None:
-    """gid_map; without privileges over the groups, setgroups(2) must be denied first (Linux 3.19, CVE-2014-8989)."""
+    """Writes gid_map. An unprivileged user must first deny setgroups(2) (Linux 3.19, CVE-2014-8989)."""
     _map(launch.pid, "gid_map", "newgidmap", step)
 
 
@@ -125,7 +125,7 @@ def _map(pid: int, file: str, program: str, step: "Step") -> None:
 
 
 def runtime_hook(launch: "Launch", step: "Step") -> None:
-    """Runs one hook with the container's state on its standard input; a failure ends the launch."""
+    """Runs one hook with the container's state on its standard input. A failing hook fails the launch."""
     from pyrunc.launch import hooks
 
     path, args, env, head, tail, timeout, directory = step.args
@@ -138,7 +138,7 @@ def runtime_hook(launch: "Launch", step: "Step") -> None:
 
 
 def net_device(launch: "Launch", step: "Step") -> None:
-    """Moves one network interface into the container's namespace."""
+    """Moves one network interface into the container's network namespace."""
     from pyrunc.resources.net_devices import NetDevices
 
     name, new = step.args
@@ -149,7 +149,7 @@ def net_device(launch: "Launch", step: "Step") -> None:
 
 
 def seccomp_listener(launch: "Launch", step: "Step") -> None:
-    """Sends the listener that came with the helper's message to the agent."""
+    """Sends the agent the seccomp listener that the helper passed with its message."""
     from pyrunc.resources import seccomp_listener as listener
 
     path, metadata, head, tail = map(str, step.args)
@@ -161,7 +161,7 @@ def seccomp_listener(launch: "Launch", step: "Step") -> None:
 
 
 def intel_rdt(launch: "Launch", step: "Step") -> None:
-    """Puts the process into its resctrl group."""
+    """Moves the process into its resctrl group."""
     from pyrunc.resources import resctrl
     from pyrunc.spec.shape import build
 
@@ -189,15 +189,15 @@ ACTIONS: "dict[str, Callable[[Launch, Step], None]]" = {
     "seccomp-listener": seccomp_listener,
     "intel-rdt": intel_rdt,
 }
-"""All but ``record``, which is the container room's, and those that an observer adds (hostile/observer.py)."""
+"""All actions except ``record``, which pyrunc/container adds, and those of the observer (hostile/observer.py)."""
 
 
 def out_of_memory(error: "HelperEnded", cgroups: "Cgroups | None", config: "Config") -> PyruncError:
-    """``error``, or that the kernel killed the process for want of memory, at the limit of ``config``."""
+    """Returns an error about the memory limit of ``config`` if the kernel OOM-killed the process, else ``error``."""
     if not error.killed or cgroups is None or not cgroups.oom_kills():
         return error
     words = "the process that starts the container was OOM-killed (memory limit too low?)"
     memory = config.linux.resources.memory if config.linux.resources is not None else None
-    if memory is None or not memory.limit:  # it may be a limit of a cgroup above
+    if memory is None or not memory.limit:  # the limit may be that of a parent cgroup
         return PyruncError(words)
     return SpecError("linux.resources.memory.limit", f"{memory.limit}: {words}")

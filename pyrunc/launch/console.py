@@ -1,4 +1,4 @@
-"""The console socket, which takes the terminal's master, and the pidfd socket (--console-socket, --pidfd-socket)."""
+"""The console socket, which receives the terminal's master, and the pidfd socket (--console-socket, --pidfd-socket)."""
 
 import posix
 import sys
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def connect(path: str) -> int:
-    """A descriptor connected to the socket at ``path`` that waits for the terminal's master."""
+    """Returns a descriptor connected to the console socket at ``path``."""
     return int(_connected("console socket", path).detach())
 
 
@@ -26,8 +26,8 @@ def _connected(what: str, path: str) -> "Any":
 
 
 def pidfd_sender(path: str) -> "Callable[[int], None]":
-    """What sends a pidfd of a process to the socket at ``path`` (--pidfd-socket). It is connected now: nothing is made
-    for a caller that does not listen."""
+    """Returns a function that sends a pidfd of a process to the socket at ``path`` (--pidfd-socket). Connects at once,
+    so that nothing is created if the caller does not listen."""
     connection = _connected("pidfd socket", path)
 
     def send(pid: int) -> None:
@@ -46,7 +46,7 @@ def pidfd_sender(path: str) -> "Callable[[int], None]":
 
 
 def receive(connection: "Any") -> int:
-    """Receives the terminal's master from the helper."""
+    """Receives the terminal's master, which the helper has sent."""
     try:
         _, ancillary, _, _ = connection.recvmsg(4096, CMSG_LEN(4), MSG_DONTWAIT | MSG_CMSG_CLOEXEC)
     except BlockingIOError:

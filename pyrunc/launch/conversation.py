@@ -1,5 +1,5 @@
-"""The conversation with the helper: it executes its steps and the runtime its own, until the program runs or a step
-fails."""
+"""The conversation with the helper. The helper executes its steps and the runtime its own, until the program runs or a
+step fails."""
 
 import posix
 import sys
@@ -27,11 +27,12 @@ if TYPE_CHECKING:
     Action = Callable[["Launch", Step], None]
 
 UNTOLD = 2.0
-"""Seconds that a killed process, of which the helper told no pid, has to end: a tracer may hold it (ptrace(2))."""
+"""Seconds to wait for the end of a killed process whose pid the helper has not reported. A tracer may delay it
+(ptrace(2))."""
 
 
 class HelperEnded(PyruncError):
-    """The process ended before it came to the end of its plan; ``killed``: by SIGKILL."""
+    """The process ended before the end of its plan. ``killed``: SIGKILL ended it."""
 
     def __init__(self, status: int) -> None:
         super().__init__(f"the process that starts the container was ended by {words_of(status)}")
@@ -51,11 +52,10 @@ def _integer(data: bytes) -> int:
 
 
 class Launch:
-    """One run of a plan. ``pid`` is that of the container's process as soon as it is cloned, else 0.
+    """One execution of a plan. ``pid`` is the container's process once it is cloned, 0 before.
 
-    ``meanwhile``: called once, while the helper builds the container. ``rollback``: what the runtime's
-    steps have acquired, to be released when the container does not come to be; ``cgroups`` and ``net_devices`` are
-    among it.
+    ``meanwhile``: called once, while the helper builds the container. ``rollback``: releases what the runtime's steps
+    have acquired, ``cgroups`` and ``net_devices`` included, if the launch fails.
     """
 
     def __init__(self, steps: "Sequence[Step]", actions: "dict[str, Action]") -> None:
@@ -65,22 +65,22 @@ class Launch:
         self.helper = 0
         self.group = 0
         self.pid = 0
-        self.had_process = False  # whether there ever was one
-        self.start_time = 0  # of ``pid``, where a step has asked for it
+        self.had_process = False  # whether the container's process was ever cloned
+        self.start_time = 0  # of ``pid``, if a step has recorded it
         self.clones = self.kinds.count("clone")
-        self.times: dict[int, tuple[int, int]] = {}  # of steps: begin and end, nanoseconds of CLOCK_REALTIME
-        self.waits: dict[int, tuple[int, int]] = {}  # the same of the helper's waits for steps of ours
-        self.clock: Callable[[], int] = int  # nothing is measured unless it is asked for
+        self.times: dict[int, tuple[int, int]] = {}  # {step: begin and end}, nanoseconds of CLOCK_REALTIME
+        self.waits: dict[int, tuple[int, int]] = {}  # the same for the helper's waits for steps of the runtime
+        self.clock: Callable[[], int] = int  # measures nothing unless there is a trace
         if "trace" in self.kinds:
-            from time import time_ns  # the helper's clock, which says why
+            from time import time_ns  # CLOCK_REALTIME, as the helper's clock, which says why
 
             self.clock = time_ns
-        self.told: Any = None  # launch/told.py, when it is to be logged what is done
+        self.told: Any = None  # launch/told.py if --debug is set
         if log.wanted("debug"):
             from pyrunc.launch import told
 
             self.told = told
-        self.stdio: Sequence[int] = ()  # of the process; ours unless given
+        self.stdio: Sequence[int] = ()  # standard descriptors of the process; empty: it inherits the runtime's
         self.channel: Any = None
         self.reached = -1
         self.meanwhile: Callable[[], object] | None = None
@@ -88,11 +88,11 @@ class Launch:
         self.cgroups: Cgroups | None = None
         self.limits = Limits()
         self.net_devices: Any = None
-        self.listener = -1  # of seccomp, when a step sends one
+        self.listener = -1  # the seccomp listener, if a step sends one
         self.listens = "seccomp-notify" in self.kinds
-        # What only --preload-lib changes (hostile/observer.py).
+        # Changed only for --preload-lib (hostile/observer.py).
         self.timeout: float | None = None
-        self.session = False  # the helper's own, away from our terminal and process group
+        self.session = False  # whether the helper leads a new session, without the runtime's terminal
         self.message: Callable[[], bytes] = self._message
         self.on_message: Callable[[bytes, bytes], None] = _nothing_of
         self.environment: list[str] | None = None
@@ -100,10 +100,10 @@ class Launch:
         self.on_pid: Callable[[int], None] = _nothing
 
     def run(self, slots: "dict[int, int]", preserve: int = 0) -> None:
-        """Executes the plan to its end: the execve (``run``, exec) or the wait for `start` (create).
+        """Executes the plan until the execve (``run``, exec) or until init waits for `start` (create).
 
-        Raises StepError or PyruncError; then no process of it is left. LookupError when a step of ours has no action:
-        it would stand in the plan, and never be done.
+        Raises StepError or PyruncError after all processes of the launch were killed and reaped. Raises LookupError if
+        a step of the runtime has no action, because the plan would claim a step that is never done.
         """
         for step in self.steps:
             if step.actor == RUNTIME and step.kind not in self.actions:
@@ -131,7 +131,7 @@ class Launch:
             self.kill()
             raise PyruncError(f"loading did not end within {self.timeout:g} s") from None
         except (BrokenPipeError, ConnectionResetError):
-            # It was killed while it waited for our word.
+            # The helper or init was killed while it waited for the runtime's reply.
             ended = HelperEnded(self._reap(self.helper or self.pid))
             self.kill()
             raise ended from None
@@ -144,15 +144,16 @@ class Launch:
 
     @property
     def process(self) -> int:
-        """The process that executes the helper's steps now: what becomes init, once that is cloned."""
+        """The process that executes the helper's steps now. After the clone it is the future init."""
         return self.pid or self.helper
 
     def limit(self, seconds: "float | None") -> None:
-        """From now on the helper must answer within ``seconds``; None: it may take the time that it needs."""
+        """Sets the seconds within which the helper must answer from now on; None means without a limit."""
         self.timeout = seconds
 
     def _receive(self) -> bytes:
-        """The next message, empty at the end of file. Whatever takes longer than usual may be interrupted."""
+        """Returns the next message, empty at end of file. Signals are allowed if the message takes longer than
+        usual."""
         try:
             self.channel.settimeout(interrupts.PATIENCE)
             return self.message()
@@ -193,7 +194,7 @@ class Launch:
             self.on_message(kind, body)
 
     def _cloned(self, pid: int) -> None:
-        """The process that cloned has done its part and exits; its child is ours."""
+        """Handles a clone: the helper has done its part and exits; the runtime goes on with the new process."""
         self.pid, self.had_process = pid, True
         self.on_pid(pid)
         if self.told:
@@ -203,11 +204,11 @@ class Launch:
         self.helper = pid if self.clones else 0
 
     def _await_pid(self, number: int) -> None:
-        """The child may be faster at its first `S` than its parent at telling the pid."""
+        """Receives the pid messages that are still missing: the child's first `S` may overtake its parent's message."""
         clones_before = self.kinds[:number].count("clone")
         clones_all = self.kinds.count("clone")
         while clones_all - self.clones < clones_before:
-            # The helper sends the pid before it exits: after its exit no message can follow.
+            # The helper sends the pid before it exits, so no message can follow once the helper is reaped.
             status = self._reap(self.helper)
             timeout = self.channel.gettimeout()
             self.channel.setblocking(False)
@@ -217,18 +218,18 @@ class Launch:
                 raise HelperEnded(status) from None
             finally:
                 self.channel.settimeout(timeout)
-            if not message:  # the child has been killed, too, after its first message
+            if not message:  # the child was also killed, after its first message
                 raise HelperEnded(status)
             if message[:1] == MESSAGE_PID:
                 self._cloned(_integer(message[1:]))
 
     def close(self) -> None:
-        """Closes descriptors that only the launch needs."""
+        """Closes the descriptors that only the launch needs."""
         if self.net_devices is not None:
             self.net_devices.close()
 
     def act(self, number: int, end: "int | None" = None) -> None:
-        """Our steps from ``number`` on, until the helper's next (or ``end``)."""
+        """Executes the runtime's steps from ``number`` on, until the helper's next step or ``end``."""
         for at in range(number, len(self.steps) if end is None else end):
             step = self.steps[at]
             if step.actor != RUNTIME:
@@ -245,29 +246,30 @@ class Launch:
                 self.told.done(self, at)
 
     def _check_end(self) -> None:
-        """End of file: execve closed the channel, `create`'s init did, or the process that held it was killed."""
+        """Checks the reason for end of file. Either execve or `create`'s init closed the channel, or the process was
+        killed."""
         last = max((at for at, kind in enumerate(self.kinds) if kind in ("record", "cgroup-verify")), default=-1)
-        # The helper waits once for a whole run of our steps: at the first of them.
+        # The helper waits once for consecutive steps of the runtime, at the first of them.
         while last > 0 and self.steps[last - 1].actor == RUNTIME:
             last -= 1
         if self.helper or self.reached < last:
             raise HelperEnded(self._reap(self.helper or self.pid))
         if self._waits() and procfs.exiting(self.pid):
-            raise HelperEnded(self._reap(self.pid))  # not its wait for `start` has closed the channel: its end has
+            raise HelperEnded(self._reap(self.pid))  # init's end closed the channel, not its wait for `start`
 
     def _waits(self) -> bool:
-        """Whether init is to wait for `start`."""
+        """Whether init has to wait for `start`."""
         return "await-start" in self.kinds
 
     def _finish(self) -> None:
-        """The runtime's steps after the last of the helper's; after `create` they are those of `start`."""
+        """Executes the runtime's steps after the helper's last. After `create`, `start` executes them."""
         if self._waits():
             return
         self.act(1 + max((at for at, step in enumerate(self.steps) if step.actor != RUNTIME), default=-1))
 
     def _reap(self, pid: int) -> int:
         if not pid:
-            return 0  # reaped already; to waitpid(2) it would mean any child of our process group
+            return 0  # already reaped; waitpid(2) with 0 would mean any child of the process group
         try:
             return wait_status.wait_for_child(pid)
         except ChildProcessError:
@@ -279,7 +281,8 @@ class Launch:
                 self.pid = 0
 
     def kill(self) -> None:
-        """Kills and reaps every process of the launch. They are our children: their pids can't have been reused."""
+        """Kills and reaps every process of the launch. All are child processes, so their pids cannot have been
+        reused."""
         if self.helper:
             self._end_group()
         if self.pid:
@@ -287,9 +290,9 @@ class Launch:
         self.helper = self.pid = 0
 
     def _end_group(self) -> None:
-        """Kills the helper, and a process that it cloned but has not reported: that one is in the helper's group until
-        its session begins, which is after the first answer that it waits for. Its number can't be another's while a
-        member is not reaped."""
+        """Kills the helper and a process that it has cloned but not reported. Such a process stays in the helper's
+        process group until it starts its session, which is after the first reply that it waits for. The group's id
+        cannot be reused while a member is not reaped."""
         try:
             posix.killpg(self.group, SIGKILL)
         except ProcessLookupError:

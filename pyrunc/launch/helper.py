@@ -1,4 +1,4 @@
-"""Starting the compiled helper: from a sealed copy, with an empty environment, and nothing but what it needs."""
+"""Starts the compiled helper from a sealed copy, with an empty environment and only the descriptors that it needs."""
 
 import fcntl
 import posix
@@ -18,10 +18,10 @@ SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SE
 
 
 def sealed(name: str, data: bytes = b"", path: str = "") -> int:
-    """A memfd with ``data``, or with the file at ``path``, that can't be changed any more.
+    """Returns a memfd that contains ``data``, or the file at ``path``, and can no longer be changed.
 
-    The helper runs from one: the program that a container finds through /proc/PID/exe is then a copy that can't be
-    written to, and never the one on disk (CVE-2019-5736).
+    The helper runs from such a copy. A container that opens the program through /proc/PID/exe gets the copy, which is
+    not writable, and never the file on disk (CVE-2019-5736).
     """
     flags = posix.MFD_CLOEXEC | posix.MFD_ALLOW_SEALING
     if path:
@@ -52,8 +52,8 @@ def _copy(path: str, to: int) -> None:
 
 
 class Descriptors:
-    """What the helper inherits: ``preserve`` of the caller's after the standard ones, then the runtime's at fixed
-    places."""
+    """The descriptors that the helper inherits: the standard ones, ``preserve`` more of the caller's, then the
+    runtime's at fixed numbers."""
 
     __slots__ = ("actions", "base", "moved")
 
@@ -63,8 +63,8 @@ class Descriptors:
         self.actions: list[tuple[int, int, int]] = []
 
     def add(self, place: int, descriptor: int) -> None:
-        """``descriptor`` becomes number base + ``place`` in the helper."""
-        # Out of the way of all places first: dup2 onto one must not close the source of another.
+        """Makes ``descriptor`` number base + ``place`` in the helper."""
+        # Moved above all places first, so that a dup2 onto one place does not close the source of another.
         self.actions.append((posix.POSIX_SPAWN_DUP2, self.move(descriptor), self.base + place))
 
     def move(self, descriptor: int) -> int:
@@ -74,7 +74,7 @@ class Descriptors:
         return high
 
     def close(self) -> None:
-        """Closes our copies."""
+        """Closes this process's copies."""
         for descriptor in self.moved:
             posix.close(descriptor)
         self.moved.clear()
@@ -89,15 +89,15 @@ def spawn(
     stdio: "Sequence[int]" = (),
     session: bool = False,
 ) -> int:
-    """Starts the helper, returns its pid. ``slots`` {slot: descriptor}. Raises PyruncError.
+    """Starts the helper and returns its pid. Raises PyruncError if it cannot be executed.
 
-    ``stdio``: what become its standard descriptors, and the preserved ones after them (-1: none of that number); the
-    caller's unless given.
-    ``environment``: the dynamic build at once, with these variables (--preload-lib); None otherwise. ``session``: it
-    leads one of its own, which has no terminal.
+    ``slots``: {slot: descriptor}. ``stdio``: the helper's standard descriptors, followed by the preserved ones; -1
+    leaves that number out; the caller's are inherited if ``stdio`` is empty. ``environment``: None, or the variables
+    with which the dynamic build starts at once (--preload-lib). ``session``: the helper leads a new session, which has
+    no terminal.
     """
     if environment is None and SLOT_STATIC in slots:
-        program = posix.dup(slots[SLOT_STATIC])  # the same, which is executed again after loading
+        program = posix.dup(slots[SLOT_STATIC])  # the same file, which is executed again after the library is loaded
     else:
         program = sealed("pyrunc-helper", path=STATIC if environment is None else DYNAMIC)
     plan_descriptor = sealed("pyrunc-plan", plan)
@@ -110,7 +110,7 @@ def spawn(
         descriptors.add(PLACE_PLAN, plan_descriptor)
         for slot, descriptor in slots.items():
             descriptors.add(PLACE_SLOTS + slot, descriptor)
-        # No variable of ours reaches the helper (nor through it a hook, or the container).
+        # The runtime's variables do not reach the helper, and so neither a hook nor the container.
         variables = dict(entry.split("=", 1) for entry in environment or ())
         arguments = ["pyrunc-init", str(preserve)]
         return posix.posix_spawn(
@@ -119,7 +119,7 @@ def spawn(
             variables,
             file_actions=descriptors.actions,
             setsigmask=(),
-            # Of its own: what it clones can be ended and reaped also when we do not know it (conversation.py).
+            # A new process group: a clone whose pid is not known yet can be killed and reaped (conversation.py).
             **({"setsid": True} if session else {"setpgroup": 0}),
         )
     except OSError as error:

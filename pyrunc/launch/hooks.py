@@ -1,4 +1,5 @@
-"""Hooks on the host: prestart, createRuntime, poststart, poststop (runtime-spec config.md "POSIX-platform Hooks")."""
+"""Runs hooks on the host: prestart, createRuntime, poststart, poststop (runtime-spec config.md "POSIX-platform
+Hooks")."""
 
 import posix
 import select
@@ -16,15 +17,15 @@ if TYPE_CHECKING:
     from pyrunc.spec.types import Hook
 
 STDERR_KEPT = 512
-"""Bytes of a failed hook's last words that go into the error."""
+"""How many bytes from the end of a failed hook's stderr the error message quotes."""
 PIECE, PIPE_SIZE = 4096, 1 << 16
-"""Bytes of one read, and of what a pipe holds (pipe(7))."""
+"""The size of one read, and the capacity of a pipe (pipe(7)), in bytes."""
 LONGEST_POLL = (1 << 31) - 1
-"""Milliseconds that poll(2) takes; a timeout may be longer."""
+"""The longest timeout of poll(2) in milliseconds. A hook's timeout may be longer."""
 
 
 class Program:
-    """One hook, as the spec's model has it (spec/hooks.py) or a step of the plan."""
+    """One hook, with the attributes of the spec's model (spec/hooks.py), made from a step of the plan."""
 
     __slots__ = ("args", "env", "path", "timeout")
 
@@ -35,14 +36,14 @@ class Program:
 def run(point: str, hooks: "Sequence[Hook]", state: bytes, directory: str) -> None:
     """Runs all hooks of ``point`` in order, in ``directory``, with ``state`` (JSON) on their standard input.
 
-    Raises PyruncError at the first that fails: ``hooks.createRuntime[0]: hook /x: exit status 1: <its stderr>``.
+    Raises PyruncError for the first that fails: ``hooks.createRuntime[0]: hook /x: exit status 1: <its stderr>``.
     """
     for index, hook in enumerate(hooks):
         run_one(f"hooks.{point}[{index}]", hook, state, directory)
 
 
 def run_all(point: str, hooks: "Sequence[Hook]", state: bytes, directory: str) -> None:
-    """The same, where a failure is logged only and stops nothing: poststop (runtime.md "Lifecycle", step 13)."""
+    """Runs all hooks of ``point``; failures are only logged. For poststop (runtime.md "Lifecycle", step 13)."""
     for index, hook in enumerate(hooks):
         try:
             run_one(f"hooks.{point}[{index}]", hook, state, directory)
@@ -51,7 +52,7 @@ def run_all(point: str, hooks: "Sequence[Hook]", state: bytes, directory: str) -
 
 
 def run_one(where: str, hook: "Hook | Program", state: bytes, directory: str) -> None:
-    """Runs one hook, which is at ``where`` in config.json."""
+    """Runs one hook. ``where`` is its place in config.json."""
     log.debug(f"{where}: {hook.path} in {directory}")
     try:
         _run(hook, state, directory)
@@ -61,7 +62,7 @@ def run_one(where: str, hook: "Hook | Program", state: bytes, directory: str) ->
 
 
 def own_environment() -> "list[str]":
-    """Our own variables: those of a hook of the host that names none, as runc's and crun's hooks have them."""
+    """Returns this process's environment, which a host hook without ``env`` gets, as with runc and crun."""
     return [f"{_text(name)}={_text(value)}" for name, value in posix.environ.items()]
 
 
@@ -70,7 +71,7 @@ def _text(data: bytes) -> str:
 
 
 def _run(hook: "Hook | Program", state: bytes, directory: str) -> None:
-    # In a file: a hook that reads nothing does not block us.
+    # The state is passed in a file: a hook that does not read its standard input cannot block the runtime.
     given = posix.memfd_create("state", posix.MFD_CLOEXEC)
     reading, writing = posix.pipe2(posix.O_CLOEXEC)
     try:
@@ -97,7 +98,7 @@ def _run(hook: "Hook | Program", state: bytes, directory: str) -> None:
 
 
 def _spawn(hook: "Hook | Program", given: int, words: int, directory: str) -> int:
-    """posix_spawn(3) in C, which can change the directory: ours is the whole process's."""
+    """Starts the hook by posix_spawn(3) in C, which can set the working directory. This process's is not changed."""
     from pyrunc.ffi._sys import ffi, lib
 
     def strings(values: "Sequence[str]") -> "tuple[Any, Any]":
@@ -118,7 +119,7 @@ def _spawn(hook: "Hook | Program", given: int, words: int, directory: str) -> in
 
 
 def _existing(directory: str) -> bytes:
-    """``directory``, or / where it has gone: an engine may remove the bundle before it has the container deleted."""
+    """Returns ``directory``, or / if it no longer exists: an engine may remove the bundle before `delete`."""
     place = directory.encode("utf-8", "surrogateescape")
     try:
         posix.stat(place)
@@ -128,9 +129,11 @@ def _existing(directory: str) -> bytes:
 
 
 def _wait(pid: int, timeout: "int | None", pipe: int, words: bytearray) -> bool:
-    """Until the hook itself has ended, whatever it has left running; False when ``timeout`` seconds passed first.
+    """Waits until the hook process has ended; processes that it leaves running are ignored. Returns False after
+    ``timeout`` seconds.
 
-    ``words`` gets the end of what comes through ``pipe``, no more: a hook may write for ever, and must not be blocked.
+    Keeps the last bytes from ``pipe`` in ``words``. It reads all the time, so that a hook that writes a lot is not
+    blocked.
     """
     from time import monotonic
 
@@ -151,7 +154,7 @@ def _wait(pid: int, timeout: "int | None", pipe: int, words: bytearray) -> bool:
                 break
             if end is not None and monotonic() >= end:
                 return False
-        # What was in the pipe when it ended; what it left running may go on talking.
+        # Reads what the pipe held when the hook ended. Processes that the hook left running may go on writing.
         for _ in range(PIPE_SIZE // PIECE):
             if not _listen(pipe, words):
                 break
@@ -171,7 +174,8 @@ def _pidfd(pid: int) -> int:
 
 
 def _listen(pipe: int, words: bytearray) -> bool:
-    """Takes a piece of what ``pipe`` holds, keeps its end in ``words``; False when it holds nothing."""
+    """Reads a piece from ``pipe`` and keeps the last bytes in ``words``. Returns False if the pipe is empty or
+    closed."""
     try:
         piece = posix.read(pipe, PIECE)
     except BlockingIOError:

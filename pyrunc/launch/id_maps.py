@@ -1,4 +1,5 @@
-"""Id maps of a user without privileges: newuidmap(1) and newgidmap(1), which know /etc/subuid and /etc/subgid."""
+"""Writes the id maps of an unprivileged user through newuidmap(1) and newgidmap(1), which read /etc/subuid and
+/etc/subgid."""
 
 from pyrunc import interrupts
 from pyrunc.errors import PyruncError
@@ -9,12 +10,12 @@ if TYPE_CHECKING:
 
 
 def map_ids(program: str, pid: int, mappings: "Sequence[str]") -> None:
-    """Has ``program`` write the map of ``pid``. PyruncError says what is missing."""
+    """Runs ``program`` to write the map of ``pid``. Raises PyruncError that says what is missing."""
     import subprocess
 
     arguments = [part for line in mappings for part in line.split()]
     try:
-        with interrupts.allowed:  # it asks the host's name services
+        with interrupts.allowed:  # the program may ask the host's name services, which can take long
             done = subprocess.run([program, str(pid), *arguments], capture_output=True, text=True, check=False)
     except FileNotFoundError:
         raise PyruncError(f"{program} is missing: apt-get install uidmap") from None

@@ -1,4 +1,4 @@
-"""Whether a process is where it was placed, looked at again after everything that could have moved it."""
+"""Checks that a process is still in the cgroups that it was placed in, after everything that could have moved it."""
 
 from pyrunc import log
 from pyrunc.errors import PyruncError
@@ -10,10 +10,11 @@ if TYPE_CHECKING:
 
 
 def verify_placement(cgroups: "Groups", pid: int) -> None:
-    """Reads back where ``pid`` is in every hierarchy; what was moved away is moved back once, and read again.
+    """Reads back the cgroup of ``pid`` in every hierarchy. A process that was moved out is moved back once and checked
+    again. Raises PyruncError if it is still outside.
 
-    A library's constructor or a daemon may move a process that was placed well (docs/hostile-libraries.md). What it has
-    forked since is where it was then, and is moved back with it.
+    A library's constructor or a daemon may move the process (docs/hostile-libraries.md). Child processes that it has
+    forked since then are in the wrong cgroup, too, and are moved back as well.
     """
     if not cgroups.read_back(pid) or procfs.exiting(pid):
         return
@@ -27,7 +28,7 @@ def verify_placement(cgroups: "Groups", pid: int) -> None:
 
 
 def _where(moved: "dict[str, tuple[str, str]]") -> str:
-    """``memory, freezer (found /, expected /pyrunc/x)``; hierarchies that were left for different places, each so."""
+    """Formats ``memory, freezer (found /, expected /pyrunc/x)``. Hierarchies with the same pair share one entry."""
     by_place: dict[tuple[str, str], list[str]] = {}
     for name, place in moved.items():
         by_place.setdefault(place, []).append(name or "cgroup2")
@@ -35,7 +36,7 @@ def _where(moved: "dict[str, tuple[str, str]]") -> str:
 
 
 def _restore(cgroups: "Groups", pid: int) -> "dict[str, tuple[str, str]]":
-    """Places ``pid`` again; returns what read_back still finds elsewhere. A process that exits is in no cgroup."""
+    """Places ``pid`` again. Returns what read_back still finds elsewhere; nothing for a process that exits."""
     moved = cgroups.read_back(pid)
     try:
         cgroups.place(pid)

@@ -1,4 +1,4 @@
-"""What a failed launch has to release: each acquisition adds its release, and all are done in reverse, once."""
+"""What a failed launch has to release. Each acquisition adds its release; all run once, in reverse order."""
 
 from pyrunc import log
 from pyrunc.errors import PyruncError
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class Rollback:
-    """A stack of releases. contextlib.ExitStack does as much, but its module would be imported on every hot path."""
+    """A stack of releases. contextlib.ExitStack would do, but importing it would slow every hot command."""
 
     __slots__ = ("releases",)
 
@@ -17,11 +17,11 @@ class Rollback:
         self.releases: list[Callable[[], object]] = []
 
     def add(self, release: "Callable[[], object]") -> None:
-        """``release`` is done by ``run``, before those that were added earlier."""
+        """Adds ``release``. ``run`` calls it before those that were added earlier."""
         self.releases.append(release)
 
     def run(self) -> bool:
-        """Releases everything; whether all could be. A failure is logged, and the others are done all the same."""
+        """Calls every release. A failure is logged and does not stop the others. Returns whether all succeeded."""
         all_done = True
         while self.releases:
             try:

@@ -1,5 +1,5 @@
-"""What --debug logs of a launch (conversation.py): the plan, and what was done of it. Of variables the names only: an
-environment has secrets."""
+"""Logs a launch for --debug (conversation.py): the plan and each step that was done. Of variables only the names are
+logged, because an environment contains secrets."""
 
 from pyrunc import log
 from pyrunc.plan.explain import text
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def plan(steps: "Sequence[Step]") -> None:
-    """Logs one line for each step, as `pyrunc plan` prints them."""
+    """Logs one line for each step, in the format of `pyrunc plan`."""
     for line in text(list(map(_without_values, steps))).split("\n"):
         log.debug(f"plan: {line.strip()}")
 
@@ -28,20 +28,20 @@ def _without_values(step: Step) -> Step:
 
 
 def done(launch: "Any", number: int) -> None:
-    """Logs that a step of the runtime was done."""
+    """Logs that the runtime has done a step."""
     step = launch.steps[number]
     log.debug(f"step {number}: {step.kind} done{f' ({step.where})' if step.where else ''}")
 
 
 def reached(launch: "Any") -> None:
-    """The helper waits at a step of the runtime: all of its own before are done."""
+    """Logs that the helper waits at a step of the runtime, after all of the helper's steps before it."""
     log.debug(
         f"helper {launch.process}: steps before {launch.reached} done, waits for {launch.steps[launch.reached].kind}"
     )
 
 
 def cloned(launch: "Any") -> None:
-    """Logs the process that goes on with the plan."""
+    """Logs the pid of the process that executes the next steps."""
     log.debug(f"helper {launch.helper}: cloned process {launch.pid}")
 
 

@@ -1,4 +1,4 @@
-"""The trace file (--trace): every step and when it was done, as a table or as trace events."""
+"""Writes the trace file (--trace): every step and its times, as a table or as trace events."""
 
 from pyrunc.errors import PyruncError
 from pyrunc.linux.output import replace
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 LANES = (RUNTIME, HELPER)
 WAITS = {RUNTIME: "wait for the helper", HELPER: "wait for the runtime"}
-"""What an actor's waits are called."""
+"""{actor: the name of its waits}."""
 
 
 def write_trace(options: "LaunchOptions", launch: "Launch") -> None:
-    """Writes the file that --trace names in the format of --trace-format. PyruncError when it can't be written."""
+    """Writes the file of --trace in the format of --trace-format. Raises PyruncError if it cannot be written."""
     rows = rows_of(launch)
     made = events_of(rows) if options.trace_format == "chrome" else rows
     try:
@@ -32,9 +32,12 @@ def write_trace(options: "LaunchOptions", launch: "Launch") -> None:
 
 
 def rows_of(launch: "Launch") -> "list[Row]":
-    """The plan's table. ``start``: nanoseconds from the first time that was measured; ``ns``: how long the step took;
-    both are null where the step was not reached, or not measured. ``wait``: the same two of the helper's wait for this
-    step of the runtime, and for those that follow it without a step of the helper's between."""
+    """Returns the plan's table with times.
+
+    ``start``: nanoseconds since the first measured time; ``ns``: the duration of the step. Both are null if the step
+    was not reached or not measured. ``wait``: the same two values of the helper's wait for this step of the runtime and
+    the runtime's steps that directly follow it.
+    """
     rows = table(launch.steps)
     first = min((begun for begun, _ in (*launch.times.values(), *launch.waits.values())), default=0)
     for number, row in enumerate(rows):
@@ -48,11 +51,12 @@ def rows_of(launch: "Launch") -> "list[Row]":
 
 def _span(times: "tuple[int, int]", first: int) -> "dict[str, int]":
     begun, ended = times
-    return {"start": begun - first, "ns": max(0, ended - begun)}  # a clock that is set back makes no negative time
+    return {"start": begun - first, "ns": max(0, ended - begun)}  # a clock that was set back gives no negative duration
 
 
 def runtime_waits(rows: "Sequence[Row]") -> "list[dict[str, int]]":
-    """``start`` and ``ns`` of the runtime's waits: between two of its steps that have one of the helper's between."""
+    """Returns ``start`` and ``ns`` of the runtime's waits. A wait lies between two steps of the runtime if steps of the
+    helper are between them."""
     found: list[dict[str, int]] = []
     end, between = None, False
     for row in rows:
@@ -66,8 +70,11 @@ def runtime_waits(rows: "Sequence[Row]") -> "list[dict[str, int]]":
 
 
 def events_of(rows: "Sequence[Row]") -> "Row":
-    """The rows as the trace-event format's JSON object: complete events (``ph`` X), ``ts`` and ``dur`` in microseconds;
-    the runtime and the helper are two named threads. Waits have the category ``wait``, steps ``step``."""
+    """Returns the rows as the JSON object of the trace-event format.
+
+    Steps and waits are complete events (``ph`` X) of the categories ``step`` and ``wait``, with ``ts`` and ``dur`` in
+    microseconds. The runtime and the helper are two named threads.
+    """
     events: list[Row] = [_named("process_name", 0, "pyrunc")]
     for lane in LANES:
         events.append(_named("thread_name", LANES.index(lane) + 1, lane))

@@ -1,4 +1,4 @@
-"""Reads what --trace wrote, in either format."""
+"""Reads a file that --trace wrote, in either format."""
 
 from pyrunc.errors import PyruncError
 from pyrunc.launch.trace import LANES, WAITS, runtime_waits
@@ -11,15 +11,15 @@ if TYPE_CHECKING:
     from typing import Any
 
 LARGEST = 64 << 20
-"""Bytes of the largest file that is read: a plan of 1,000 mounts has half a megabyte."""
+"""The largest file that is read, in bytes. A plan of 1,000 mounts has half a megabyte."""
 LONGEST = 1e18
-"""Nanoseconds; no trace takes thirty years."""
+"""Nanoseconds. No trace takes thirty years."""
 NOT_A_TRACE = "is not what --trace writes"
 
 
 class Bar:
-    """Something that took time. ``lane``: who did it; ``kind``: of the step; ``where``: the place in config.json that
-    asked for it; ``start``, ``ns``: nanoseconds; ``wait``: it is a wait for the other lane."""
+    """A step or a wait. ``lane``: its actor; ``kind``: the step kind; ``where``: the place in config.json that the step
+    comes from; ``start``, ``ns``: nanoseconds; ``wait``: the actor waits for the other one."""
 
     def __init__(self, lane: str, kind: str, where: str, times: "tuple[float, float]", wait: bool = False) -> None:
         self.lane, self.kind, self.where, self.wait = lane, kind, where, wait
@@ -27,8 +27,8 @@ class Bar:
 
 
 def read_trace(path: str) -> "list[Bar]":
-    """The bars in the file ``path``, by their start; the first starts at 0. PyruncError, in one line, when the file
-    can't be read or is no trace with times in it."""
+    """Returns the bars in the file ``path``, sorted by start; the first starts at 0. Raises PyruncError with a one-line
+    message if the file cannot be read or is not a trace with times."""
     try:
         with open(path, "rb") as file:
             data = file.read(LARGEST + 1)
@@ -41,7 +41,7 @@ def read_trace(path: str) -> "list[Bar]":
         events = content.get("traceEvents") if isinstance(content, dict) else content
         if not isinstance(events, list):
             raise ValueError(NOT_A_TRACE)
-        # Trace events may also be an array alone; each has a phase.
+        # The trace-event format also allows a bare array. Each of its events has a phase.
         found = list(_of_events(events) if any("ph" in _object(event) for event in events) else _of_table(events))
         if not found:
             raise ValueError("has no times in it")
@@ -68,7 +68,7 @@ def _of_table(rows: "list[Any]") -> "Iterator[Bar]":
 
 
 def _of_events(events: "list[Any]") -> "Iterator[Bar]":
-    """Complete events of the two lanes; a viewer may have added others, which are passed over."""
+    """Yields the complete events of the two lanes. Other events, which a viewer may have added, are skipped."""
     lanes = {}
     for event in events:
         name = _object(event.get("args", {})).get("name")
@@ -101,7 +101,7 @@ def _text(value: "Any") -> str:
 
 
 def _times(span: "dict[str, Any]", start: str, length: str, unit: int) -> "tuple[float, float]":
-    """Both in nanoseconds; ``unit``: how many one of the file's is."""
+    """Returns both times in nanoseconds. ``unit``: the file's time unit in nanoseconds."""
     for name in (start, length):
         value = span.get(name)
         lowest = 0 if name == length else -LONGEST

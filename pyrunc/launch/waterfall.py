@@ -1,5 +1,5 @@
-"""A trace as a picture (SVG 1.1): the runtime's and the helper's lane, and below them a row for each step that took
-long."""
+"""Draws a trace as a picture (SVG 1.1): a lane for the runtime and for the helper, and below them a row for each long
+step."""
 
 from html import escape
 
@@ -13,20 +13,21 @@ if TYPE_CHECKING:
 
 COLOURS = {"runtime": "#1971c2", "helper": "#e8590c"}
 LEFT, RIGHT, WIDTH = 76, 20, 1100
-"""Pixels: where the time axis begins, what is left free after it, and the whole picture."""
+"""Pixels: the left end of the time axis, the margin at its right, and the width of the picture."""
 AXIS, TOP, LANE, ROW = 58, 70, 34, 17
-"""Pixels: where the axis and the first lane are, and how high a lane and a row are."""
+"""Pixels: the positions of the axis and the first lane, and the heights of a lane and a row."""
 CHARACTER = 6.3
-"""Pixels of a character of the font, about."""
+"""Approximate width of a character in pixels."""
 SHOWN = 0.005
-"""Share of the whole time from which on a step has a row of its own."""
+"""Steps that take at least this share of the whole time have a row of their own."""
 LONGEST = 70
-"""Characters of a label."""
+"""The longest label, in characters."""
 STYLE = 'font-family="sans-serif" font-size="11" fill="#343a40"'
 
 
 def svg(bars: "Sequence[Bar]", everything: bool = False) -> str:
-    """The picture of ``bars``, which are sorted by their start; ``everything``: each has a row, however short."""
+    """Returns the picture of ``bars``, which are sorted by start. ``everything``: every bar has a row, however
+    short."""
     whole = max(max(bar.start + bar.ns for bar in bars), 1.0)
     scale = (WIDTH - LEFT - RIGHT) / whole
     rows = [bar for bar in bars if everything or bar.ns >= whole * SHOWN]
@@ -45,7 +46,7 @@ def svg(bars: "Sequence[Bar]", everything: bool = False) -> str:
 
 
 def _patterns() -> str:
-    """A wait is hatched in its lane's colour; and the background."""
+    """Returns the background and a hatching in each lane's colour, which marks waits."""
     made = []
     for lane, colour in COLOURS.items():
         made.append(f'<pattern id="{lane}-waits" width="6" height="6" patternUnits="userSpaceOnUse"')
@@ -67,7 +68,7 @@ def _head(bars: "Sequence[Bar]", whole: float) -> str:
 
 
 def _axis(whole: float, scale: float, bottom: float) -> "Iterator[str]":
-    """The times, with a line down through lanes and rows at each."""
+    """Draws the times, and at each a vertical line through lanes and rows."""
     step = next(size for size in _sizes() if whole / size <= 10)
     for number in range(int(whole / step) + 1):
         x = LEFT + number * step * scale
@@ -76,7 +77,7 @@ def _axis(whole: float, scale: float, bottom: float) -> "Iterator[str]":
 
 
 def _sizes() -> "Iterator[float]":
-    """1, 2, 5, 10, 20, ... nanoseconds."""
+    """Yields 1, 2, 5, 10, 20, ... nanoseconds."""
     size = 1.0
     while True:
         yield from (size, 2 * size, 5 * size)
@@ -87,7 +88,7 @@ def _in_lane(bar: "Bar", y: float, scale: float) -> str:
     width = max(bar.ns * scale, 0.4)
     words = name(bar) if len(name(bar)) * CHARACTER < width - 4 else bar.kind
     shown = len(words) * CHARACTER < width - 4
-    # Over the hatching a label needs a ground of its own.
+    # A label on a hatched bar needs a white outline to be readable.
     colour = '#343a40" stroke="#fff" stroke-width="4" paint-order="stroke' if bar.wait else "#fff"
     place = f'x="{LEFT + bar.start * scale + width / 2:.1f}" y="{y + LANE / 2 + 1:.1f}" text-anchor="middle"'
     text = f'<text {place} fill="{colour}">{_clean(words)}</text>'
@@ -95,7 +96,7 @@ def _in_lane(bar: "Bar", y: float, scale: float) -> str:
 
 
 def _row(bar: "Bar", y: float, scale: float) -> str:
-    """The bar where it is in time, and its label at the side that has room."""
+    """Draws the bar at its time, and its label on the side that has room."""
     words = f"{name(bar)}  {duration(bar.ns)}"
     begin = LEFT + bar.start * scale
     end = begin + max(bar.ns * scale, 0.4)
@@ -112,7 +113,7 @@ def _rectangle(bar: "Bar", y: float, height: float, scale: float) -> str:
 
 
 def _rest(bars: "Sequence[Bar]", rows: "Sequence[Bar]", whole: float, height: float) -> str:
-    """What has no row of its own."""
+    """Says how many steps have no row of their own."""
     left = [bar for bar in bars if not bar.wait and bar not in rows]
     if not left:
         return ""
@@ -122,13 +123,13 @@ def _rest(bars: "Sequence[Bar]", rows: "Sequence[Bar]", whole: float, height: fl
 
 
 def name(bar: "Bar") -> str:
-    """The step's kind, and the place in config.json that asked for it."""
+    """Returns the step's kind and its place in config.json."""
     words = f"{bar.kind} ({bar.where})" if bar.where else bar.kind
     return words if len(words) <= LONGEST else words[: LONGEST - 3] + "..."
 
 
 def duration(nanoseconds: float) -> str:
-    """In the unit that leaves one to three digits before the point."""
+    """Formats a duration in the unit that leaves one to three digits before the decimal point."""
     for unit, size in (("s", 1e9), ("ms", 1e6), ("\u00b5s", 1e3)):
         if nanoseconds >= size:
             return f"{nanoseconds / size:.3g} {unit}"
@@ -136,5 +137,5 @@ def duration(nanoseconds: float) -> str:
 
 
 def _clean(words: str) -> str:
-    """``words`` as XML can hold them: a file may have characters in it that XML has not."""
+    """Replaces unprintable characters, which XML does not allow, and escapes the rest. A trace file may contain any."""
     return escape("".join(letter if letter.isprintable() else "\ufffd" for letter in words))
