@@ -1,7 +1,8 @@
-"""sd-bus of libsystemd (sd-bus(3)), for what asks systemd for a unit. cffi in ABI mode, out of line: nothing of it is
-compiled or linked, so pyrunc builds and runs where there is no systemd; the library is opened when it is first needed.
+"""Bindings to sd-bus of libsystemd (sd-bus(3)), used to ask systemd for a unit. cffi in out-of-line ABI mode.
 
-Only functions without variable arguments are declared: their calls can be checked here, against sd-bus(3).
+Nothing is compiled or linked, so pyrunc builds and runs on hosts without systemd. The library is opened when it is
+first needed. Only functions without variable arguments are declared, because their calls can be checked here against
+sd-bus(3).
 """
 
 from cffi import FFI

@@ -1,4 +1,4 @@
-"""libseccomp, as far as pyrunc needs it (seccomp_init(3) and its neighbours). cffi in API mode."""
+"""Bindings to the parts of libseccomp that pyrunc uses (seccomp_init(3) and related functions). cffi in API mode."""
 
 from cffi import FFI
 

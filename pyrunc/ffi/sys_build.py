@@ -1,6 +1,7 @@
-"""What Python has not: bpf(2) for device rules on cgroup v2, openat2(2), mounts for CRIU's and the shim's sake,
-posix_spawn(3) in a directory, and what a resident process tells the kernel and the C library about itself.
-cffi in API mode. Every function gives -errno when the kernel refuses."""
+"""System calls that Python does not provide: bpf(2) for device rules on cgroup v2, openat2(2), mounts for CRIU and the
+shim, posix_spawn(3) in a directory, and the settings of a resident process in the kernel and the C library.
+
+cffi in API mode. Every function returns -errno if the kernel refuses."""
 
 from cffi import FFI
 
