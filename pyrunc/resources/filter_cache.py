@@ -1,4 +1,5 @@
-"""Compiled seccomp filters, kept until the next boot: libseccomp takes longer for an engine's than a start does."""
+"""Caches compiled seccomp filters until the next boot. Compiling an engine's profile takes libseccomp longer than a
+whole start."""
 
 import posix
 from _blake2 import blake2b
@@ -7,23 +8,23 @@ from pyrunc.linux.output import write_whole
 from pyrunc.linux.runtime_directory import runtime_directory
 
 NAME = "pyrunc-cache"
-"""In the runtime directory, and not among the containers: engines list the state directory."""
+"""In the runtime directory, and not in the state directory, because engines list the state directory."""
 MOST = 64
-"""Files of some 10 KB; a host has a few profiles."""
+"""The largest number of cached files. Each has about 10 KB, and a host uses few profiles."""
 CHECK = 32
-"""Bytes of the digest before a filter: what a crash left is not loaded."""
+"""Bytes of the digest before each filter. A file that a crash left incomplete is not loaded."""
 
 
 class Filters:
-    """Those of one ``directory``, the user's own unless given. What can't be read or kept is compiled again, and no
-    error."""
+    """The cached filters in ``directory``, by default the user's own. A filter that cannot be read is compiled again,
+    and a failure to save is ignored."""
 
     def __init__(self, directory: str = "") -> None:
         self.directory = directory or f"{runtime_directory()}/{NAME}"
         self.made: dict[str, bytes] = {}
 
     def find(self, wanted: bytes) -> "bytes | None":
-        """The filter that was compiled from what ``wanted`` says in full."""
+        """Returns the filter compiled from ``wanted``, a full description of the filter, or None."""
         try:
             directory = self._open()
             try:
@@ -40,11 +41,11 @@ class Filters:
         return found if blake2b(found, digest_size=CHECK).digest() == data[:CHECK] else None
 
     def add(self, wanted: bytes, made: bytes) -> None:
-        """Remembers a new one until ``save``."""
+        """Remembers a new filter until ``save``."""
         self.made[_name(wanted)] = made
 
     def save(self) -> None:
-        """Keeps what was added. Called when the container is made: a failure leaves nothing, not even this."""
+        """Writes the added filters. Called after the container was created, so that a failed create leaves nothing."""
         if not self.made:
             return
         try:
@@ -70,7 +71,8 @@ class Filters:
             write_whole(directory, name, data)
 
     def _open(self) -> int:
-        """The directory; PermissionError when it is not ours alone: others may write where it lies."""
+        """Opens the directory. Raises PermissionError unless it belongs to this user alone, because others may be able
+        to write to its parent."""
         flags = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_NOFOLLOW | posix.O_CLOEXEC
         directory = posix.open(self.directory, flags)
         status = posix.fstat(directory)

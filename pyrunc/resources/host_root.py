@@ -1,5 +1,5 @@
-"""The root of a container without a mount namespace of its own: mounted over its own directory, among the host's
-mounts, with all of the container's mounts below it. They are the host's, and end only when they are detached."""
+"""The root of a container without its own mount namespace. It is mounted over its own directory in the host's mount
+namespace, with all of the container's mounts below it. These mounts stay until they are detached."""
 
 import posix
 
@@ -7,11 +7,11 @@ from pyrunc.errors import PyruncError
 from pyrunc.linux.files import read
 
 PLACE, MOUNT_POINT = 0, 4
-"""Fields of a line of mountinfo: the mount's id, and where it is (proc_pid_mountinfo(5))."""
+"""Indexes of fields in a line of mountinfo: the mount id and the mount point (proc_pid_mountinfo(5))."""
 
 
 def canonical(path: str) -> str:
-    """``path`` as mountinfo has it, without symbolic links. PyruncError when it can't be opened."""
+    """Returns ``path`` without symbolic links, as mountinfo shows it. Raises PyruncError if it cannot be opened."""
     try:
         descriptor = posix.open(path, posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC)
     except OSError as error:
@@ -23,9 +23,9 @@ def canonical(path: str) -> str:
 
 
 def top(path: str) -> int:
-    """The id of the mount that lies on top at ``path`` (canonical); 0 when none does."""
+    """Returns the id of the topmost mount at ``path`` (canonical), 0 if nothing is mounted there."""
     wanted = path.encode("utf-8", "surrogateescape")
-    for byte in b"\\ \t\n":  # as the kernel writes them (mangle() in fs/seq_file.c); the backslash first
+    for byte in b"\\ \t\n":  # escaped as the kernel does (mangle() in fs/seq_file.c), the backslash first
         wanted = wanted.replace(bytes((byte,)), b"\\%03o" % byte)
     found = 0
     for line in read("/proc/self/mountinfo").split(b"\n"):
@@ -36,8 +36,8 @@ def top(path: str) -> int:
 
 
 def detach(path: str, below: int) -> None:
-    """Detaches what was mounted at ``path`` over the mount ``below`` (0: over none), with all that lies in it. Where
-    the caller has unmounted its own, ours went first, and nothing is done. PyruncError with the kernel's answer."""
+    """Detaches the mounts at ``path`` above the mount with id ``below`` (0: all), with everything mounted in them. Does
+    nothing if they are already unmounted. Raises PyruncError if the kernel refuses."""
     from pyrunc.ffi._sys import lib
 
     while top(path) not in (0, below):

@@ -1,7 +1,9 @@
-"""``linux.netDevices``: interfaces of the host moved into the container (runtime-spec config-linux.md, rtnetlink(7)).
+"""``linux.netDevices``: moves network interfaces of the host into the container (runtime-spec config-linux.md,
+rtnetlink(7)).
 
-An interface that changes its namespace is taken down, and loses its addresses. The permanent, global ones are given
-back to it, and it is brought up. Of a container that does not come to be, the interfaces go back as they were.
+The kernel takes an interface down when it changes its network namespace, and removes its addresses. The runtime adds
+the permanent addresses of global scope again and brings the interface up. If the launch fails, the interfaces are moved
+back with their former settings.
 """
 
 import posix
@@ -22,7 +24,7 @@ UNIVERSE = 0  # RT_SCOPE_UNIVERSE, linux/rtnetlink.h
 
 
 class Moved:
-    """One interface: what it was on the host, and its name in the container."""
+    """One interface: its settings on the host and its name in the container."""
 
     __slots__ = ("addresses", "name", "new", "up")
 
@@ -34,10 +36,10 @@ class Moved:
 
 
 class NetDevices:
-    """Moves interfaces into the network namespace of ``pid``; to be closed, and before that undone on a failure."""
+    """Moves interfaces into the network namespace of ``pid``. On failure, call ``undo`` before ``close``."""
 
     def __init__(self, pid: int) -> None:
-        # Held open: what was moved must still be there to be fetched back when the process is dead.
+        # Held open, so that interfaces can be moved back after the process has ended.
         self.space = posix.open(f"/proc/{pid}/ns/net", posix.O_RDONLY | posix.O_CLOEXEC)
         self.ours = posix.open("/proc/self/ns/net", posix.O_RDONLY | posix.O_CLOEXEC)
         self.host = IPRoute()
@@ -45,7 +47,7 @@ class NetDevices:
         self.moved: list[Moved] = []
 
     def move(self, name: str, new: str, where: str) -> None:
-        """The host's interface ``name``, as ``new``. StepError with the kernel's answer."""
+        """Moves the host's interface ``name`` and renames it to ``new``. Raises StepError if the kernel refuses."""
         try:
             self._move(name, new)
         except LookupError:
@@ -65,20 +67,21 @@ class NetDevices:
             if entry["scope"] == UNIVERSE and entry.get("flags") & PERMANENT
         ]
         if self.inside.link_lookup(ifname=new):
-            # The kernel renames after the move, and does not undo the move when the name is taken.
+            # The kernel renames after the move. If the name is taken, it does not undo the move.
             raise NetlinkError(EEXIST)
         self.moved.append(Moved(name, new, bool(link["flags"] & IFF_UP), addresses))
         self.host.link("set", index=index, net_ns_fd=self.space, ifname=new)
-        # The index may be another one there.
+        # The index may differ in the new namespace.
         (index,) = self.inside.link_lookup(ifname=new)
         _give(self.inside, index, addresses)
         self.inside.link("set", index=index, state="up")
 
     def undo(self) -> None:
-        """Back to the host, with names, addresses and state of before. What can't be brought back is left out."""
+        """Moves the interfaces back to the host with their former names, addresses and state. Ignores those that cannot
+        be moved."""
         for moved in reversed(self.moved):
             if self.host.link_lookup(ifname=moved.name):
-                continue  # it never left
+                continue  # it was never moved
             try:
                 (index,) = self.inside.link_lookup(ifname=moved.new) or self.inside.link_lookup(ifname=moved.name)
                 self.inside.link("set", index=index, net_ns_fd=self.ours, ifname=moved.name)
@@ -91,7 +94,7 @@ class NetDevices:
         self.moved.clear()
 
     def close(self) -> None:
-        """Closes sockets and namespaces."""
+        """Closes sockets and namespace descriptors."""
         self.inside.close()
         self.host.close()
         posix.close(self.space)
@@ -99,7 +102,7 @@ class NetDevices:
 
 
 def _address(entry: "Any") -> "dict[str, Any]":
-    """What is needed to give the same address again (``ip address add``)."""
+    """Returns the attributes that are needed to add the same address again (``ip address add``)."""
     kept = {"family": entry["family"], "prefixlen": entry["prefixlen"]}
     for name in ("local", "address", "broadcast"):
         value = entry.get(name)

@@ -1,7 +1,8 @@
-"""sd_notify(3) out of a container: the service manager that runs pyrunc learns when the container's program is ready.
+"""sd_notify(3) from inside a container: tells the service manager that runs pyrunc when the container's program is
+ready.
 
-With $NOTIFY_SOCKET in our environment, `create` and `run` give the container a socket of its own; `start` and `run`
-pass on what says READY=1, with MAINPID when no process of pyrunc's stays (as runc does).
+If $NOTIFY_SOCKET is set, `create` and `run` give the container a socket of its own. `start` and `run` forward READY=1,
+and add MAINPID if no process of pyrunc stays (as runc does).
 """
 
 import posix
@@ -19,17 +20,18 @@ if TYPE_CHECKING:
     from pyrunc.spec.types import Config
 
 DIRECTORY = "notify"
-"""Below the container's state directory, where the container has such a socket."""
+"""The directory of the container's socket, below its state directory."""
 NAME = "notify.sock"
 INSIDE = "/run/notify"
 SEND_TIMEOUT = 10
-"""Seconds that the service manager has to read what was sent to it before."""
+"""Seconds to wait until the service manager has read earlier messages."""
 BARRIER_TIMEOUT = 1000
-"""Milliseconds that the service manager has to take the message, before we may be gone (sd_notify_barrier(3))."""
+"""Milliseconds to wait until the service manager has read the message, because pyrunc may exit after it
+(sd_notify_barrier(3))."""
 
 
 def give(spec: "Config", directory: str) -> None:
-    """The mount and the variable with which the program finds the socket in ``directory``."""
+    """Adds the mount and the variable by which the program finds the socket in ``directory``."""
     from pyrunc.spec.shape import build
 
     options = ["bind", "nosuid", "noexec", "nodev", "ro"]
@@ -40,9 +42,9 @@ def give(spec: "Config", directory: str) -> None:
 
 
 def listen(state_directory: int) -> "Any":
-    """The container's socket, below the state directory that is open as ``state_directory``."""
+    """Returns the container's socket, created below the open ``state_directory``."""
     listener = socket(AF_UNIX, SOCK_DGRAM)
-    path = f"/proc/self/fd/{state_directory}/{DIRECTORY}/{NAME}"  # the directory's own may be too long (unix(7))
+    path = f"/proc/self/fd/{state_directory}/{DIRECTORY}/{NAME}"  # the real path may be too long (unix(7))
     try:
         listener.bind(path)
         _open_to_all(path)
@@ -52,8 +54,8 @@ def listen(state_directory: int) -> "Any":
 
 
 def _open_to_all(path: str) -> None:
-    """Any user in the container may say that it is ready. By descriptor: a process of the container that may write to
-    the directory can have put a link in the socket's place."""
+    """Lets every user in the container send to the socket. Changes the mode by descriptor, because a process of the
+    container that can write to the directory may have replaced the socket by a link."""
     made = posix.open(path, posix.O_PATH | posix.O_NOFOLLOW | posix.O_CLOEXEC)
     try:
         if posix.fstat(made).st_mode & KIND == SOCKET:
@@ -63,10 +65,10 @@ def _open_to_all(path: str) -> None:
 
 
 def forward(listener: "Any", host: str, pid: int, main: bool) -> None:
-    """Waits until the program says READY=1, and passes it on to ``host``; with ``main`` that ``pid`` is the service's
-    process.
+    """Waits until the program sends READY=1, and forwards it to ``host``. ``main``: also report ``pid`` as the
+    service's main process.
 
-    Ends with ``pid``. That ``host`` does not take the message is no error.
+    Returns when ``pid`` has ended. It is not an error if ``host`` does not accept the message.
     """
     try:
         init = posix.pidfd_open(pid)

@@ -1,6 +1,6 @@
 """Intel RDT: cache allocation and memory bandwidth through resctrl (Linux 4.10, filesystems/resctrl.rst).
 
-``root`` is where resctrl is mounted: CreateOptions.resctrl, kept in the container's state.
+``root`` is the mount point of resctrl: CreateOptions.resctrl, which the container's state records.
 """
 
 import posix
@@ -18,7 +18,7 @@ PLACE = "linux.intelRdt"
 
 
 def check(root: str, container_id: str, rdt: "IntelRdt") -> None:
-    """SpecError when the host can't do what the config asks for."""
+    """Raises SpecError if the host cannot do what the config requests."""
     if not _exists(f"{root}/info"):
         raise SpecError(PLACE, f"the host has no {root} (no Intel RDT, or resctrl is not mounted)")
     directory, lines = group(root, container_id, rdt), _lines(rdt)
@@ -32,7 +32,7 @@ def check(root: str, container_id: str, rdt: "IntelRdt") -> None:
 
 
 def group(root: str, container_id: str, rdt: "IntelRdt") -> str:
-    """The container's directory: its CLOS, the default one for ``/``, or one of its own."""
+    """Returns the container's directory: that of its CLOS, the default one for ``/``, or its own."""
     name = rdt.clos_id or container_id
     if name in (".", "..") or ("/" in name and name != "/"):
         raise SpecError(f"{PLACE}.closID", f"{name!r} is not the name of a directory")
@@ -40,15 +40,15 @@ def group(root: str, container_id: str, rdt: "IntelRdt") -> str:
 
 
 def owned(root: str, container_id: str, rdt: "IntelRdt") -> "list[str]":
-    """What goes with the container, in this order: its monitoring group, and a CLOS that it has for itself. One that
-    closID names is others', too, and stays (as with runc)."""
+    """Returns the directories to remove with the container, in this order: its monitoring group, and its own CLOS. A
+    CLOS that closID names may be shared, and stays (as with runc)."""
     directory = group(root, container_id, rdt)
     paths = [f"{directory}/mon_groups/{container_id}"] if rdt.enable_monitoring else []
     return paths if rdt.clos_id else [*paths, directory]
 
 
 def create(root: str, container_id: str, rdt: "IntelRdt", pid: int) -> None:
-    """Makes what is missing, writes the schemata, puts ``pid`` in."""
+    """Creates missing directories, writes the schemata, and moves ``pid`` into the group."""
     directory = group(root, container_id, rdt)
     _make(directory, f"{PLACE}.closID")
     write_schemata(root, container_id, rdt)
@@ -60,7 +60,7 @@ def create(root: str, container_id: str, rdt: "IntelRdt", pid: int) -> None:
 
 
 def write_schemata(root: str, container_id: str, rdt: "IntelRdt") -> None:
-    """All lines in one write, in the order that config-linux.md gives: l3CacheSchema, memBwSchema, schemata."""
+    """Writes all lines in one write, in the order of config-linux.md: l3CacheSchema, memBwSchema, schemata."""
     lines = _lines(rdt)
     if lines:
         places = {where.partition("[")[0] for where, _ in lines}
@@ -70,7 +70,8 @@ def write_schemata(root: str, container_id: str, rdt: "IntelRdt") -> None:
 
 
 def _lines(rdt: "IntelRdt") -> "list[tuple[str, str]]":
-    """[(place in config.json, line)]. MB lines in l3CacheSchema are left out: memBwSchema has them (as with runc)."""
+    """Returns [(place in config.json, line)]. MB lines in l3CacheSchema are ignored: they belong in memBwSchema (as
+    with runc)."""
     lines = [
         (f"{PLACE}.l3CacheSchema", line) for line in rdt.l3_cache_schema.splitlines() if not line.startswith("MB:")
     ]
@@ -79,7 +80,7 @@ def _lines(rdt: "IntelRdt") -> "list[tuple[str, str]]":
 
 
 def _check_same(directory: str, lines: "list[tuple[str, str]]") -> None:
-    """A CLOS that exists already must be what the config says (config-linux.md "IntelRdt")."""
+    """Raises SpecError unless an existing CLOS has the schemata of the config (config-linux.md "IntelRdt")."""
     have = {_plain(line) for line in _text(f"{directory}/schemata").split("\n")}
     for where, line in lines:
         if _plain(line) not in have:
@@ -87,7 +88,7 @@ def _check_same(directory: str, lines: "list[tuple[str, str]]") -> None:
 
 
 def _plain(line: str) -> str:
-    """Without the kernel's padding of values and blanks around."""
+    """Returns ``line`` without blanks and without the kernel's padding of values."""
     kind, _, domains = line.partition(":")
     pairs = (pair.partition("=") for pair in domains.split(";"))
     return kind.strip() + ":" + ";".join(f"{i.strip()}={value.strip().lstrip('0') or '0'}" for i, _, value in pairs)
@@ -103,7 +104,7 @@ def _make(path: str, where: str) -> None:
 
 
 def _write(root: str, path: str, text: str, where: str) -> None:
-    """The kernel's words about a refusal are in info/last_cmd_status."""
+    """Writes ``text``. The error quotes info/last_cmd_status, the kernel's reason for a refusal."""
     try:
         write(path, text)
     except OSError as error:
@@ -128,7 +129,8 @@ def _text(path: str) -> str:
 
 
 def remove(paths: "list[str]") -> None:
-    """Removes what ``owned`` said; its processes go back to the group above. PyruncError names what stays."""
+    """Removes the directories that ``owned`` returned. The kernel moves their processes to the parent group. Raises
+    PyruncError that names what could not be removed."""
     failed = []
     for path in paths:
         try:
@@ -142,7 +144,7 @@ def remove(paths: "list[str]") -> None:
 
 
 def stats(root: str, container_id: str, rdt: "IntelRdt") -> "dict[str, Any]":
-    """What the hardware can, what is allotted, and with enableMonitoring what is used: runc's keys."""
+    """Returns the hardware's capabilities, the allocation and, with enableMonitoring, the usage, under runc's keys."""
     directory = group(root, container_id, rdt)
     found: dict[str, Any] = {}
     for kind, key, info in (("L3", "l3_cache", _cache_info(root)), ("MB", "mem_bw", _bandwidth_info(root))):
@@ -179,7 +181,7 @@ def _numbers(directory: str, *names: str) -> "dict[str, int]":
 
 
 def _monitored(directory: str, found: "dict[str, Any]") -> None:
-    """One entry a cache, in the order of their numbers."""
+    """Adds one entry for each cache, in the order of their names."""
     names = sorted(name for name in posix.listdir(directory) if name.startswith("mon_L3_"))
     bandwidth = [_numbers(f"{directory}/{name}", "mbm_total_bytes", "mbm_local_bytes") for name in names]
     occupied = [_numbers(f"{directory}/{name}", "llc_occupancy") for name in names]

@@ -1,21 +1,21 @@
-"""The root that a container is restored in: CRIU wants a mount point whose parent nothing is mounted over."""
+"""The root for `restore`. CRIU requires a mount point over whose parent nothing is mounted."""
 
 import os
 
 from pyrunc.errors import PyruncError
 
 DIRECTORY = "criu-root"
-"""Below the container's state directory, while `restore` works."""
+"""Below the container's state directory, while `restore` runs."""
 
 
 class Root:
-    """The rootfs bound to a directory of the container's state, for as long as CRIU works."""
+    """A bind mount of the rootfs in the container's state directory, which exists while CRIU runs."""
 
     def __init__(self, state_directory: str) -> None:
         self.path = f"{os.path.realpath(state_directory)}/{DIRECTORY}"
 
     def mount(self, rootfs: str) -> None:
-        """Mounts it. PyruncError has the kernel's answer."""
+        """Binds ``rootfs``. Raises PyruncError if the kernel refuses."""
         from pyrunc.ffi._sys import lib
 
         os.mkdir(self.path, 0o755)
@@ -25,7 +25,7 @@ class Root:
             raise PyruncError(f"root.path: bind {rootfs} for criu: {os.strerror(-result).lower()}")
 
     def remove(self) -> None:
-        """Unmounts it, also where a killed `restore` left it."""
+        """Unmounts and removes it. Also used for a mount that a killed `restore` left."""
         if not os.path.lexists(self.path):
             return
         from pyrunc.ffi._sys import lib

@@ -1,5 +1,5 @@
-"""SCMP_ACT_NOTIFY: the listener that seccomp(2) gave the container's process, sent to the agent that answers for it
-(runtime-spec config-linux.md "The Container Process State")."""
+"""SCMP_ACT_NOTIFY: sends the listener that seccomp(2) returned in the container's process to the agent (runtime-spec
+config-linux.md "The Container Process State")."""
 
 import sys
 from _socket import CMSG_LEN, MSG_CMSG_CLOEXEC, SCM_RIGHTS, SOL_SOCKET
@@ -18,13 +18,13 @@ PLACE = "linux.seccomp.listenerPath"
 
 
 def receive(connection: "Any", size: int) -> "tuple[bytes, int]":
-    """(the next message of the helper, the descriptor that came with it or -1). The caller closes it."""
+    """Returns (the helper's next message, the descriptor that came with it or -1). The caller closes the descriptor."""
     message, rights, _, _ = connection.recvmsg(size, CMSG_LEN(4), MSG_CMSG_CLOEXEC)
     return message, descriptor(rights)
 
 
 def descriptor(rights: "Sequence[tuple[int, int, bytes]]") -> int:
-    """The one that recvmsg(2) gave, or -1."""
+    """Returns the descriptor in the ancillary data of recvmsg(2), or -1."""
     for level, kind, data in rights:
         if level == SOL_SOCKET and kind == SCM_RIGHTS:
             return int.from_bytes(data[:4], sys.byteorder)
@@ -35,7 +35,7 @@ def send(path: str, metadata: str, listener: int, pid: int, state: str) -> None:
     """Sends ``listener`` to the agent at ``path``, with the state of the process ``pid`` and of its container
     (``state``, JSON).
 
-    Raises StepError when no agent takes it. ``listener`` stays the caller's to close.
+    Raises StepError if no agent accepts it. The caller closes ``listener``.
     """
     told: dict[str, Any] = {"ociVersion": VERSION, "fds": ["seccompFd"], "pid": pid}
     if metadata:
@@ -45,7 +45,7 @@ def send(path: str, metadata: str, listener: int, pid: int, state: str) -> None:
     connection = None
     try:
         connection = unix_socket.connect(path)
-        # The descriptor goes with the first bytes; a state may be longer than one message.
+        # The descriptor goes with the first bytes. The state may be longer than one message.
         sent = connection.sendmsg([data], rights)
         while sent < len(data):
             sent += connection.send(data[sent:])
