@@ -1,7 +1,7 @@
-"""Device rules: the spec's ordered list, brought into the form that both kernels take, with the same meaning.
+"""Device rules: converts the spec's ordered list into an equivalent form that v1 and v2 can both express.
 
-A v1 devices cgroup is either "all but" or "none but" a set of exceptions; the emulation below (after the kernel's own
-security/device_cgroup.c) says which. v2's eBPF program is made from the same result (v2/devices.py).
+A v1 devices cgroup allows either everything or nothing except for a set of exceptions. ``Rules`` computes that set as
+the kernel's security/device_cgroup.c does. The eBPF program for v2 is made from the same result (v2/devices.py).
 """
 
 from pyrunc.errors import SpecError
@@ -18,7 +18,7 @@ ANY = -1
 PLACE = "linux.resources.devices"
 
 DEFAULT: "tuple[tuple[str, int, int, str], ...]" = (
-    # Making nodes is harmless: opening them is what the rules are about.
+    # mknod is harmless: the rules restrict opening the nodes.
     ("c", ANY, ANY, "m"),
     ("b", ANY, ANY, "m"),
     ("c", 1, 3, "rwm"),  # null
@@ -31,11 +31,12 @@ DEFAULT: "tuple[tuple[str, int, int, str], ...]" = (
     ("c", 136, ANY, "rwm"),  # pts/*
     ("c", 10, 200, "rwm"),  # net/tun
 )
-"""Allowed after the config's own rules, as runc does: what "Default Devices" and a terminal need."""
+"""Rules that are added after the config's own, as runc does: the spec's "Default Devices" and terminals need them."""
 
 
 class Rules:
-    """``allow_all`` with exceptions that are denied, or nothing but exceptions that are allowed."""
+    """A rule set. With ``allow_all`` everything is allowed and the exceptions are denied; without it everything is
+    denied and the exceptions are allowed."""
 
     __slots__ = ("allow_all", "exceptions")
 
@@ -44,7 +45,7 @@ class Rules:
         self.exceptions: dict[Key, str] = {}
 
     def apply(self, allow: bool, kind: str, major: int, minor: int, access: str, where: str) -> None:
-        """Adds a rule after those so far."""
+        """Applies one more rule on top of the earlier ones."""
         if kind in ("a", ""):
             self.allow_all = allow
             self.exceptions.clear()
@@ -57,7 +58,8 @@ class Rules:
             self._take_back(key, access, where)
 
     def _take_back(self, key: "Key", access: str, where: str) -> None:
-        """Less of an exception; the kernel knows no exception of an exception."""
+        """Removes ``access`` from the exceptions that ``key`` covers. SpecError if that would need an exception to an
+        exception, which the kernel does not support."""
         for other, held in list(self.exceptions.items()):
             if other == key:
                 left = "".join(letter for letter in held if letter not in access)
@@ -80,7 +82,7 @@ def _covers(wide: "Key", narrow: "Key") -> bool:
 
 
 def parse(words: "Sequence[str]") -> Rules:
-    """The rules that ``describe`` has put into words."""
+    """Parses the output of ``describe``."""
     made = Rules()
     made.allow_all = words[0] == "allow a"
     for line in words[1:]:
@@ -91,7 +93,7 @@ def parse(words: "Sequence[str]") -> Rules:
 
 
 def rules(resources: "Resources | None") -> Rules:
-    """What the config's rules and the defaults come to. Nothing is allowed to begin with."""
+    """Returns the result of the config's rules and the defaults, starting from "deny all"."""
     result = Rules()
     for index, rule in enumerate(resources.devices if resources is not None else ()):
         major = ANY if rule.major is None else rule.major
@@ -103,7 +105,7 @@ def rules(resources: "Resources | None") -> Rules:
 
 
 def lines(wanted: Rules) -> "list[str]":
-    """The exceptions as the kernel writes them: ``c 1:3 rwm``."""
+    """Returns the exceptions in the kernel's format: ``c 1:3 rwm``."""
     return [
         f"{kind} {'*' if major == ANY else major}:{'*' if minor == ANY else minor} {access}"
         for (kind, major, minor), access in wanted.exceptions.items()
@@ -111,5 +113,5 @@ def lines(wanted: Rules) -> "list[str]":
 
 
 def describe(wanted: Rules) -> "Sequence[str]":
-    """For the plan: what stands in it must be what is done."""
+    """Returns ``wanted`` as arguments of a plan step. The step is executed from them (``parse``)."""
     return [("allow" if wanted.allow_all else "deny") + " a", *lines(wanted)]

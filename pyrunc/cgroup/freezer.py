@@ -9,8 +9,9 @@ FREEZE_TIMEOUT = 10.0
 
 
 class Freezer:
-    """Of a container's cgroups ``dirs`` {hierarchy: directory}. ``directory``: the one that freezes, "" when none can;
-    ``v2``: how it is told to."""
+    """Freezes a container whose cgroups are ``dirs`` {hierarchy: directory}.
+
+    ``directory``: the cgroup whose freezer is used, "" if there is none. ``v2``: whether it is a v2 cgroup."""
 
     __slots__ = ("directory", "v2")
 
@@ -21,7 +22,7 @@ class Freezer:
 
     @property
     def frozen(self) -> bool:
-        """Whether every process is frozen, or about to be."""
+        """Whether the processes are frozen, or being frozen."""
         try:
             text = read(f"{self.directory}/{'cgroup.freeze' if self.v2 else 'freezer.state'}").strip()
         except OSError:
@@ -29,7 +30,8 @@ class Freezer:
         return bool(self.directory) and text in (b"1", b"FROZEN", b"FREEZING")
 
     def freeze(self) -> None:
-        """Returns when every process is frozen; PyruncError after FREEZE_TIMEOUT, thawed again."""
+        """Freezes every process and returns when all are frozen. After FREEZE_TIMEOUT thaws them again and raises
+        PyruncError."""
         import time
 
         if not self.directory:
@@ -41,7 +43,7 @@ class Freezer:
                 if time.monotonic() > end:
                     raise PyruncError("the container does not freeze (a process is in the kernel and can't be stopped)")
                 if not self.v2:
-                    # A child forked meanwhile is only caught by writing the state again.
+                    # v1 freezes a child process that was forked in the meantime only after another write.
                     self._set(True)
                 with interrupts.allowed:
                     time.sleep(0.001)
@@ -49,7 +51,7 @@ class Freezer:
             try:
                 self._set(False)
             except PyruncError:
-                pass  # why it did not freeze is what is told
+                pass  # the error of the freeze is the one to report
             raise
 
     def thaw(self) -> None:

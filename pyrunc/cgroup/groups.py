@@ -1,4 +1,4 @@
-"""The cgroups of a container that is there: who is in them, and their end. ``manager.py`` makes and limits them."""
+"""The cgroups of an existing container: their processes, and their removal. ``manager.py`` makes and limits them."""
 
 import errno
 import posix
@@ -17,15 +17,16 @@ if TYPE_CHECKING:
     from pyrunc.cgroup.host import Host
 
 KILL_TIMEOUT = 10.0
-"""Seconds, as runc."""
+"""Seconds; the same as runc's."""
 REMOVE_TIMEOUT = 5.0
-"""Seconds, for all hierarchies together. The kernel gives EBUSY while the last process of one is on its way out."""
+"""Seconds, for all hierarchies together. rmdir fails with EBUSY until the last process of a cgroup has exited."""
 NOT_TO_BE_JOINED = (errno.EBUSY, errno.ENOENT, errno.ENODEV, errno.EOPNOTSUPP)
-"""Answers of a cgroup that has controllers for cgroups below it, has gone, or is threaded (cgroup-v2.rst)."""
+"""Errors of joining a cgroup that enables controllers for cgroups below it, no longer exists, or is threaded
+(cgroup-v2.rst)."""
 
 
 class Groups:
-    """``dirs`` {hierarchy name: absolute directory}, as ``paths.resolve`` gave them and the state keeps them."""
+    """A container's cgroups. ``dirs`` {hierarchy name: absolute directory} as from ``paths.resolve`` or the state."""
 
     __slots__ = ("_host", "dirs", "fell_back", "moved_back")
 
@@ -33,13 +34,16 @@ class Groups:
         self.dirs = dirs
         self.fell_back = False
         self._host: Host | None = None
-        self.moved_back: set[str] = set()  # hierarchies that something moved the process out of
+        self.moved_back: set[str] = set()  # hierarchies in which another program moved the process elsewhere
 
     def place(self, pid: int, fallback: int = 0, attach: "Callable[[str], object] | None" = None) -> None:
-        """Moves ``pid`` into every cgroup. ``fallback`` (exec): where the container has handed controllers on to
-        cgroups below its own, has removed it, or has made it threaded, the cgroup of that process (init) is joined.
-        ``attach`` moves ``pid`` into the v2 cgroup where we may not: a user's login session and the user's units have
-        only root's cgroups in common (cgroup-v2.rst, "Delegation Containment")."""
+        """Moves ``pid`` into every cgroup. PyruncError if that fails.
+
+        ``fallback`` (exec): the pid of init. Its cgroup is joined instead if the container has enabled controllers for
+        cgroups below its own, or has removed its cgroup or made it threaded.
+        ``attach(directory)`` moves ``pid`` into the v2 cgroup if this process is not permitted to: the first common
+        ancestor of a user's login session and the user's units belongs to root (cgroup-v2.rst, "Delegation
+        Containment")."""
         for name, directory in self.dirs.items():
             try:
                 write(f"{directory}/cgroup.procs", str(pid))
@@ -52,7 +56,8 @@ class Groups:
                 raise PyruncError(not_ours(f"{directory}/cgroup.procs", error)) from None
 
     def _attach(self, directory: str, other: int, attach: "Callable[[str], object]") -> None:
-        """By ``attach``, into the directory, or into the cgroup of ``other`` below it. PyruncError: into neither."""
+        """Calls ``attach`` with the directory; if that fails, with the cgroup of process ``other`` below it.
+        PyruncError if both fail."""
         try:
             attach(directory)
         except PyruncError:
@@ -64,8 +69,8 @@ class Groups:
             self.fell_back = True
 
     def _fall_back(self, name: str, directory: str, pid: int, other: int) -> bool:
-        """Whether ``pid`` is now where ``other`` is, in that hierarchy. A process enters a threaded cgroup through the
-        domain above it (cgroup-v2.rst, "Threads")."""
+        """Moves ``pid`` into the cgroup of process ``other`` in that hierarchy; returns whether that worked. If that
+        cgroup is threaded, ``pid`` joins the closest ancestor that takes it (cgroup-v2.rst, "Threads")."""
         hierarchy = next((h for h in discover().hierarchies if h.name == name), None)
         if hierarchy is None:
             return False
@@ -82,13 +87,15 @@ class Groups:
         return False
 
     def host(self) -> "Host":
-        """What is mounted: read once, for it is asked several times in a row, in which no hierarchy is mounted."""
+        """Returns the mounted hierarchies. They are read once, because a command asks several times in a row and no
+        hierarchy is mounted in between."""
         if self._host is None:
             self._host = discover()
         return self._host
 
     def read_back(self, pid: int) -> "dict[str, tuple[str, str]]":
-        """{hierarchy: (found, expected)} of those where ``pid`` is neither in its cgroup nor below it."""
+        """Returns {hierarchy: (actual path, expected path)} for each hierarchy in which ``pid`` is neither in the
+        container's cgroup nor below it."""
         try:
             found = paths_of(pid)
         except OSError:
@@ -100,13 +107,13 @@ class Groups:
                 continue
             expected = hierarchy.root.rstrip("/") + directory[len(hierarchy.mountpoint) :]
             path = found.get(hierarchy.name, "")
-            # Below: a program may make cgroups of its own there.
+            # A path below is fine: the program may make cgroups of its own there.
             if path != expected and not path.startswith(f"{expected}/"):
                 moved[hierarchy.name] = (path, expected)
         return moved
 
     def pids(self) -> "set[int]":
-        """Pids of all processes in them and below, the union over all hierarchies."""
+        """Returns the pids of all processes in these cgroups and below, as the union over all hierarchies."""
         from pyrunc.cgroup.tree import read_at, visit
 
         found: set[int] = set()
@@ -115,23 +122,25 @@ class Groups:
             try:
                 found.update(map(int, read_at(directory, "cgroup.procs").split()))
             except OSError as error:
-                # It has gone, or is threaded: then its processes are those of the domain above.
+                # The cgroup no longer exists, or is threaded: then the domain above it lists its processes.
                 if error.errno not in (errno.ENOENT, errno.ENODEV, errno.EOPNOTSUPP):
                     raise
 
         for directory in self.dirs.values():
             visit(directory, look)
-        found.discard(0)  # processes of a pid namespace that we can't see
+        found.discard(0)  # processes that are not visible in this process's pid namespace
         return found
 
     def kill_all(self, number: int, until: float = 0.0) -> None:
-        """Kills every process until none is left (SIGKILL), or signals each once. It gives up at ``until`` (seconds of
-        the monotonic clock), or after KILL_TIMEOUT: then the cgroup can't be removed, and that error says so."""
+        """With SIGKILL, kills processes until none is left; with another signal, signals each process once.
+
+        Returns without an error at ``until`` (seconds of the monotonic clock), or after KILL_TIMEOUT: the cgroup then
+        cannot be removed, and that error is the one to report."""
         from pyrunc.linux.pidfd import await_end
 
         if number == SIGKILL and UNIFIED in self.dirs:
             try:
-                write(f"{self.dirs[UNIFIED]}/cgroup.kill", "1")  # Linux 5.14: forks can't outrun it
+                write(f"{self.dirs[UNIFIED]}/cgroup.kill", "1")  # Linux 5.14: also catches concurrent forks
             except OSError:
                 pass
         from time import monotonic
@@ -147,8 +156,8 @@ class Groups:
                 await_end(min(pids), 0.05)
 
     def _signal(self, number: int) -> "set[int]":
-        """Signals every process; returns their pids. It looks twice, as ``container/kill.py`` does, so that the signal
-        never reaches a process that has got the pid of one that ended."""
+        """Signals every process; returns their pids. Lists the pids twice, as ``container/kill.py`` does, so that a
+        process outside of the cgroups that reuses a pid is never signalled."""
         from pyrunc.linux import pidfd, procfs
 
         before = {pid: procfs.stat(pid)[1] for pid in self.pids()}
@@ -163,8 +172,8 @@ class Groups:
         return found
 
     def _thaw(self) -> None:
-        """Thaws v1's freezer and every one below: a container may make and freeze some of its own, and a frozen process
-        does not even end by SIGKILL (freezer-subsystem.rst). v2's frozen ones do."""
+        """Thaws the v1 freezer cgroup and all cgroups below it: a container may make and freeze cgroups of its own, and
+        SIGKILL does not end a process that v1 has frozen (freezer-subsystem.rst). On v2 it does."""
         from pyrunc.cgroup.tree import visit, write_at
 
         def thaw(directory: int, _: object) -> None:
@@ -178,7 +187,8 @@ class Groups:
             visit(freezer.directory, thaw)
 
     def remove_empty(self) -> bool:
-        """Removes those that have neither processes nor cgroups below, as is usual at the end; whether all are gone."""
+        """Removes the cgroups that have neither processes nor cgroups below, the usual case after the container has
+        ended. Returns whether all are gone."""
         gone = True
         for directory in self.dirs.values():
             try:
@@ -188,12 +198,14 @@ class Groups:
         return gone
 
     def remove_unused(self) -> bool:
-        """Removes, with those below, what has no processes; whether all are gone. It waits for nothing."""
+        """Removes the cgroups, and those below, that have no processes. Returns whether all are gone. Does not wait."""
         return not [refused for directory in self.dirs.values() if (refused := _remove(directory)) is not None]
 
     def remove(self, until: float = 0.0) -> None:
-        """Removes them and what was made below; what is gone already is fine. PyruncError names those that stay busy at
-        ``until`` (seconds of the monotonic clock), or after REMOVE_TIMEOUT; the others are removed all the same."""
+        """Removes the cgroups and all cgroups below. Missing ones are ignored.
+
+        Retries until ``until`` (seconds of the monotonic clock), or for REMOVE_TIMEOUT. PyruncError names the cgroups
+        that are still busy then; the others are removed nevertheless."""
         from time import monotonic, sleep
 
         end = until or monotonic() + REMOVE_TIMEOUT
@@ -211,13 +223,13 @@ class Groups:
 
 
 def _remove(directory: str) -> "OSError | None":
-    """Removes all that can be removed; returns the first refusal."""
+    """Removes every cgroup below and at ``directory`` that can be removed. Returns the first error, or None."""
     from pyrunc.cgroup.tree import visit
 
     refused: list[OSError] = []
 
     def removed(above: int, name: str) -> bool:
-        """Without a look into it first: most have no cgroups below."""
+        """Removes the cgroup without reading it first, because most have no cgroups below; returns whether it did."""
         try:
             posix.rmdir(name, dir_fd=above)
         except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Which cgroup hierarchies this host has, and where we are in each (cgroups(7), proc(5) mountinfo)."""
+"""The host's cgroup hierarchies, and the cgroup of this process in each (cgroups(7), proc(5) mountinfo)."""
 
 from pyrunc.linux.files import read
 
@@ -7,12 +7,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 UNIFIED = ""
-"""Name of the v2 hierarchy, as in /proc/PID/cgroup."""
+"""The name of the v2 hierarchy, as in /proc/PID/cgroup."""
 
 
 class Hierarchy:
     """One mounted hierarchy. ``name`` is the middle field of /proc/PID/cgroup: ``memory``, ``cpu,cpuacct``,
-    ``name=systemd``, "" for v2. ``own``: our cgroup, from ``mountpoint``."""
+    ``name=systemd``, "" for v2. ``own``: the cgroup of this process, relative to ``mountpoint``."""
 
     __slots__ = ("controllers", "mountpoint", "name", "own", "root", "version")
 
@@ -25,14 +25,15 @@ class Hierarchy:
         self.controllers: list[str] = [] if name.startswith("name=") else name.split(",")
 
     def directory(self, path: str) -> str:
-        """Where the cgroup is that /proc/PID/cgroup calls ``path``: told from the host's top, while the mount may begin
-        further down."""
+        """Returns the directory of the cgroup ``path``, as /proc/PID/cgroup names it. ``path`` starts at the top of the
+        hierarchy, but the mount may show only a part of the hierarchy (``root``)."""
         if self.root != "/" and (path == self.root or path.startswith(f"{self.root}/")):
             path = path[len(self.root) :]
         return f"{self.mountpoint}{path}".rstrip("/")
 
     def knows(self, file: str) -> bool:
-        """Whether cgroups of this hierarchy have ``file``; the top one itself has not all that those below have."""
+        """Whether cgroups of this hierarchy have ``file``. Looks at the top cgroup and at one below it, because the top
+        one does not have all files."""
         import posix
 
         try:
@@ -50,7 +51,7 @@ class Hierarchy:
 
 
 class Host:
-    """All hierarchies, v1 first, in the order of their mounts."""
+    """All hierarchies of the host: v1 first, in the order of their mounts."""
 
     __slots__ = ("hierarchies",)
 
@@ -58,7 +59,7 @@ class Host:
         self.hierarchies = hierarchies
 
     def of(self, controller: str) -> "Hierarchy | None":
-        """The hierarchy that holds ``controller``, or None."""
+        """Returns the hierarchy that has ``controller``, or None."""
         return next((h for h in self.hierarchies if controller in h.controllers), None)
 
     @property
@@ -74,7 +75,7 @@ class Host:
 
 
 def discover() -> Host:
-    """Reads /proc/self/mountinfo and /proc/self/cgroup. A hierarchy that is mounted twice counts once."""
+    """Reads the hierarchies from /proc/self/mountinfo and /proc/self/cgroup. The first mount of a hierarchy counts."""
     own = paths_of("self")
     found: dict[str, Hierarchy] = {}
     for root, mountpoint, kind, options in _mounts():
@@ -82,7 +83,7 @@ def discover() -> Host:
         if name is None or name in found or name not in own:
             continue
         path = own[name]
-        # Inside of a container our path is told from the host's root, while the mount begins further down.
+        # In a container without a cgroup namespace the path starts at the host's top cgroup, the mount further down.
         if root != "/" and (path == root or path.startswith(f"{root}/")):
             path = path[len(root) :] or "/"
         found[name] = Hierarchy(name, 2 if kind == "cgroup2" else 1, mountpoint, root, path.rstrip("/"))
@@ -94,9 +95,9 @@ def discover() -> Host:
 
 
 def paths_of(pid: "int | str") -> "dict[str, str]":
-    """{hierarchy name: path} of /proc/PID/cgroup."""
+    """Returns {hierarchy name: path} from /proc/PID/cgroup."""
     paths = {}
-    # At \n alone: a cgroup's name may hold what str.splitlines takes for a line's end.
+    # Split at \n only: the name of a cgroup may contain other characters at which str.splitlines would split.
     for line in read(f"/proc/{pid}/cgroup").decode("utf-8", "surrogateescape").split("\n"):
         if line:
             _, name, path = line.split(":", 2)
@@ -105,7 +106,7 @@ def paths_of(pid: "int | str") -> "dict[str, str]":
 
 
 def _mounts() -> "Iterator[tuple[str, str, str, str]]":
-    """(root, mount point, type, superblock options) of every cgroup mount."""
+    """Yields (root, mount point, type, superblock options) of every cgroup mount."""
     for line in read("/proc/self/mountinfo").decode("utf-8", "surrogateescape").split("\n"):
         mount, separator, filesystem = line.partition(" - ")
         if not separator or not filesystem.startswith("cgroup"):
@@ -115,14 +116,15 @@ def _mounts() -> "Iterator[tuple[str, str, str, str]]":
 
 
 def _plain(path: str) -> str:
-    """mountinfo writes space, tab, newline and backslash in octal."""
+    """Decodes the octal escapes that mountinfo uses for space, tab, newline and backslash."""
     for octal, character in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
         path = path.replace(octal, character)
     return path
 
 
 def _name(options: str, own: "dict[str, str]") -> "str | None":
-    """The hierarchy of a v1 mount: the one of ours whose controllers (or name) are among its options."""
+    """Returns the name of the hierarchy of a v1 mount: the one in ``own`` whose controllers (or name) are all among
+    the mount's options."""
     given = set(options.split(","))
     for name in own:
         if name and set(name.split(",")) <= given:

@@ -1,7 +1,7 @@
-"""``linux.resources`` as writes: which value goes into which file of which hierarchy. Nothing is touched here.
+"""``linux.resources`` as writes: which value goes into which file of which hierarchy. This module writes nothing.
 
-A controller is one file in v1/ and one in v2/; which of the two is asked depends on the hierarchy that has it.
-Conversions are runc's (github.com/opencontainers/cgroups), so that a container gets the same limits from either.
+Each controller has a module in v1/ and one in v2/; the hierarchy that has the controller decides which is used.
+Conversions are runc's (github.com/opencontainers/cgroups), so that both runtimes set the same limits.
 """
 
 from pyrunc.cgroup.entries import PLACE, ignored, refuse
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 class Write:
-    """``value`` into ``file`` of the container's directory in ``hierarchy``, for the property at ``where``.
+    """One write: ``value`` into ``file`` of the container's cgroup in ``hierarchy``, for the property at ``where``.
 
-    ``optional``: a kernel without the file has no such limit either.
+    ``optional``: skip the write if the kernel does not have the file, because then it does not have the limit either.
     """
 
     __slots__ = ("file", "hierarchy", "optional", "value", "where")
@@ -40,7 +40,8 @@ class Write:
 
 
 def limits(host: "Host", resources: "Resources | None") -> "list[Write]":
-    """The writes in the order that the kernel takes; SpecError when a controller is asked for that the host has not."""
+    """Returns the writes in an order that the kernel accepts. SpecError if a property needs a controller that the host
+    does not have."""
     if resources is None:
         return []
     writes: list[Write] = []
@@ -53,7 +54,8 @@ def limits(host: "Host", resources: "Resources | None") -> "list[Write]":
 
 
 def _asked(host: "Host", resources: "Resources") -> "Iterator[tuple[str, Hierarchy | None, Iterable[Entry]]]":
-    """(controller, its hierarchy, its entries). A controller's file is imported when something is asked of it."""
+    """Yields (controller, its hierarchy, its entries). A controller's module is imported only if a property needs
+    it."""
     cpu, network = resources.cpu, resources.network
     if resources.memory is not None:
         yield _of(host, "memory", resources)
@@ -67,7 +69,7 @@ def _asked(host: "Host", resources: "Resources") -> "Iterator[tuple[str, Hierarc
         yield _of(host, "io" if host.of("blkio") is None and host.of("io") is not None else "blkio", resources)
     if resources.hugepage_limits:
         yield _of(host, "hugetlb", resources)
-    if network is not None and network.class_id:  # 0 is what a cgroup has by itself
+    if network is not None and network.class_id:  # 0 is the kernel's default
         yield _of(host, "net_cls", resources)
     if network is not None and network.priorities:
         yield _of(host, "net_prio", resources)

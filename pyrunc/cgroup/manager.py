@@ -1,4 +1,4 @@
-"""A container's cgroups: made and limited. One class for v1, v2 and hybrid hosts."""
+"""Makes a container's cgroups and sets their limits. One class for v1, v2 and hybrid hosts."""
 
 import errno
 import posix
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Cgroups(Groups):
-    """``made``: directories that ``create`` made, to be unmade when it fails."""
+    """The cgroups of a container that is being created. ``made``: directories to remove if ``create`` fails."""
 
     __slots__ = ("made",)
 
@@ -26,7 +26,7 @@ class Cgroups(Groups):
         self.made: list[str] = []
 
     def create(self) -> None:
-        """Makes every directory. On failure what it made is gone again; PyruncError names the directory."""
+        """Makes every directory. On failure removes those that it made; PyruncError names the directory."""
         try:
             for name, directory in self.dirs.items():
                 self._make(name, directory)
@@ -72,11 +72,11 @@ class Cgroups(Groups):
         limits.settle()
 
     def usage(self, hierarchy: str) -> str:
-        """Bytes of memory in use, or ``unknown``."""
+        """Returns the memory in use, in bytes, or ``unknown``."""
         return usage(self.dirs[hierarchy])
 
     def oom_kills(self) -> int:
-        """How many processes of theirs the kernel has killed for want of memory; 0 where nothing counts them."""
+        """Returns the number of processes that the kernel's OOM killer has killed, 0 if no hierarchy counts them."""
         for name, directory in self.dirs.items():
             file = "memory.events" if name == UNIFIED else "memory.oom_control"
             try:
@@ -89,16 +89,16 @@ class Cgroups(Groups):
         return 0
 
     def apply_devices(self, rules: "Rules") -> None:
-        """Device rules of all cgroups; none without a hierarchy for them. SpecError as the kernel answers."""
+        """Sets the device rules, if a hierarchy takes them. SpecError with the kernel's answer."""
         name = devices_hierarchy(self.dirs)
         if name is not None:
             apply_devices(name, self.dirs[name], rules)
 
 
 class Limits:
-    """Writes of limits, one after another. Some must fit each other (memory and memory with swap, period and quota,
-    quota and burst, shares and idle), and which must go first depends on what they were: one that the kernel calls
-    invalid is tried again after each that it takes."""
+    """Writes limits one after another. Some constrain each other (memory and memory with swap, period and quota, quota
+    and burst, shares and idle), and which must be written first depends on the previous values. A limit that the
+    kernel refuses as invalid is therefore tried again after each limit that it accepts."""
 
     __slots__ = ("refused",)
 
@@ -106,7 +106,8 @@ class Limits:
         self.refused: list[tuple[str, str, str]] = []  # (path, value, place in config.json)
 
     def write(self, path: str, value: str, where: str, optional: bool = False) -> None:
-        """One limit. SpecError as the kernel answers, but for EINVAL; ``optional``: a missing file is fine."""
+        """Writes one limit. SpecError with the kernel's answer, except for EINVAL: that limit is tried again later.
+        ``optional``: ignore a missing file."""
         try:
             write(path, value)
         except OSError as error:
@@ -122,7 +123,8 @@ class Limits:
             self._again()
 
     def _again(self) -> "OSError | None":
-        """Tries those that were refused until no more are taken; the kernel's answer to the first that is left."""
+        """Writes the refused limits again until the kernel accepts no more of them. Returns its answer to the first of
+        those that remain, or None."""
         while self.refused:
             again, self.refused, answer = self.refused, [], None
             for item in again:
@@ -136,14 +138,15 @@ class Limits:
         return None
 
     def settle(self) -> None:
-        """SpecError for the first limit that the kernel still does not take."""
+        """Tries the refused limits once more. SpecError for the first one that the kernel still refuses."""
         answer = self._again()
         if answer is not None:
             raise _refusal(*self.refused[0], answer) from None
 
 
 def _check_shares(path: str, value: str, where: str) -> None:
-    """v1 takes any number, and makes it one that it has; the words are runc's, which engines' tests read."""
+    """Reads the value back, because v1 accepts any number and clamps it. SpecError if it was clamped, with runc's
+    message, which engines' tests read."""
     held = int(read(path))
     if held != int(value):
         raise SpecError(where, f"the {'minimum' if int(value) < held else 'maximum'} allowed cpu-shares is {held}")
@@ -164,7 +167,8 @@ def _refusal(path: str, value: str, where: str, error: OSError) -> SpecError:
 
 
 def usage(directory: str) -> str:
-    """Bytes of memory in use in the cgroup at ``directory`` (v2, or v1's memory hierarchy), or ``unknown``."""
+    """Returns the memory in use, in bytes, in the cgroup at ``directory`` (v2 or the v1 memory hierarchy), or
+    ``unknown``."""
     for file in ("memory.current", "memory.usage_in_bytes"):
         try:
             return read(f"{directory}/{file}").decode().strip()
@@ -174,14 +178,15 @@ def usage(directory: str) -> str:
 
 
 def devices_hierarchy(names: "Iterable[str]") -> "str | None":
-    """The hierarchy of ``names`` that takes device rules: v1's devices, or v2 where it is alone; None without one."""
+    """Returns the hierarchy in ``names`` that takes device rules: the v1 devices hierarchy, v2 if it is the only one,
+    or None."""
     found = list(names)
     legacy = next((name for name in found if "devices" in name.split(",")), None)
     return UNIFIED if found == [UNIFIED] else legacy
 
 
 def apply_devices(hierarchy: str, directory: str, rules: "Rules") -> None:
-    """Device rules of the cgroup at ``directory``: on v1 by files, on v2 by a program."""
+    """Sets the device rules of the cgroup at ``directory``: by files on v1, by an eBPF program on v2."""
     try:
         if hierarchy != UNIFIED:
             from pyrunc.cgroup.v1.devices import apply

@@ -1,4 +1,4 @@
-"""Where a container's cgroups are: runc's rules for ``linux.cgroupsPath``."""
+"""The directories of a container's cgroups, by runc's rules for ``linux.cgroupsPath``."""
 
 import posix
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def clean(path: str) -> str:
-    """``path`` as if ``/`` were the top: no ``..`` leads out of it."""
+    """Returns ``path`` without ``.``, ``..`` and extra slashes. A ``..`` at the top is dropped, as at ``/``."""
     parts: list[str] = []
     for part in path.split("/"):
         if part == "..":
@@ -24,10 +24,11 @@ def clean(path: str) -> str:
 
 
 def resolve(host: "Host", cgroups_path: str, container_id: str) -> "dict[str, str]":
-    """{hierarchy name: absolute directory}.
+    """Returns {hierarchy name: absolute directory}.
 
-    Absolute: from the hierarchy's top. Relative, or absent (then the id): below our own cgroup; on a host with v2
-    only below its parent, for ours has processes and can't hand controllers on (cgroups(7), "no internal processes").
+    An absolute path starts at the hierarchy's top. A relative path, or the id if the path is absent, is below the
+    cgroup of this process. On a host with v2 only, it is below that cgroup's parent instead, because a cgroup that has
+    processes cannot enable controllers for its children (cgroups(7), "no internal processes").
     """
     inner = clean(cgroups_path or container_id)
     if not inner:
@@ -44,7 +45,8 @@ def resolve(host: "Host", cgroups_path: str, container_id: str) -> "dict[str, st
 
 
 def writable(dirs: "dict[str, str]") -> "dict[str, str]":
-    """Those of ``dirs`` that we may make: what is left to a user without privileges (LXC, systemd's Delegate=)."""
+    """Returns the part of ``dirs`` that this process is permitted to make: the cgroups that are delegated to a user
+    without privileges (LXC, systemd's Delegate=)."""
     kept = {}
     for name, directory in dirs.items():
         above = directory
@@ -61,10 +63,11 @@ def writable(dirs: "dict[str, str]") -> "dict[str, str]":
 
 
 def entries(dirs: "dict[str, str]") -> "list[str]":
-    """``dirs`` {hierarchy: directory} as arguments of a step: ``HIERARCHY:DIRECTORY``, as in /proc/PID/cgroup."""
+    """Returns ``dirs`` {hierarchy: directory} as arguments of a step: ``HIERARCHY:DIRECTORY``, as in
+    /proc/PID/cgroup."""
     return [f"{name}:{directory}" for name, directory in dirs.items()]
 
 
 def directories(words: "Sequence[str]") -> "dict[str, str]":
-    """What ``entries`` was made of. A hierarchy's name holds no colon (cgroups(7))."""
+    """The reverse of ``entries``. The name of a hierarchy does not contain a colon (cgroups(7))."""
     return dict(word.split(":", 1) for word in words)

@@ -1,4 +1,4 @@
-"""What limits were before an update, so that one that is refused half-way leaves everything as it was."""
+"""Restores the previous limits if the kernel refuses a part of an update."""
 
 from pyrunc.cgroup.entries import PLACE
 from pyrunc.cgroup.limits import Write
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from pyrunc.cgroup.manager import Cgroups
 
 NO_LIMIT = {"io.max": "rbps=max wbps=max riops=max wiops=max", "io.weight": "default", "rdma.max": "max"}
-"""What lifts an entry of a file that has a line for each device; v1's take 0."""
+"""The values that remove an entry from a file with one line per device. The v1 files take 0."""
 
 
 def previous(cgroups: "Cgroups", writes: "Sequence[Write]") -> "list[Write]":
-    """The writes that undo ``writes``, last one first."""
+    """Returns the writes that undo ``writes``, in reverse order."""
     return list(_previous(cgroups, writes))[::-1]
 
 
@@ -25,14 +25,14 @@ def _previous(cgroups: "Cgroups", writes: "Sequence[Write]") -> "Iterator[Write]
         try:
             text = read(f"{cgroups.dirs[item.hierarchy]}/{item.file}").decode()
         except OSError:
-            continue  # write-only, or not there: then the write is refused, too
+            continue  # write-only, or missing: then the write fails, too
         value = _value(item, text)
         if value is not None:
             yield Write(item.hierarchy, item.file, value, item.where.removeprefix(f"{PLACE}."))
 
 
 def _value(item: Write, text: str) -> "str | None":
-    """What to write for ``text`` to be read again."""
+    """Returns the value to write so that the file contains ``text`` again, or None if that is not known."""
     if item.file == "memory.oom_control":  # oom_kill_disable 0
         return text.split()[1]
     lines = text.splitlines()
@@ -44,8 +44,9 @@ def _value(item: Write, text: str) -> "str | None":
 
 
 def put_back(cgroups: "Cgroups", writes: "Sequence[Write]") -> None:
-    """Undoes as much as the kernel lets; the refusal that led here is what the user is told."""
-    for _ in range(2):  # the second time for what had to wait for another
+    """Applies ``writes`` as far as the kernel accepts them. Errors are ignored: the user gets the error that caused the
+    roll-back."""
+    for _ in range(2):  # twice, because a limit may be refused until another has been written
         for item in writes:
             try:
                 cgroups.apply([item])

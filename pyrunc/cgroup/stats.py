@@ -9,7 +9,8 @@ if TYPE_CHECKING:
 
 
 def stats(dirs: "dict[str, str]") -> "dict[str, Any]":
-    """The ``data`` of a ``stats`` event. Every key that runc always writes is there, whatever the host counts."""
+    """Returns the ``data`` of a ``stats`` event. It has every key that runc always writes, even if the host does not
+    count the value."""
     from pyrunc.cgroup.v1.cpuset import FLAGS
 
     entry = {"limit": 0, "failcnt": 0}
@@ -45,7 +46,7 @@ def _legacy(controller: str, files: Files, found: "dict[str, Any]") -> None:
 
 
 def _unified(files: Files, found: "dict[str, Any]") -> None:
-    """v2; on a hybrid host v1's counts are put over these."""
+    """Fills in the counts of v2. On a hybrid host the v1 counts then replace them."""
     from pyrunc.cgroup.v2 import cpu, cpuset, hugetlb, io, memory, pids
 
     controllers = files.text("cgroup.controllers").split()

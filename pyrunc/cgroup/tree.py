@@ -1,5 +1,7 @@
-"""Walks through a cgroup and all below it, by descriptors: a container may make cgroups deeper than a path can be long,
-or than Python's calls can be nested, and more than there may be open files."""
+"""Walks through a cgroup and all cgroups below it.
+
+The walk uses descriptors, no recursion, and a bounded number of open files: a container may nest cgroups deeper than
+PATH_MAX, than Python's limit on nested calls, or than the limit on open files."""
 
 import posix
 
@@ -17,10 +19,12 @@ def visit(
     after: "Callable[[int, str], None] | None" = None,
     skip: "Callable[[int, str], bool] | None" = None,
 ) -> None:
-    """Calls ``before`` with a descriptor of ``directory`` and of every cgroup below, parents first, and the names that
-    lead there; ``after`` with one of a cgroup's parent and its name, children first, ``directory`` excluded. With the
-    same arguments ``skip`` says of each whether it is left out with all below. A cgroup that goes meanwhile is left
-    out. OSError of the callbacks ends the walk."""
+    """Calls the callbacks for ``directory`` and every cgroup below.
+
+    ``before(descriptor, names)``: parents first; a descriptor of the cgroup, and its path from ``directory`` as names.
+    ``after(parent, name)``: children first, not for ``directory``; a descriptor of the parent, and the cgroup's name.
+    ``skip(parent, name)``: whether to leave out the cgroup and all cgroups below it.
+    A cgroup that disappears during the walk is left out. An OSError of a callback ends the walk."""
     try:
         here = posix.open(directory, FLAGS)
     except (FileNotFoundError, NotADirectoryError):
@@ -49,14 +53,14 @@ def visit(
                         continue
                 finally:
                     posix.close(below)
-                # Most have none: the way back need not be looked for.
+                # No children, which is the usual case: the walk stays at the parent and need not open "..".
                 names.pop()
                 if after is not None:
                     after(here, name)
             left.pop()
             if not names:
                 return
-            # Cgroups never change their parent, so this leads to where the walk came from.
+            # A cgroup never changes its parent, so ".." is the cgroup that the walk came from.
             above = posix.open("..", FLAGS, dir_fd=here)
             posix.close(here)
             here = above
@@ -68,14 +72,14 @@ def visit(
 
 
 def tree(directory: str) -> "list[str]":
-    """``directory`` and every cgroup below, parents first."""
+    """Returns the paths of ``directory`` and every cgroup below, parents first."""
     found: list[str] = []
     visit(directory, lambda _, names: found.append("/".join([directory, *names])))
     return found
 
 
 def childless(directory: str) -> bool:
-    """Whether there is no cgroup below it; also when it has gone."""
+    """Whether there is no cgroup below ``directory``, or ``directory`` does not exist."""
     try:
         return posix.stat(directory).st_nlink == CHILDLESS
     except OSError:
@@ -84,7 +88,7 @@ def childless(directory: str) -> bool:
 
 def _children(directory: int) -> "list[str]":
     try:
-        # A cgroup's links are its children's, and two (kernfs): with none it need not be read, and most have none.
+        # kernfs: the link count is the number of children plus two. Most cgroups have no children and need no read.
         if posix.stat(directory).st_nlink == CHILDLESS:
             return []
         return [entry.name for entry in posix.scandir(directory) if entry.is_dir(follow_symlinks=False)]
@@ -93,7 +97,7 @@ def _children(directory: int) -> "list[str]":
 
 
 def read_at(directory: int, name: str) -> bytes:
-    """The file ``name`` of the cgroup, whole. OSError as open(2) and read(2) give it."""
+    """Reads the whole file ``name`` of the cgroup. OSError from open(2) or read(2)."""
     descriptor = posix.open(name, posix.O_RDONLY | posix.O_CLOEXEC, dir_fd=directory)
     try:
         parts = []
@@ -105,7 +109,7 @@ def read_at(directory: int, name: str) -> bytes:
 
 
 def write_at(directory: int, name: str, value: str) -> None:
-    """One write(2) of ``value``; OSError is the kernel's answer."""
+    """Writes ``value`` into the file ``name`` of the cgroup with one write(2). OSError from open(2) or write(2)."""
     descriptor = posix.open(name, posix.O_WRONLY | posix.O_CLOEXEC, dir_fd=directory)
     try:
         posix.write(descriptor, value.encode())

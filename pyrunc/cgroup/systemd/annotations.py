@@ -1,6 +1,6 @@
-"""Annotations ``org.systemd.property.NAME``: properties of the unit that the caller asks for, as with runc and crun.
+"""Annotations ``org.systemd.property.NAME``: properties that the caller sets on the unit, as with runc and crun.
 
-Their values are in GVariant's text format (GLib Reference Manual, "GVariant Text Format"): ``true``, ``5``,
+The values are in the GVariant text format (GLib Reference Manual, "GVariant Text Format"): ``true``, ``5``,
 ``'text'``, ``uint64 5000000``, ``['a', 'b']``, ``('x', 1)``, ``{'k': 'v'}``, ``<1>``, ``@as []``, ``b'bytes'``.
 """
 
@@ -17,15 +17,16 @@ if TYPE_CHECKING:
 PREFIX = "org.systemd.property."
 WORDS = ("boolean", "byte", "int16", "uint16", "int32", "uint32", "handle", "int64", "uint64", "double", "string")
 NAMED = dict(zip((*WORDS, "objectpath", "signature"), "bynqiuhxtdsog", strict=True))
-"""Keywords of basic types: their letters."""
+"""{keyword of a basic type: its letter in a signature}."""
 RANGES = {"y": (0, 8), "n": (1, 16), "q": (0, 16), "i": (1, 32), "h": (1, 32), "u": (0, 32), "x": (1, 64), "t": (0, 64)}
-"""(signed, bits)."""
+"""{letter of an integer type: (signed, bits)}."""
 SPACE = " \t\r\n"
 DEPTH = 32
 
 
 def properties(annotations: "Mapping[str, str]") -> "list[str]":
-    """Encoded (values.py); SpecError names the annotation. ``...Sec`` in seconds is systemd's ``...USec`` on D-Bus."""
+    """Returns the properties, encoded (values.py). SpecError names the annotation. A property ``...Sec`` in seconds is
+    converted to ``...USec`` in microseconds, its name on D-Bus."""
     found: list[Property] = []
     for key, text in annotations.items():
         if not key.startswith(PREFIX):
@@ -51,7 +52,7 @@ def _microseconds(where: str, name: str, signature: str, value: "Any") -> "Prope
 
 
 def parse(text: str) -> "tuple[str, Any]":
-    """(signature, value) of a GVariant's text; PyruncError says what is wrong with it."""
+    """Parses a GVariant text; returns (signature, value). PyruncError says what is wrong with the text."""
     reader = _Reader(text)
     found = reader.value("", 0)
     reader.skip()
@@ -79,7 +80,7 @@ class _Reader:
         self.at += 1
 
     def word(self) -> str:
-        """Letters, digits and signs of numbers."""
+        """Reads letters, digits and the characters ``+-._``, which numbers contain."""
         self.skip()
         begin = self.at
         while self.at < len(self.text) and (self.text[self.at].isalnum() or self.text[self.at] in "+-._"):
@@ -87,7 +88,7 @@ class _Reader:
         return self.text[begin : self.at]
 
     def value(self, wanted: str, depth: int) -> "tuple[str, Any]":
-        """(signature, value); ``wanted``: the signature that it must have, "" for any."""
+        """Reads a value; returns (signature, value). ``wanted``: the signature that it must have, "" for any."""
         if depth > DEPTH:
             raise PyruncError("nested too deeply")
         first = self.peek()

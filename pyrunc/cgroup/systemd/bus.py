@@ -1,6 +1,6 @@
-"""A conversation over D-Bus, by libsystemd's sd-bus (sd-bus(3)): calls, their answers, and signals.
+"""A D-Bus client on libsystemd's sd-bus (sd-bus(3)): calls, replies, and signals.
 
-Why this library: docs/architecture.md, "systemd".
+docs/architecture.md, "systemd", says why this library is used.
 """
 
 from pyrunc.cgroup.systemd.values import STRINGS, element, elements
@@ -20,11 +20,11 @@ GONE = frozenset(
     f"org.freedesktop.DBus.Error.{name}"
     for name in ("Disconnected", "NoReply", "ServiceUnknown", "NameHasNoOwner", "NoServer", "Timeout", "TimedOut")
 )
-"""Errors of a peer that went away or started anew in the middle (systemctl daemon-reexec): the call is made again."""
+"""Errors of a peer that exited or re-executed itself during a call (systemctl daemon-reexec). The call is repeated."""
 
 
 class BusError(PyruncError):
-    """``name``: the D-Bus error's, such as ``org.freedesktop.systemd1.NoSuchUnit``; the words are systemd's."""
+    """A D-Bus error. ``name``: its name, such as ``org.freedesktop.systemd1.NoSuchUnit``. The message is systemd's."""
 
     def __init__(self, name: str, words: str) -> None:
         super().__init__(words)
@@ -32,7 +32,7 @@ class BusError(PyruncError):
 
     @property
     def lost(self) -> bool:
-        """Whether the connection or the peer was lost, so that it is unknown whether the call was carried out."""
+        """Whether the connection or the peer was lost. It is then unknown whether the call was carried out."""
         return self.name in GONE
 
 
@@ -40,15 +40,15 @@ def _library() -> "tuple[Any, Any]":
     from pyrunc.ffi._sdbus import ffi
 
     try:
-        # For good: the releases of what is collected (ffi.gc) are functions of the library.
+        # Never unloaded: objects that are collected later (ffi.gc) are released by functions of the library.
         return ffi, ffi.dlopen(LIBRARY, ffi.RTLD_NOW | ffi.RTLD_NODELETE)
     except OSError as error:
         raise PyruncError(f"--systemd-cgroup needs {LIBRARY} (apt-get install libsystemd0): {error}") from None
 
 
 class Bus:
-    """One connection. ``address`` as in the D-Bus Specification, "Server Addresses"; ``direct``: systemd's private
-    socket, where systemd itself answers and no bus is between."""
+    """One connection. ``address`` as in the D-Bus Specification, "Server Addresses". ``direct``: whether it is
+    systemd's private socket, at which systemd answers without a bus daemon in between."""
 
     def __init__(self, address: str, direct: bool) -> None:
         self.ffi, self.lib = _library()
@@ -68,14 +68,14 @@ class Bus:
         return result
 
     def close(self) -> None:
-        """Closes the connection; what it has not sent is not sent."""
+        """Closes the connection. Messages that are still queued are not sent."""
         self.ffi.release(self.bus)
 
     def call(
         self, target: "tuple[str, str, str]", member: str, signature: str, arguments: "list[Any]", timeout: float
     ) -> "Message":
-        """The answer of ``target`` (name, object path, interface). BusError: the answer is an error, or there is none
-        within ``timeout`` seconds."""
+        """Calls ``member`` of ``target`` (name, object path, interface); returns the reply. BusError if the reply is an
+        error, or does not arrive within ``timeout`` seconds."""
         message = self._message(target, member, signature, arguments)
         error, reply = self.ffi.new("sd_bus_error *"), self.ffi.new("sd_bus_message **")
         result = self.lib.sd_bus_call(self.bus, message, int(max(timeout, 0.001) * MICROSECONDS), error, reply)
@@ -96,7 +96,7 @@ class Bus:
         self._check(self.lib.sd_bus_send(self.bus, message, self.ffi.NULL))
 
     def next(self, timeout: float) -> "Message | None":
-        """The next message that is no answer; None when there was none within ``timeout`` seconds."""
+        """Returns the next message that is not a reply, or None if none arrives within ``timeout`` seconds."""
         from time import monotonic
 
         end = monotonic() + timeout
@@ -154,7 +154,7 @@ class Bus:
 
 
 class Message:
-    """A message that has come. Its values are read in order."""
+    """A received message. Its values are read in order."""
 
     def __init__(self, bus: Bus, message: "Any") -> None:
         self.bus = bus
@@ -164,14 +164,14 @@ class Message:
         return bool(self.bus.lib.sd_bus_message_is_signal(self.message, interface.encode(), member.encode()) > 0)
 
     def read(self, signature: str) -> "list[Any]":
-        """Values of basic types, or of a variant that holds one (``v`` and its type: ``vs``)."""
+        """Reads values of basic types. ``v`` and a type (``vs``) reads the value of a variant of that type."""
         found = []
         while signature:
             kind, signature = element(signature)
             if kind == "v":
                 kind, signature = element(signature)
                 self._enter(b"v", kind)
-                if kind[0] == "(":  # the first of a structure is what is asked for
+                if kind[0] == "(":  # only the first field of a structure is read
                     self._enter(b"r", kind[1:-1])
                     kind = kind[1]
             cell = self.bus.ffi.new(TYPES.get(kind, "char **"))

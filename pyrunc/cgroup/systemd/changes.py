@@ -1,4 +1,4 @@
-"""Changes of a running unit's limits, and how they are undone."""
+"""Changes the limits of a running unit, and prepares the properties that undo the change."""
 
 from pyrunc.cgroup.freezer import Freezer
 from pyrunc.cgroup.systemd import devices, properties
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pyrunc.spec.types import Resources
 
 ZERO = ("MemoryLow", "MemoryMin")
-"""Properties of which "none" is 0, where a limit's is infinity (and a weight's, systemd's default)."""
+"""Properties whose "no limit" value is 0. For other limits it is infinity, which for a weight means the default."""
 
 __all__ = ["changed", "set_properties"]
 
@@ -24,7 +24,8 @@ __all__ = ["changed", "set_properties"]
 def changed(
     groups: "Groups", unit: str, asked: "Resources", rules: "Rules | None", stored: "dict[str, Any]"
 ) -> "list[str]":
-    """Tells systemd of ``asked`` and ``rules``; the properties that undo it. ``stored``: the resources of before."""
+    """Sets the properties for ``asked`` and ``rules``; returns the properties that undo this. ``stored``: the previous
+    resources."""
     from pyrunc.spec.load import shaped_resources
 
     version = manager().facts()[0]
@@ -43,8 +44,8 @@ def changed(
 
 
 def _tell(groups: "Groups", unit: str, words: "list[str]", frozen: bool) -> None:
-    """``frozen``: on v1 systemd writes all device rules anew, by denying all first; a container that opens /dev/null
-    at that moment would see it (as runc)."""
+    """Sets the properties. ``frozen``: freeze the container meanwhile, as runc does. On v1 systemd rewrites all device
+    rules and starts by denying everything; a container that opens /dev/null at that moment would get an error."""
     freezer = Freezer(groups.dirs)
     frozen = frozen and bool(words) and bool(freezer.directory) and not freezer.frozen
     if frozen:

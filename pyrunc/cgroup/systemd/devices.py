@@ -1,7 +1,8 @@
 """Device rules as DevicePolicy= and DeviceAllow= (systemd.resource-control(5)).
 
-On v1 systemd writes the same files as pyrunc, at every reload, so it must know the rules. On v2 it attaches a program
-of its own, and a device opens only where both programs agree: systemd's list must hold all that the rules allow.
+On v1 systemd writes the same files as pyrunc at every reload, so it must know the rules. On v2 systemd attaches its own
+program, and a device can be opened only if both programs permit it. So systemd's list must contain everything that the
+rules allow.
 """
 
 from pyrunc.cgroup.devices import ANY
@@ -13,18 +14,19 @@ if TYPE_CHECKING:
     from pyrunc.cgroup.systemd.values import Property
 
 NUMERIC_GROUP = 240
-"""First version that takes ``char-136`` for all minors of a major."""
+"""The first version of systemd that takes ``char-136`` for all minors of a major number."""
 KINDS = {"c": "char", "b": "block"}
 
 
 def properties(rules: "Rules | None", version: int) -> "list[str]":
-    """Encoded. Rules that DeviceAllow= can't say (all but some; one minor of every major) are no rules to systemd:
-    those that pyrunc sets itself hold all the same. None where there are no rules (without root)."""
+    """Returns the properties, encoded. If DeviceAllow= cannot express the rules (all devices except for some; one minor
+    of every major), systemd gets no restriction; the rules that pyrunc itself sets still apply. Returns an empty list
+    if there are no rules (without root)."""
     if rules is None:
         return []
     entries = None if rules.allow_all else _entries(rules, version)
     found: list[Property] = [("DevicePolicy", "s", "auto" if entries is None else "strict")]
-    found.append(("DeviceAllow", "a(ss)", []))  # forgets what an earlier update has said
+    found.append(("DeviceAllow", "a(ss)", []))  # clears the list of an earlier update
     if entries:
         found.append(("DeviceAllow", "a(ss)", entries))
     return encode(found)

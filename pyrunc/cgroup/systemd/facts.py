@@ -1,4 +1,4 @@
-"""What a plan needs to know to have systemd make a container's cgroup: asked of systemd once."""
+"""What a plan needs to know so that systemd makes a container's cgroup. systemd is queried once."""
 
 from pyrunc.cgroup.systemd import annotations, devices, names, properties
 from pyrunc.cgroup.systemd.manager import manager
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 
 class Scope:
-    """``unit``, ``slice`` and encoded ``properties`` as unit.start takes them; ``path``: the unit's cgroup from the top
-    of each hierarchy."""
+    """A unit to start. ``unit``, ``slice`` and the encoded ``properties`` are arguments of unit.start; ``path`` is the
+    unit's cgroup, from the top of each hierarchy."""
 
     __slots__ = ("path", "properties", "slice", "unit")
 
@@ -32,7 +32,8 @@ def scope(
     asked: "Mapping[str, str]",
     unified: bool,
 ) -> Scope:
-    """``asked``: the container's annotations, which come last and count. PyruncError where no systemd answers."""
+    """Returns the unit for a container. ``asked``: its annotations, which override the other properties. PyruncError if
+    no systemd answers."""
     systemd = manager()
     version, group = systemd.facts()
     slice_, unit = names.parse(cgroups_path, container_id, systemd.users)

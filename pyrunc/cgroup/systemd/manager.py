@@ -1,4 +1,4 @@
-"""Which systemd makes the units, the system's or a user's, and the connection to it."""
+"""Selects the systemd instance that makes the units, the system's or a user's, and connects to it."""
 
 import posix
 
@@ -22,12 +22,12 @@ DAEMON = ("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus
 MATCH = f"type='signal',sender='{NAME}',path='{MANAGER[1]}',interface='{MANAGER[2]}',member='JobRemoved'"
 
 DEADLINE = 30.0
-"""Seconds for a job of systemd's, as runc; with a connection that drops meanwhile and is made again."""
+"""Seconds for a systemd job, the same as runc's. The time to restore a lost connection is included."""
 PAUSE = 0.05
 
 
 def check() -> None:
-    """PyruncError in runc's words unless systemd is what runs this host (sd_booted(3))."""
+    """Raises PyruncError with runc's message unless the host was booted with systemd (sd_booted(3))."""
     try:
         posix.stat(BOOTED)
     except OSError:
@@ -35,9 +35,9 @@ def check() -> None:
 
 
 def is_users() -> bool:
-    """Whether the units are a user's own: without root, or as root of a user namespace in which PID 1 is not.
+    """Whether to use a user's systemd: without root, or as root of a user namespace that does not contain PID 1.
 
-    A system container's root has a systemd of its own as PID 1, in the same user namespace.
+    In a system container, root has the container's own systemd as PID 1, in the same user namespace.
     """
     if posix.geteuid() != 0:
         return True
@@ -50,7 +50,7 @@ def is_users() -> bool:
 
 
 def _owner() -> int:
-    """The user's id on the host: that of root in our user namespace, if that is where we are."""
+    """Returns the user's id on the host: for root of a user namespace, the outside id that uid_map gives for 0."""
     if posix.geteuid() != 0:
         return posix.geteuid()
     for line in read("/proc/self/uid_map").split(b"\n"):
@@ -61,11 +61,11 @@ def _owner() -> int:
 
 
 def addresses(users: bool) -> "list[tuple[str, bool]]":
-    """[(D-Bus address, whether systemd itself answers there)], in the order in which they are tried."""
+    """Returns [(D-Bus address, whether systemd itself answers there)], in the order in which they are tried."""
     environment = {key.decode(): value.decode("utf-8", "surrogateescape") for key, value in posix.environ.items()}
     if not users:
         bus = environment.get("DBUS_SYSTEM_BUS_ADDRESS", "")
-        # As systemctl does for root: one process less between, and it works before the bus does, or without one.
+        # systemctl does the same for root: it avoids the bus daemon, and works without one or before it has started.
         private = [] if bus else [("unix:path=/run/systemd/private", True)]
         return [*private, (bus or "unix:path=/run/dbus/system_bus_socket", False)]
     runtime = environment.get("XDG_RUNTIME_DIR") or f"/run/user/{_owner()}"
@@ -77,7 +77,7 @@ def addresses(users: bool) -> "list[tuple[str, bool]]":
 
 
 def _escaped(path: str) -> str:
-    """D-Bus Specification, "Server Addresses"."""
+    """Escapes ``path`` for a D-Bus address (D-Bus Specification, "Server Addresses")."""
     return "".join(
         chr(byte) if chr(byte).isascii() and (chr(byte).isalnum() or chr(byte) in "-_/.\\*") else f"%{byte:02x}"
         for byte in path.encode("utf-8", "surrogateescape")
@@ -85,16 +85,16 @@ def _escaped(path: str) -> str:
 
 
 class Manager:
-    """One systemd. Connects when it is first asked, and again when the connection was lost."""
+    """A systemd instance. Connects at the first call, and again if the connection is lost."""
 
     def __init__(self, users: bool) -> None:
         self.users = users
         self.bus: Bus | None = None
-        self.process = posix.getpid()  # a child of ours needs a connection of its own
+        self.process = posix.getpid()  # a child process needs its own connection
         self._facts: tuple[int, str] | None = None
 
     def connect(self) -> Bus:
-        """PyruncError says which sockets were tried, and how to get one."""
+        """Returns the connection. PyruncError names the sockets that were tried, and how to get one."""
         if self.bus is not None:
             return self.bus
         tried = []
@@ -103,7 +103,7 @@ class Manager:
                 bus = Bus(address, direct)
                 if not direct:
                     bus.tell(DAEMON, "AddMatch", "s", [MATCH])
-                # Whether anybody answers there is known only now: a socket may be left of one who has gone.
+                # Only the first call shows whether a manager answers: the socket may be left over from one that exited.
                 bus.call((MANAGER[0], MANAGER[1], "org.freedesktop.DBus.Peer"), "Ping", "", [], DEADLINE)
                 self.bus = bus
                 return bus
@@ -126,7 +126,8 @@ class Manager:
     def call(
         self, member: str, signature: str, arguments: "list[Any]", target: "tuple[str, str, str]" = MANAGER
     ) -> "Message":
-        """The answer of systemd; the call is made again while it is away (daemon-reexec). BusError: it refuses."""
+        """Calls systemd; returns the reply. Repeats the call while the connection is lost (daemon-reexec), until
+        DEADLINE. BusError if systemd refuses the call."""
         from time import monotonic, sleep
 
         end = monotonic() + DEADLINE
@@ -137,7 +138,7 @@ class Manager:
                 if not error.lost or monotonic() > end:
                     raise
             except PyruncError:
-                if self._facts is None or monotonic() > end:  # it has never answered yet
+                if self._facts is None or monotonic() > end:  # no facts: systemd has never answered
                     raise
             self.drop()
             sleep(PAUSE)
@@ -147,7 +148,7 @@ class Manager:
         return self.call("Get", "ss", [interface, name], (NAME, path, PROPERTIES)).read(f"v{kind}")[0]
 
     def facts(self) -> "tuple[int, str]":
-        """(version, such as 252; the manager's own cgroup, below which its units are: "" for the system's)."""
+        """Returns (version, such as 252; the manager's own cgroup, below which its units are, "" for the system's)."""
         if self._facts is None:
             version = str(self.get(MANAGER[1], MANAGER[2], "Version", "s"))
             group = str(self.get(MANAGER[1], MANAGER[2], "ControlGroup", "s"))
@@ -156,7 +157,7 @@ class Manager:
 
 
 def number(version: str) -> int:
-    """``252.38-1~deb12u1``, ``v257-rc1`` as 252, 257; 0 for what is none."""
+    """Returns 252 for ``252.38-1~deb12u1``, 257 for ``v257-rc1``, and 0 if the string does not start with a number."""
     digits = ""
     for letter in version.removeprefix("v"):
         if not ("0" <= letter <= "9"):
@@ -169,7 +170,7 @@ _manager: "Manager | None" = None
 
 
 def manager() -> Manager:
-    """That of this process. PyruncError where systemd does not run."""
+    """Returns this process's manager. PyruncError if systemd does not run."""
     global _manager
     if _manager is None or _manager.process != posix.getpid():
         check()

@@ -1,4 +1,4 @@
-"""Names of slices and units, and where their cgroups are (systemd.slice(5), systemd.unit(5))."""
+"""Names of slices and units, and the paths of their cgroups (systemd.slice(5), systemd.unit(5))."""
 
 from pyrunc.errors import SpecError
 
@@ -9,8 +9,10 @@ LABEL = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ012345678
 
 
 def parse(cgroups_path: str, container_id: str, user: bool = False) -> "tuple[str, str]":
-    """(slice, unit) of ``slice:prefix:name``; SpecError otherwise. Absent parts as runc's: ``system.slice``
-    (``user.slice`` with a user's manager) and ``pyrunc-ID.scope``. A name that ends in ``.slice`` is that slice."""
+    """Parses ``slice:prefix:name``; returns (slice, unit). SpecError if the form is different.
+
+    As in runc, the default slice is ``system.slice``, or ``user.slice`` with a user's manager. The default unit is
+    ``pyrunc-ID.scope``. If the name ends in ``.slice``, the unit is that slice."""
     default = "user.slice" if user else "system.slice"
     if not cgroups_path:
         return default, escape(f"pyrunc-{container_id}.scope")
@@ -29,8 +31,9 @@ def parse(cgroups_path: str, container_id: str, user: bool = False) -> "tuple[st
 
 
 def escape(name: str) -> str:
-    """``name`` with every byte that a unit's name can't hold as ``\\xHH`` (systemd.unit(5), "String Escaping"), so that
-    an id or a prefix with a ``+`` or a letter beyond ASCII is a name, and never another unit's or an option."""
+    """Returns ``name`` with every byte that is not valid in a unit's name as ``\\xHH`` (systemd.unit(5), "String
+    Escaping"). An id or a prefix with a ``+`` or a non-ASCII letter then gives a valid name, which is never the name of
+    another unit, nor an option."""
     out = []
     for at, byte in enumerate(name.encode("utf-8", "surrogateescape")):
         letter = chr(byte)
@@ -39,7 +42,7 @@ def escape(name: str) -> str:
 
 
 def expand(slice_: str) -> str:
-    """``a-b.slice`` lies in ``a.slice/a-b.slice``; "" is the root slice, ``-.slice``."""
+    """Returns the path of a slice: ``a.slice/a-b.slice`` for ``a-b.slice``, "" for the root slice ``-.slice``."""
     if slice_ == "-.slice":
         return ""
     name = slice_.removesuffix(".slice")
@@ -50,14 +53,15 @@ def expand(slice_: str) -> str:
 
 
 def scope_path(cgroups_path: str, container_id: str, manager: str = "", user: bool = False) -> str:
-    """Where the unit's cgroup is, from the top of each hierarchy; ``manager``: the cgroup of its systemd."""
+    """Returns the path of the unit's cgroup from the top of each hierarchy. ``manager``: the cgroup of its systemd."""
     slice_, unit = parse(cgroups_path, container_id, user)
     inside = expand(unit) if unit.endswith(".slice") else "/".join(filter(None, (expand(slice_), unit)))
     return f"{manager.rstrip('/')}/{inside}"
 
 
 def object_path(unit: str) -> str:
-    """The D-Bus object of ``unit``: bytes that a path can't hold as ``_hh`` (sd_bus_path_encode(3))."""
+    """Returns the D-Bus object path of ``unit``. Bytes that are not valid in a path become ``_hh``
+    (sd_bus_path_encode(3))."""
     out = []
     for at, byte in enumerate(unit.encode("utf-8", "surrogateescape")):
         letter = chr(byte)

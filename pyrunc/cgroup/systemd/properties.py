@@ -1,9 +1,9 @@
 """``linux.resources`` as properties of a unit (systemd.resource-control(5), org.freedesktop.systemd1(5)).
 
-All that systemd can hold is told to it: what is only written beside it is lost at the next ``systemctl daemon-reload``
-or change of any property. Conversions are those of the files (v1/, v2/), names and rounding those of runc
-(github.com/opencontainers/cgroups, systemd/). A property that a systemd is too old for is left out, and written.
-Nothing is touched here.
+pyrunc passes every limit to systemd that has a property. A limit that is only written into a file is lost at the next
+``systemctl daemon-reload`` or change of any property. Conversions are those of v1/ and v2/; names and rounding are
+runc's (github.com/opencontainers/cgroups, systemd/). If systemd is too old for a property, the property is left out and
+the limit is only written into the file. This module has no side effects.
 """
 
 from pyrunc.cgroup.systemd.values import INFINITY, encode
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     from pyrunc.spec.types import Resources
 
 QUOTA_PERIOD, CPUSET, CPU_IDLE, SCOPE_OOM_POLICY, ZSWAP = 242, 244, 252, 253, 253
-"""First versions of systemd with CPUQuotaPeriodUSec, AllowedCPUs, CPUWeight=idle, OOMPolicy= of scopes, and
+"""The first versions of systemd with CPUQuotaPeriodUSec, AllowedCPUs, CPUWeight=idle, OOMPolicy= of scopes, and
 MemoryZSwapMax."""
 DEFAULT_PERIOD = 100000
 STEP = 10000
-"""Microseconds a second: systemd stores a quota as whole percents of a CPU, cut off."""
+"""Microseconds per second. systemd stores a quota in whole percents of a CPU, rounded down."""
 BANDWIDTH = {"rbps": "IOReadBandwidthMax", "wbps": "IOWriteBandwidthMax", "riops": "IOReadIOPSMax"}
 BANDWIDTH["wiops"] = "IOWriteIOPSMax"
 ACCOUNTING = ("MemoryAccounting", "CPUAccounting", "TasksAccounting")
 
 
 def scope(unit: str, unified: bool) -> "list[str]":
-    """Of every unit of ours, whatever its limits; encoded."""
+    """Returns the properties that every unit of pyrunc's has, regardless of its limits; encoded."""
     found: list[Property] = [("Description", "s", f"pyrunc container {unit}"), ("DefaultDependencies", "b", False)]
     if not unit.endswith(".slice"):
         found.append(("Delegate", "b", True))
@@ -38,13 +38,13 @@ def scope(unit: str, unified: bool) -> "list[str]":
 
 
 def properties(resources: "Resources | None", unified: bool, version: int) -> "list[str]":
-    """The limits as ``NAME=SIGNATURE:VALUE`` (values.py), device rules excluded (devices.py). ``unified``: the host has
-    cgroup v2 alone; ``version``: systemd's."""
+    """Returns the limits, without the device rules (devices.py), as ``NAME=SIGNATURE:VALUE`` (values.py). ``unified``:
+    whether the host has only cgroup v2. ``version``: systemd's."""
     if resources is None:
         return []
     found: dict[str, Property] = {}
     for item in _sections(resources, unified, version):
-        found[item[0]] = item  # what `unified` says comes last, and counts
+        found[item[0]] = item  # properties from `unified` come last and override the others
     return encode(found.values())
 
 
@@ -62,7 +62,8 @@ def _sections(resources: "Resources", unified: bool, version: int) -> "Iterator[
 
 
 def tasks(limit: int) -> int:
-    """A limit of 0 is one (runtime-spec 1.3), but systemd takes none: 1, as runc."""
+    """Returns the value of TasksMax. 0 is a limit (runtime-spec 1.3), but systemd refuses it: it becomes 1, as in
+    runc."""
     return INFINITY if limit < 0 else max(limit, 1)
 
 
@@ -103,12 +104,12 @@ def _cpu(cpu: "Cpu", unified: bool, version: int) -> "Iterator[Property]":
 
 
 def per_second(quota: int, period: int) -> int:
-    """Microseconds of CPU a second, rounded up to systemd's steps; without a quota no limit."""
+    """Returns microseconds of CPU time per second, rounded up to systemd's steps. INFINITY without a quota."""
     return INFINITY if quota <= 0 else -(-quota * 1000000 // period // STEP) * STEP
 
 
 def mask(ranges: str) -> "list[int]":
-    """A list of CPUs or nodes (cpuset(7), "List format") as bytes, the lowest in the first byte's lowest bit."""
+    """Converts a list of CPUs or nodes (cpuset(7), "List format") to a bit mask, lowest byte first."""
     bits = 0
     for part in ranges.replace(" ", "").split(","):
         first, _, last = part.partition("-")
@@ -133,12 +134,12 @@ def _block_io(block: "BlockIo", unified: bool) -> "Iterator[Property]":
     ):
         limits = [[_node(device), device.rate or INFINITY] for device in devices]
         name = BANDWIDTH[key] if unified else BANDWIDTH[key].replace("IO", "BlockIO", 1)
-        if limits and (unified or key.endswith("bps")):  # v1's systemd has bandwidths only
+        if limits and (unified or key.endswith("bps")):  # for v1 systemd has only bandwidths
             yield name.removesuffix("Max") if not unified else name, "a(st)", limits
 
 
 def _node(device: "Any") -> str:
-    """systemd takes this form without looking for the node."""
+    """Returns the device in a form that systemd accepts without looking for a device node."""
     return f"/dev/block/{device.major}:{device.minor}"
 
 
@@ -157,7 +158,7 @@ def _unified(files: "dict[str, str]", version: int) -> "Iterator[Property]":
             yield name, "t", number
     yield from _unified_cpu(files, version)
     yield from _unified_io(files)
-    # Only its 1 has a counterpart: the others (continue, stop) say more than memory.oom.group's 0.
+    # Only 1 has an equivalent: OOMPolicy=continue and OOMPolicy=stop mean more than memory.oom.group = 0.
     if files.get("memory.oom.group", "").strip() == "1" and version >= SCOPE_OOM_POLICY:
         yield "OOMPolicy", "s", "kill"
 

@@ -1,4 +1,4 @@
-"""A container's unit: started, changed, stopped. Each returns when systemd has done it."""
+"""Starts, changes and stops a container's unit. Each function returns after systemd has completed the operation."""
 
 from pyrunc.cgroup.systemd import names
 from pyrunc.cgroup.systemd.bus import BusError
@@ -18,15 +18,15 @@ EXISTS = f"{NAME}.UnitExists"
 NO_UNIT = f"{NAME}.NoSuchUnit"
 UNIT = f"{NAME}.Unit"
 SETTLED = 1.0
-"""Seconds without a signal after which the unit itself is asked: a signal of a reload's time may be lost."""
+"""Seconds without a signal after which the unit's state is queried: a signal may be lost during a reload."""
 
 
 def start(unit: str, slice_: str, pid: int, properties: "Sequence[str]") -> None:
-    """Makes ``unit`` in ``slice_``, with ``pid`` in it, and waits until it is active. ``properties`` as ``encode`` has
-    them. A failed unit of this name that is left from before is forgotten. PyruncError: systemd refuses."""
+    """Makes ``unit`` in ``slice_`` with the process ``pid``, and waits until it is active. ``properties``: as returned
+    by ``encode``. A failed unit of the same name is reset first. PyruncError if systemd refuses."""
     given: list[list[Any]] = [[name, [kind, value]] for name, kind, value in decode(properties)]
     if unit.endswith(".slice"):
-        pid = 0  # systemd puts processes into scopes only; its cgroup is joined like any other
+        pid = 0  # systemd places processes only in scopes; pyrunc joins the slice's cgroup like any other
     else:
         given = [["Slice", ["s", slice_]], ["PIDs", ["au", [pid]]], *given]
     systemd = manager()
@@ -38,7 +38,7 @@ def start(unit: str, slice_: str, pid: int, properties: "Sequence[str]") -> None
 
 
 def _start(systemd: "Manager", unit: str, pid: int, properties: "list[Any]") -> str:
-    """The job's object path; "" when it is done already, by a call whose answer was lost."""
+    """Returns the job's object path, or "" if an earlier call whose reply was lost has already started the unit."""
     from time import monotonic, sleep
 
     end = monotonic() + DEADLINE
@@ -54,7 +54,7 @@ def _start(systemd: "Manager", unit: str, pid: int, properties: "list[Any]") -> 
         state = _state(systemd, unit)
         if state in ("active", "activating", "reloading") or monotonic() > end:
             raise PyruncError(f"systemd: unit {unit} exists already ({state})")
-        # Failed, or on its way out: systemd forgets it when told, or shortly.
+        # The unit has failed, and systemd unloads it after ResetFailedUnit; or it is stopping, and ends soon.
         _forget(systemd, unit)
         if state != "failed":
             sleep(PAUSE / 10)
@@ -84,7 +84,7 @@ def _await(systemd: "Manager", job: str, unit: str) -> str:
 def _has_job(systemd: "Manager", unit: str) -> bool:
     """Whether a job of ``unit`` is waiting or running."""
     try:
-        # A structure (uo): the id is 0 without a job.
+        # A structure (uo). Its id is 0 if there is no job.
         return bool(systemd.get(names.object_path(unit), UNIT, "Job", "(uo)"))
     except BusError:
         return False
@@ -119,13 +119,13 @@ def _forget(systemd: "Manager", unit: str) -> None:
     try:
         systemd.call("ResetFailedUnit", "s", [unit])
     except BusError:
-        pass  # not failed, or gone
+        pass  # the unit has not failed, or no longer exists
 
 
 def attach(unit: str, directory: str, pid: int) -> None:
-    """Has systemd move ``pid`` into the cgroup ``directory``, which is the unit's or one below it (delegated to us).
-    A user's manager asks the system's for what it may not do itself (org.freedesktop.systemd1(5),
-    AttachProcessesToUnit). PyruncError: systemd refuses."""
+    """Asks systemd to move ``pid`` into the cgroup ``directory``: the unit's cgroup, or one below it (delegated).
+    A user's manager forwards the request to the system's if it is not permitted to do it itself
+    (org.freedesktop.systemd1(5), AttachProcessesToUnit). PyruncError if systemd refuses."""
     below = directory.partition(f"/{unit}")[2]
     try:
         manager().call("AttachProcessesToUnit", "ssau", [unit, below, [pid]])
@@ -134,7 +134,7 @@ def attach(unit: str, directory: str, pid: int) -> None:
 
 
 def set_properties(unit: str, properties: "Sequence[str]") -> None:
-    """Changes properties of the running unit, until it ends."""
+    """Changes properties of the running unit. The change lasts as long as the unit."""
     if not properties:
         return
     given = [[name, [kind, value]] for name, kind, value in decode(properties)]
@@ -145,7 +145,7 @@ def set_properties(unit: str, properties: "Sequence[str]") -> None:
 
 
 def stop(unit: str) -> None:
-    """Stops the unit, and waits until it has stopped; one that has gone is fine, and a failed one is forgotten."""
+    """Stops the unit and waits until it has stopped. A missing unit is ignored; a failed one is reset."""
     systemd = manager()
     try:
         job = str(systemd.call("StopUnit", "ss", [unit, "replace"]).read("o")[0])

@@ -1,8 +1,8 @@
-"""Values as systemd takes them over D-Bus, and their text in a step's arguments: ``NAME=SIGNATURE:VALUE``.
+"""D-Bus values for systemd, and their text form in a step's arguments: ``NAME=SIGNATURE:VALUE``.
 
-A value's signature is D-Bus's (D-Bus Specification, "Type System"). In Python: numbers are int or float, ``b`` is bool,
-strings are str, arrays and structures are lists, dictionaries are lists of [key, value], a variant is [signature,
-value]. As text: basic values as they are (``t:67108864``, ``b:true``, ``s:system.slice``), others as JSON.
+Signatures are those of the D-Bus Specification, "Type System". In Python, numbers are int or float, ``b`` is bool,
+strings are str, arrays and structures are lists, dictionaries are lists of [key, value], and a variant is [signature,
+value]. In text, basic values are plain (``t:67108864``, ``b:true``, ``s:system.slice``), and all others are JSON.
 """
 
 from pyrunc.errors import PyruncError
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     Property = tuple[str, str, Any]
 
 INFINITY = (1 << 64) - 1
-"""What systemd calls ``infinity``: no limit."""
+"""systemd's ``infinity``: no limit."""
 STRINGS = "sog"
 INTEGERS = "ynqiuxt"
 
 
 def encode(properties: "Iterable[Property]") -> "list[str]":
-    """``[(name, signature, value)]`` as a step's argument."""
+    """Returns ``[(name, signature, value)]`` as arguments of a step."""
     return [f"{name}={signature}:{_text(signature, value)}" for name, signature, value in properties]
 
 
@@ -60,7 +60,7 @@ def _value(signature: str, text: str) -> "Any":
 
 
 def element(signature: str) -> "tuple[str, str]":
-    """(first complete type, rest) of ``signature``; PyruncError when it is none."""
+    """Splits ``signature``; returns (first complete type, rest). PyruncError if it is not valid."""
     if not signature:
         raise PyruncError("a D-Bus signature ends too early")
     first = signature[0]
@@ -78,7 +78,7 @@ def element(signature: str) -> "tuple[str, str]":
 
 
 def elements(signature: str) -> "list[str]":
-    """Every complete type of ``signature``."""
+    """Returns every complete type in ``signature``."""
     found = []
     while signature:
         first, signature = element(signature)

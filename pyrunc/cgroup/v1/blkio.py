@@ -1,4 +1,4 @@
-"""blkio (cgroup-v1/blkio-controller.rst). The BFQ scheduler has files of its own where it is loaded."""
+"""blkio (cgroup-v1/blkio-controller.rst). The BFQ scheduler, if it is loaded, has its own files."""
 
 from pyrunc.cgroup.entries import refuse
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pyrunc.spec.types import Resources
 
 THROTTLES = (
-    # (the spec's name, the model's, v1's file, v2's key)
+    # (name in the spec, attribute of the model, part of the v1 file name, v2 key)
     ("throttleReadBpsDevice", "throttle_read_bps_device", "read_bps", "rbps"),
     ("throttleWriteBpsDevice", "throttle_write_bps_device", "write_bps", "wbps"),
     ("throttleReadIOPSDevice", "throttle_read_iops_device", "read_iops", "riops"),
@@ -33,7 +33,7 @@ STATS = {
 
 
 def limits(resources: "Resources", hierarchy: "Hierarchy | None") -> "Iterator[Entry]":
-    """Weights from 10 to 1000; bytes and operations a second."""
+    """Yields the entries. Weights are from 10 to 1000, rates in bytes or operations per second."""
     block = resources.block_io
     assert block is not None
     if block.weight:
@@ -56,19 +56,19 @@ def _file(hierarchy: "Hierarchy | None", name: str, where: str) -> str:
     for file in (f"blkio.{name}", f"blkio.bfq.{name}"):
         if hierarchy is None or hierarchy.knows(file):
             return file
-    # The top has no weights of its own: where it has no cgroup below it yet, BFQ shows by another of its files.
+    # The top cgroup has no weight files. If there is no cgroup below it yet, another file shows that BFQ is loaded.
     if hierarchy is not None and hierarchy.knows("blkio.bfq.io_serviced"):
         return f"blkio.bfq.{name}"
     raise refuse(where, "the host's kernel has no blkio.weight (neither CFQ nor BFQ)")
 
 
 def stats(files: "Files") -> "dict[str, Any]":
-    """runc's ``blkio``."""
+    """Returns runc's ``blkio``."""
     return {key: entries(files.lines(name)) for key, name in STATS.items()}
 
 
 def entries(lines: "list[str]") -> "list[dict[str, Any]]":
-    """``8:0 Read 4096``, or ``8:0 4096`` where there is no operation; the total at the end is left out."""
+    """Parses lines of the form ``8:0 Read 4096``, or ``8:0 4096`` without an operation. Skips the total at the end."""
     found = []
     for line in lines:
         device, *rest = line.split(" ")

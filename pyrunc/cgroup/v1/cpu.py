@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def limits(resources: "Resources", _: "Hierarchy | None") -> "Iterator[Entry]":
-    """Times in microseconds."""
+    """Yields the entries; times in microseconds."""
     cpu = resources.cpu
     assert cpu is not None
     if cpu.shares:
@@ -32,7 +32,7 @@ def limits(resources: "Resources", _: "Hierarchy | None") -> "Iterator[Entry]":
 
 
 def stats(files: "Files") -> "dict[str, Any]":
-    """runc's ``cpu.throttling``; nanoseconds."""
+    """Returns runc's ``cpu.throttling``; times in nanoseconds."""
     return throttling(files.table("cpu.stat"), "throttled_time", 1)
 
 

@@ -1,4 +1,4 @@
-"""cpuacct (cgroup-v1/cpuacct.rst): counts, limits nothing."""
+"""cpuacct (cgroup-v1/cpuacct.rst). It has counters, but no limits."""
 
 import posix
 
@@ -9,11 +9,11 @@ if TYPE_CHECKING:
     from pyrunc.cgroup.counters import Files
 
 TICK = 1_000_000_000 // posix.sysconf("SC_CLK_TCK")
-"""Nanoseconds of one tick of cpuacct.stat."""
+"""Nanoseconds per tick, the unit of cpuacct.stat."""
 
 
 def stats(files: "Files") -> "dict[str, Any]":
-    """runc's ``cpu.usage``; nanoseconds."""
+    """Returns runc's ``cpu.usage``; nanoseconds."""
     ticks = files.table("cpuacct.stat")
     each = [line.split() for line in files.lines("cpuacct.usage_all")[1:]]  # cpu user system
     return {

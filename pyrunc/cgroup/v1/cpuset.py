@@ -16,7 +16,7 @@ FLAGS = (
     *("cpu_exclusive", "mem_hardwall", "mem_exclusive", "memory_migrate", "memory_spread_page", "memory_spread_slab"),
     *("memory_pressure", "sched_load_balance", "sched_relax_domain_level"),
 )
-"""runc's keys, and the files' names."""
+"""runc's keys, which are also the names of the files."""
 
 
 def limits(resources: "Resources", _: "Hierarchy | None") -> "Iterator[Entry]":
@@ -29,15 +29,15 @@ def limits(resources: "Resources", _: "Hierarchy | None") -> "Iterator[Entry]":
 
 
 def fill(directory: str) -> None:
-    """Gives ``directory``, and each cgroup above that is as empty, its parent's CPUs and nodes: no process can be put
-    into an empty cpuset, and a new one, or one that a user made by mkdir, is empty (cpuset(7))."""
+    """Copies the parent's CPUs and memory nodes into ``directory`` if it has none, and into its ancestors that have
+    none. A new cpuset is empty, also one that a user made by mkdir, and no process can join it (cpuset(7))."""
     empty: list[tuple[str, str]] = []
     for file in ("cpuset.cpus", "cpuset.mems"):
         path = directory
         while True:
             try:
                 value = read(f"{path}/{file}").strip()
-            except FileNotFoundError:  # above the hierarchy's top
+            except FileNotFoundError:  # path is above the hierarchy's mount point
                 break
             if value:
                 break
@@ -49,14 +49,14 @@ def fill(directory: str) -> None:
 
 
 def stats(files: "Files") -> "dict[str, Any]":
-    """runc's ``cpuset``; lists of CPUs and of memory nodes are written out."""
+    """Returns runc's ``cpuset``, with ranges of CPUs and memory nodes expanded to lists of numbers."""
     found: dict[str, Any] = {name: numbers(files.text(f"cpuset.{name}")) for name in ("cpus", "mems")}
     found.update({name: files.number(f"cpuset.{name}") for name in FLAGS})
     return found
 
 
 def numbers(ranges: str) -> "list[int]":
-    """``0-2,5`` as 0, 1, 2, 5."""
+    """Expands ``0-2,5`` to 0, 1, 2, 5."""
     found: list[int] = []
     for part in filter(None, ranges.strip().split(",")):
         first, _, last = part.partition("-")

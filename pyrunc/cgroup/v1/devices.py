@@ -9,12 +9,12 @@ if TYPE_CHECKING:
 
 
 def writes(rules: "Rules") -> "list[tuple[str, str]]":
-    """[(file, value)] that bring a new v1 cgroup from its parent's rules to ``rules``."""
+    """Returns the writes [(file, value)] that set ``rules``. A new v1 cgroup starts with its parent's rules."""
     first, then = ("devices.allow", "devices.deny") if rules.allow_all else ("devices.deny", "devices.allow")
     return [(first, "a")] + [(then, line) for line in lines(rules)]
 
 
 def apply(directory: str, rules: "Rules") -> None:
-    """OSError is the kernel's answer."""
+    """Writes ``rules`` into the cgroup. OSError is the kernel's answer."""
     for file, value in writes(rules):
         write(f"{directory}/{file}", value)

@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 
 def limits(resources: "Resources", _: "Hierarchy | None", file: str = "limit_in_bytes") -> "Iterator[Entry]":
-    """Bytes; ``file``: v2 calls it ``max``."""
+    """Yields the entries; bytes. ``file``: the last part of the file's name, which on v2 is ``max``."""
     for index, limit in enumerate(resources.hugepage_limits):
         where = f"hugepageLimits[{index}]"
         yield f"hugetlb.{limit.page_size}.{file}", limit.limit, where, False
-        # Also reserved pages, or an mmap that is not yet touched would go past the limit (Linux 5.7).
+        # Limit reserved pages as well (Linux 5.7): otherwise an untouched mmap could exceed the limit.
         yield f"hugetlb.{limit.page_size}.rsvd.{file}", limit.limit, where, True
 
 
 def stats(files: "Files", limit: str = "max_usage_in_bytes", usage: str = "usage_in_bytes") -> "dict[str, Any]":
-    """runc's ``hugetlb``, {size: counts}."""
+    """Returns runc's ``hugetlb``, {page size: counters}."""
     sizes = {name.split(".")[1] for name in posix.listdir(files.directory) if name.startswith("hugetlb.")}
     return {
         size: {

@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
 
 def limits(resources: "Resources", _: "Hierarchy | None") -> "Iterator[Entry]":
-    """Bytes; -1 lifts."""
+    """Yields the entries; bytes, -1 for no limit."""
     memory = resources.memory
     assert memory is not None
     limit, swap = memory.limit or 0, memory.swap or 0
     if swap:
         if 0 < swap < limit:
             raise refuse("memory.swap", f"{swap} is memory and swap together, and below limit, {limit}")
-        # Without swap accounting there is nothing to be lifted.
+        # -1 is optional: a kernel without swap accounting has no limit that could be lifted.
         yield "memory.memsw.limit_in_bytes", swap, "memory.swap", swap == -1
     elif limit == -1:
-        # As runc: a lifted limit lifts swap too, or the kernel would refuse a limit above memsw.
+        # As runc does: lifting the memory limit lifts memsw too, because the kernel refuses a limit above memsw.
         yield "memory.memsw.limit_in_bytes", -1, "memory.limit", True
     if limit:
         yield "memory.limit_in_bytes", limit, "memory.limit", False
@@ -38,11 +38,11 @@ def limits(resources: "Resources", _: "Hierarchy | None") -> "Iterator[Entry]":
         yield "memory.swappiness", memory.swappiness, "memory.swappiness", False
     if memory.disable_oom_killer:
         yield "memory.oom_control", 1, "memory.disableOOMKiller", False
-    # memory.kernel has had no effect since Linux 5.16: accepted, as runc does.
+    # memory.kernel has had no effect since Linux 5.16; it is accepted and ignored, as in runc.
 
 
 def stats(files: "Files") -> "dict[str, Any]":
-    """runc's ``memory``."""
+    """Returns runc's ``memory``."""
 
     def entry(prefix: str) -> "dict[str, int]":
         return {

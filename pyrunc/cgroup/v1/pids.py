@@ -1,4 +1,4 @@
-"""pids (cgroup-v1/pids.rst; cgroup-v2.rst "PID"): the same files on both versions."""
+"""pids (cgroup-v1/pids.rst; cgroup-v2.rst "PID"). The files are the same on v1 and v2."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -11,15 +11,15 @@ if TYPE_CHECKING:
 
 
 def limits(resources: "Resources", _: "Hierarchy | None") -> "Iterator[Entry]":
-    """0 is a limit (runtime-spec 1.3), written as 1 as runc does: systemd takes no 0, and the first process of the
-    container is there before the limit all the same."""
+    """Yields the entry. 0 is a limit (runtime-spec 1.3), but pyrunc writes 1, as runc does: systemd refuses 0, and init
+    is in the cgroup before the limit is set anyway."""
     assert resources.pids is not None and resources.pids.limit is not None
     limit = resources.pids.limit
     yield "pids.max", "max" if limit < 0 else max(limit, 1), "pids.limit", False
 
 
 def stats(files: "Files") -> "dict[str, int]":
-    """runc's ``pids``; no limit is 0."""
+    """Returns runc's ``pids``, where 0 means no limit."""
     from pyrunc.cgroup.counters import UNLIMITED
 
     limit = files.number("pids.max")

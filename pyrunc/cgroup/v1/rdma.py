@@ -1,4 +1,4 @@
-"""rdma (cgroup-v1/rdma.rst; cgroup-v2.rst "RDMA"): the same file on both versions."""
+"""rdma (cgroup-v1/rdma.rst; cgroup-v2.rst "RDMA"). The file is the same on v1 and v2."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

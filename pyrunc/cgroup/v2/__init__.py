@@ -1,1 +1,1 @@
-"""cgroup v2, one file a controller: the limits it takes, and what it counts (Linux, admin-guide/cgroup-v2.rst)."""
+"""cgroup v2, one module per controller: its limits and its counters (Linux, admin-guide/cgroup-v2.rst)."""

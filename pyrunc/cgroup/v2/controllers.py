@@ -1,15 +1,18 @@
-"""Which controllers a cgroup has: handed down by those above (cgroup-v2.rst, "Controlling Controllers")."""
+"""The controllers of a cgroup, which its ancestors enable for it (cgroup-v2.rst, "Controlling Controllers")."""
 
 from pyrunc.linux.files import read, write
 
 KERNEL = ("cgroup", "irq")
-"""Prefixes of files that every cgroup has, whatever controllers it has."""
+"""Prefixes of the files that every cgroup has, regardless of its controllers."""
 
 
 def hand_down(directory: str) -> None:
-    """Has every cgroup above ``directory``, from the top, hand the controllers on that it has. What is refused (by a
-    cgroup with processes of its own, or one that is not ours) is left: a limit that needs it says so (``missing``). A
-    cgroup below a threaded one is invalid as it is made, and becomes threaded as well."""
+    """Enables all available controllers in the ``cgroup.subtree_control`` of every cgroup above ``directory``, from the
+    top down.
+
+    Errors are ignored (a cgroup may have processes, or belong to another user): if a limit needs that controller,
+    setting the limit fails, and ``missing`` says why. If ``directory`` is below a threaded cgroup, it is invalid when
+    it is made; it is then made threaded as well."""
     above: list[str] = []
     path = directory.rpartition("/")[0]
     while (have := _words(path, "cgroup.controllers")) is not None:
@@ -30,7 +33,8 @@ def hand_down(directory: str) -> None:
 
 
 def missing(directory: str, controller: str) -> str:
-    """Why the cgroup has no files of ``controller``; "" when that is not the reason, or it is no cgroup of v2."""
+    """Returns why the cgroup does not have the files of ``controller``, "" if it does have the controller or is not a
+    v2 cgroup."""
     have = _words(directory, "cgroup.controllers")
     if have is None or controller in have or controller in KERNEL:
         return ""
@@ -46,7 +50,7 @@ def missing(directory: str, controller: str) -> str:
 
 
 def _words(directory: str, file: str) -> "list[str] | None":
-    """None where there is no such file: above the mount, on v1."""
+    """Returns the words in the file. None if the file does not exist: on v1, or above the mount point."""
     try:
         return read(f"{directory}/{file}").decode().split()
     except OSError:

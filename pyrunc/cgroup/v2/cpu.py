@@ -17,7 +17,7 @@ DEFAULT_PERIOD = 100000
 
 
 def limits(resources: "Resources", _: "Hierarchy | None") -> "Iterator[Entry]":
-    """Times in microseconds."""
+    """Yields the entries; times in microseconds."""
     cpu = resources.cpu
     assert cpu is not None
     if cpu.shares:
@@ -33,9 +33,10 @@ def limits(resources: "Resources", _: "Hierarchy | None") -> "Iterator[Entry]":
 
 
 def shares_to_weight(shares: int) -> int:
-    """cpu.shares (2 to 262144, default 1024) as cpu.weight (1 to 10000, default 100), as runc 1.4 and crun 1.23 do.
+    """Converts cpu.shares (2 to 262144, default 1024) to cpu.weight (1 to 10000, default 100), as runc 1.4 and crun
+    1.23 do.
 
-    Not the older straight line, which gave the default of 1024 shares a weight of 39.
+    The older, linear conversion is not used, because it mapped the default of 1024 shares to a weight of 39.
     """
     from math import ceil, log2
 
@@ -48,7 +49,7 @@ def shares_to_weight(shares: int) -> int:
 
 
 def stats(files: "Files") -> "dict[str, Any]":
-    """runc's ``cpu``; nanoseconds. cpu.stat is there without the controller, too."""
+    """Returns runc's ``cpu``; times in nanoseconds. cpu.stat exists even if the cpu controller is not enabled."""
     from pyrunc.cgroup.counters import pressure
     from pyrunc.cgroup.v1.cpu import throttling
 

@@ -1,4 +1,4 @@
-"""cpuset (cgroup-v2.rst "Cpuset"). Unlike v1's, an empty one has what its parent has."""
+"""cpuset (cgroup-v2.rst "Cpuset"). Unlike on v1, an empty cpuset uses its parent's CPUs and memory nodes."""
 
 from pyrunc.cgroup.v1.cpuset import FLAGS, limits, numbers
 
@@ -12,7 +12,7 @@ __all__ = ["limits", "stats"]
 
 
 def stats(files: "Files") -> "dict[str, Any]":
-    """runc's ``cpuset``: the CPUs and nodes that hold; v2 has none of v1's flags."""
+    """Returns runc's ``cpuset``, with the effective CPUs and memory nodes. v1's flags do not exist on v2 and are 0."""
     found: dict[str, Any] = {name: numbers(files.text(f"cpuset.{name}.effective")) for name in ("cpus", "mems")}
     found.update(dict.fromkeys(FLAGS, 0))
     return found

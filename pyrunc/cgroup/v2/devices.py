@@ -18,19 +18,19 @@ def _instruction(code: int, to: int = 0, from_: int = 0, offset: int = 0, value:
 
 
 def program(rules: Rules) -> bytes:
-    """The instructions: 1 lets an access pass, 0 is EPERM.
+    """Returns the instructions. The program returns 1 to permit an access; 0 makes it fail with EPERM.
 
     The context is struct bpf_cgroup_dev_ctx: access << 16 | type, major, minor.
     """
     code = [
         _instruction(LDX_W, R2, R1, 0),
         _instruction(MOV32_REG, R3, R2),
-        _instruction(RSH32, R3, value=16),  # r3: the access that is asked for
+        _instruction(RSH32, R3, value=16),  # r3: the requested access
         _instruction(AND32, R2, value=0xFFFF),  # r2: the type
         _instruction(LDX_W, R4, R1, 4),
         _instruction(LDX_W, R5, R1, 8),
     ]
-    # Later rules were folded into the exceptions, so their order is of no matter any more.
+    # Rules has resolved the order of the config's rules, so the order of the exceptions does not matter.
     for (kind, major, minor), access in rules.exceptions.items():
         code += _exception(TYPES[kind], major, minor, sum(ACCESS[a] for a in access), rules.allow_all)
     code += [_instruction(MOV_IMM, R0, value=int(rules.allow_all)), _instruction(EXIT)]
@@ -38,12 +38,12 @@ def program(rules: Rules) -> bytes:
 
 
 def _exception(kind: int, major: int, minor: int, access: int, allow_all: bool) -> "list[bytes]":
-    """One exception: jumps over itself unless type, numbers and access match."""
+    """Returns the code of one exception. It jumps to its own end unless type, numbers and access match."""
     tests = [(JNE_IMM, R2, kind)]
     tests += [(JNE_IMM, R4, major)] if major != ANY else []
     tests += [(JNE_IMM, R5, minor)] if minor != ANY else []
     verdict = [_instruction(MOV_IMM, R0, value=int(not allow_all)), _instruction(EXIT)]
-    # "All but": any denied bit is enough to deny. "None but": every bit must be allowed.
+    # With allow_all one denied bit is enough to deny the access. Otherwise every bit must be allowed.
     mask, jump = (access, JEQ_IMM) if allow_all else (7 & ~access, JNE_IMM)
     masked = [
         _instruction(MOV32_REG, R1, R3),
@@ -58,7 +58,8 @@ def _exception(kind: int, major: int, minor: int, access: int, allow_all: bool) 
 
 
 def apply(directory: str, rules: Rules) -> None:
-    """Loads the program and makes it the only one of ours on ``directory``. OSError as bpf(2) gives it."""
+    """Loads the program and attaches it to ``directory``, in place of an earlier one of pyrunc's. OSError from
+    bpf(2)."""
     import posix
 
     from pyrunc.ffi._sys import lib
@@ -80,7 +81,8 @@ def apply(directory: str, rules: Rules) -> None:
 
 
 def attached(directory: str) -> "tuple[int, ...]":
-    """Ids of the device programs on ``directory`` itself; none where the kernel does not tell."""
+    """Returns the ids of the device programs that are attached to ``directory`` itself. Empty if the kernel does not
+    answer the query."""
     import posix
 
     from pyrunc.ffi._sys import ffi, lib

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 def limits(resources: "Resources", hierarchy: "Hierarchy | None") -> "Iterator[Entry]":
-    """Bytes."""
+    """Yields the entries; bytes."""
     return hugetlb.limits(resources, hierarchy, "max")
 
 
 def stats(files: "Files") -> "dict[str, Any]":
-    """runc's ``hugetlb``; v2 has no highest usage."""
+    """Returns runc's ``hugetlb``. v2 does not record the maximum usage, so it is 0."""
     return hugetlb.stats(files, "max_usage_in_bytes", "current")

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 
 def limits(resources: "Resources", hierarchy: "Hierarchy | None") -> "Iterator[Entry]":
-    """The spec's weights are v1's, from 10 to 1000. BFQ's file takes them as they are where the kernel has it, and
-    io.weight (blk-iocost) from 1 to 10000; as runc, the one that is there is written, and both where both are."""
+    """Yields the entries. The spec's weights are those of v1, from 10 to 1000. BFQ's file takes them unchanged;
+    io.weight (blk-iocost) takes 1 to 10000. As runc does, pyrunc writes whichever file exists, or both."""
     from pyrunc.cgroup.v1.blkio import THROTTLES
 
     block = resources.block_io
@@ -36,12 +36,12 @@ def limits(resources: "Resources", hierarchy: "Hierarchy | None") -> "Iterator[E
 
 
 def weight_of(weight: int) -> int:
-    """10 to 1000 as 1 to 10000."""
+    """Converts a weight from 10 to 1000 to one from 1 to 10000."""
     return 1 + (max(weight, 10) - 10) * 9999 // 990
 
 
 def stats(files: "Files") -> "dict[str, Any]":
-    """runc's ``blkio``."""
+    """Returns runc's ``blkio``."""
     from pyrunc.cgroup.counters import pressure
 
     bytes_: list[dict[str, Any]] = []

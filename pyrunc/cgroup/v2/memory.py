@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 
 def limits(resources: "Resources", _: "Hierarchy | None") -> "Iterator[Entry]":
-    """Bytes; -1 lifts."""
+    """Yields the entries; bytes, -1 for no limit."""
     memory = resources.memory
     assert memory is not None
     limit = memory.limit or 0
     swap = swap_of(limit, memory.swap or 0)
     if swap is not None:
-        # Without swap accounting there is nothing to be lifted, and nothing to be used.
+        # Optional for -1 and 0: without swap accounting there is no limit to lift, and no swap to be used.
         yield "memory.swap.max", unlimited(swap), "memory.swap" if memory.swap else "memory.limit", swap <= 0
     if limit:
         yield "memory.max", unlimited(limit), "memory.limit", False
@@ -35,13 +35,14 @@ def limits(resources: "Resources", _: "Hierarchy | None") -> "Iterator[Entry]":
 
 
 def swap_of(limit: int, swap: int) -> "int | None":
-    """v2's swap alone, of the spec's memory and swap together; -1: no limit; None: nothing is asked for."""
+    """Converts the spec's sum of memory and swap to v2's limit of swap alone. Returns -1 for no limit, None if the
+    limit is not to be changed."""
     if swap == 0:
-        # As runc: a lifted limit lifts swap too.
+        # As runc does: lifting the memory limit lifts the swap limit too.
         return -1 if limit == -1 else None
     if swap < 0:
         return -1
-    if limit < 0:  # as runc: memory without a limit leaves none for the sum, and swap has its own
+    if limit < 0:  # as runc does: without a memory limit the sum has no meaning, and the value limits swap alone
         return swap
     if limit == 0:
         raise refuse("memory.swap", "needs memory.limit: cgroup v2 limits swap alone")
@@ -51,7 +52,7 @@ def swap_of(limit: int, swap: int) -> "int | None":
 
 
 def stats(files: "Files") -> "dict[str, Any]":
-    """runc's ``memory``; what v2 does not count is 0."""
+    """Returns runc's ``memory``. Values that v2 does not count are 0."""
     from pyrunc.cgroup.counters import UNLIMITED, pressure
 
     raw = files.table("memory.stat")

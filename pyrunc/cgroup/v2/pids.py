@@ -1,4 +1,4 @@
-"""pids: as on v1."""
+"""pids, the same as on v1."""
 
 from pyrunc.cgroup.v1.pids import limits, stats
 

@@ -1,4 +1,4 @@
-"""rdma: as on v1."""
+"""rdma, the same as on v1."""
 
 from pyrunc.cgroup.v1.rdma import limits
 

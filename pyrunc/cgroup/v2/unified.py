@@ -1,5 +1,5 @@
-"""``linux.resources.unified``: files of v2 by their names, whichever controller has them (memory.oom.group,
-cpuset.cpus.partition, misc.max, memory.high ...)."""
+"""``linux.resources.unified``: v2 files by name, of any controller (memory.oom.group, cpuset.cpus.partition, misc.max,
+memory.high ...)."""
 
 from pyrunc.cgroup.entries import refuse
 from pyrunc.cgroup.v2.controllers import KERNEL
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def limits(resources: "Resources", hierarchy: "Hierarchy | None") -> "Iterator[Entry]":
-    """A line each: the kernel takes one a write."""
+    """Yields an entry for each line of a value, because the kernel takes one line per write."""
     for file, value in resources.unified.items():
         where = f"unified.{file}"
         if hierarchy is None:
