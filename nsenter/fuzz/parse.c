@@ -1,4 +1,4 @@
-/* Fuzz target of the parsers (nsenter/helper/parse.c): each reads nothing but its text, and what it finds lies in it. */
+/* Fuzz target of the parsers (nsenter/helper/parse.c): each reads only its text, and each result lies inside it. */
 #include "parse.h"
 
 #include <limits.h>
@@ -43,7 +43,8 @@ static void try_mountinfo(char *text, size_t size) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    /* Of its own and exactly as long: one byte too many is caught. mountinfo ends in NUL (rootfs.c read_whole). */
+    /* A copy of exactly that length, so that the sanitizer catches a read of one byte more. mountinfo ends in NUL
+     * (rootfs.c read_whole). */
     char *exact = malloc(size > 0 ? size : 1), *text = malloc(size + 1);
     if (exact != NULL && text != NULL) {
         memcpy(exact, data, size);

@@ -1,5 +1,5 @@
-/* Fuzz target of the plan's reader (nsenter/helper/plan.c): whatever the bytes are, it reads none that is not the plan's, and
- * what it has accepted can be walked through to the last byte of the last argument. */
+/* Fuzz target of the plan's reader (nsenter/helper/plan.c): whatever the bytes are, the reader stays inside the plan,
+ * and an accepted plan can be walked to the last byte of its last argument. */
 #include "helper.h"
 
 #include <stdlib.h>
@@ -8,7 +8,7 @@
 static volatile unsigned sum;
 
 static void read_all(const char *data, size_t size) {
-    for (size_t i = 0; i <= size; i++) /* the NUL after it, too */
+    for (size_t i = 0; i <= size; i++) /* including the NUL after the data */
         sum += (unsigned char)data[i];
 }
 
@@ -50,7 +50,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct plan plan;
     const char *why = NULL;
     unsigned steps = 0;
-    /* A copy of exactly that length: the sanitizer catches a read of one byte more. */
+    /* A copy of exactly that length, so that the sanitizer catches a read of one byte more. */
     unsigned char *bytes = malloc(size > 0 ? size : 1);
     if (bytes == NULL)
         return 0;

@@ -1,4 +1,4 @@
-"""Fuzzes what the helper reads under ASan and UBSan: python nsenter/fuzz/run.py [SECONDS [TARGET]].
+"""Fuzzes the helper's parsers under ASan and UBSan: python nsenter/fuzz/run.py [SECONDS [TARGET]].
 
 Targets, SECONDS each (600 unless given): ``plan``, the reader of plans, whose corpus begins with real ones; ``parse``,
 the parsers of scripts, passwd and mountinfo, whose corpus begins with nsenter/fuzz/corpus/parse. A corpus grows in
@@ -20,7 +20,7 @@ SANITIZERS = ["-fsanitize=fuzzer,address,undefined", "-fno-sanitize-recover=all"
 
 
 def build(name: str) -> Path:
-    """The fuzz target ``name``: nsenter/fuzz/NAME.c with nsenter/helper/NAME.c."""
+    """Builds the fuzz target ``name`` from nsenter/fuzz/NAME.c and nsenter/helper/NAME.c; returns its path."""
     BUILD.mkdir(parents=True, exist_ok=True)
     subprocess.run([sys.executable, HERE.parent / "generate.py", BUILD], check=True)
     output = BUILD / f"fuzz-{name}"
@@ -31,7 +31,7 @@ def build(name: str) -> Path:
 
 
 def seed_plans(corpus: Path) -> None:
-    """Plans of every kind of config, so that no mutation has to invent the format."""
+    """Writes the default config's plan and a plan for each kind of step, so that the fuzzer starts from the format."""
     sys.path[:0] = [str(TOP), str(TOP / "tests")]
     from pyrunc.plan.compile import compile_create
     from pyrunc.plan.facts import Facts
@@ -53,7 +53,7 @@ def seed_plans(corpus: Path) -> None:
 
 
 def fuzz(name: str, seconds: str) -> int:
-    """Runs one target; its exit status."""
+    """Runs one target and returns its exit status."""
     target, corpus = build(name), BUILD / name
     corpus.mkdir(exist_ok=True)
     if name == "plan":

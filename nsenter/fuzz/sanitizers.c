@@ -1,4 +1,4 @@
-/* How the sanitizers behave in the helper, which has no environment: a report ends it, and so fails the test. */
+/* Options of the sanitizers for the helper, which has no environment: a report aborts it, and so fails the test. */
 const char *__asan_default_options(void);
 const char *__ubsan_default_options(void);
 

@@ -1,7 +1,7 @@
-/* What execve(2) keeps of a process and no other process can see: read before a library is loaded, restored after it.
+/* Process attributes that execve(2) keeps and no other process can see: read before loading a library, restored after.
  *
- * The list was made from prctl(2), execve(2) and the kernel's own copy_process() and begin_new_exec(), Linux 6.18; a
- * kernel or an architecture without one answers EINVAL before and after, which is no difference. */
+ * The list was made from prctl(2), execve(2) and the kernel's copy_process() and begin_new_exec(), Linux 6.18. A kernel
+ * or an architecture without an attribute answers EINVAL both times, which counts as unchanged. */
 #include "helper.h"
 
 #include <errno.h>
@@ -18,7 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Numbers that Debian 12's headers have not. */
+/* Constants that Debian 12's headers lack. */
 enum {
     MDWE_SET = 65,
     MDWE_GET = 66,
@@ -101,7 +101,7 @@ static int set_io_priority(long unused, long value) {
     return (int)syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, value);
 }
 
-/* Into which keyring request_key(2) puts a new key. */
+/* The keyring into which request_key(2) puts a new key. */
 static long get_request_keyring(long unused) {
     (void)unused;
     return syscall(SYS_keyctl, KEYCTL_SET_REQKEY_KEYRING, KEY_REQKEY_DEFL_NO_CHANGE);
@@ -114,7 +114,8 @@ static int set_request_keyring(long unused, long value) {
 
 static int layers;
 
-/* In a process of its own, whose credentials end with it: the kernel takes 16 layers in all. */
+/* Adds rulesets until the kernel refuses one: it takes 16 layers in all. Runs in a separate process, because the
+ * restrictions stay with that process's credentials. */
 static int count_layers(void *with) {
     const uint64_t *handled = with;
     int ruleset = (int)syscall(LANDLOCK_CREATE, handled, sizeof *handled, 0);
@@ -126,7 +127,8 @@ static int count_layers(void *with) {
     return 0;
 }
 
-/* How many Landlock rulesets restrict us; no file of /proc has it. -1 where there is no Landlock, or no process to be had. */
+/* The number of Landlock rulesets that restrict this process, which no file of /proc shows. -1 if the kernel has no
+ * Landlock, or if the counting process cannot be cloned. */
 static long get_landlock(long unused) {
     static char stack[16384] __attribute__((aligned(16)));
     static uint64_t handled = 1; /* LANDLOCK_ACCESS_FS_EXECUTE */
@@ -142,7 +144,7 @@ static long get_landlock(long unused) {
     return LAYERS - layers;
 }
 
-/* A session leader that opens a terminal has it from then on (tty(4)). */
+/* 1 if the process has a controlling terminal: a session leader that opens a terminal acquires one (tty(4)). */
 static long get_terminal(long unused) {
     int terminal = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     (void)unused;
@@ -215,7 +217,7 @@ int attributes_settle(struct context *context, const long before[ATTRIBUTES], ch
                                         attribute->name, now, before[i]);
         add_undone(undone, room, attribute->name);
     }
-    /* Yama's permission to be traced can't be read (PR_SET_PTRACER). */
+    /* Yama's exception for a tracer (PR_SET_PTRACER) cannot be read, so it is always cleared. */
     prctl(PR_SET_PTRACER, 0, 0, 0, 0);
     return 0;
 }

@@ -1,4 +1,4 @@
-/* The terminal of the user's process, out of the container's own devpts, and who owns its standard streams. */
+/* The terminal of the user's process, from the container's own devpts, and the owner of its standard streams. */
 #include "mounts.h"
 
 #include <errno.h>
@@ -13,8 +13,8 @@
 #include <termios.h>
 #include <unistd.h>
 
-/* The multiplexer of the devpts at /dev/pts. The kernel alone makes names there, and nothing mounted over one is
- * taken: an image can't have us open a device or a file of its choice (CVE-2025-52565). */
+/* Opens the multiplexer of the devpts at /dev/pts. Only the kernel makes names there, and a mount over the name is
+ * refused, so an image cannot make the helper open a device or file of the image's choice (CVE-2025-52565). */
 static int open_master(struct context *context) {
     OWNED directory = root_open(context, "/dev/pts", O_DIRECTORY);
     if (directory < 0)
@@ -31,7 +31,7 @@ static int open_master(struct context *context) {
     return refuse_without_errno(context, "/dev/pts/ptmx is not a terminal multiplexer");
 }
 
-/* By the master, not by the name that it has somewhere. */
+/* Opens the slave through the master, not by a name under /dev/pts. */
 static int open_slave(struct context *context, int master, struct winsize size) {
     int locked = 0;
     struct termios modes;
@@ -39,7 +39,7 @@ static int open_slave(struct context *context, int master, struct winsize size) 
     int slave = unlocked != 0 ? -1 : ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
     if (slave < 0)
         return refuse(context, "open the terminal");
-    /* A line's end stays one byte: the program that shows the output adds the carriage return, as with runc. */
+    /* A newline stays one byte: the program that shows the output adds the carriage return, as with runc. */
     if (tcgetattr(slave, &modes) == 0) {
         modes.c_oflag &= ~(tcflag_t)ONLCR;
         tcsetattr(slave, TCSANOW, &modes);
@@ -81,7 +81,7 @@ static int send_master(struct context *context, int master) {
 static int mount_console(struct context *context, int slave) {
     const char *name;
     OWNED parent = root_parent(context, "/dev/console", &name);
-    /* A link in its place would have the terminal mounted over any file of the image. */
+    /* If the name were a symbolic link, the terminal would be mounted over any file of the image. */
     OWNED made = parent < 0 ? -1 : openat(parent, name, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, 0600);
     OWNED target = parent < 0 ? -1 : openat(parent, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     struct stat status;
@@ -112,10 +112,10 @@ int step_console(struct context *context, const struct step_console *step) {
     return ioctl(0, TIOCSCTTY, 0) == 0 ? 0 : refuse(context, "make the terminal the controlling one");
 }
 
-/* Standard streams that are the host's null device become the container's: CRIU finds no mount for a descriptor of the
- * host's /dev, and a user is not kept from opening its own. For reading and writing, as runc does it: some callers give
- * one that is opened for reading as standard output (ctr --null-io). An image may have put anything there: it is opened only once
- * it is known to be the null device. */
+/* Replaces standard streams that are the host's null device by the container's: CRIU finds no mount for a descriptor of
+ * the host's /dev, and the user may open the container's own. Opened for reading and writing, as runc does: some
+ * callers pass a read-only descriptor as standard output (ctr --null-io). The image may have put anything at /dev/null,
+ * so the file is opened only after a check that it is the null device. */
 int step_null_streams(struct context *context) {
     OWNED found = resolve_at(AT_FDCWD, "/dev/null", O_PATH | O_NOFOLLOW, 0);
     if (found < 0 || !is_device(found, 1, 3))
@@ -124,7 +124,7 @@ int step_null_streams(struct context *context) {
         int flags = is_device(stream, 1, 3) ? fcntl(stream, F_GETFL) : -1;
         if (flags < 0)
             continue;
-        /* Looked at again: by now it may be another. No kind of file holds this open up. */
+        /* Checked again, because the name may lead to another file by now. This open blocks on no kind of file. */
         OWNED null = resolve_at(AT_FDCWD, "/dev/null", O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0);
         if (null < 0 || !is_device(null, 1, 3))
             return refuse_without_errno(context, "/dev/null was changed while it was opened");
@@ -138,10 +138,10 @@ int step_stdio_owner(struct context *context, const struct step_stdio_owner *ste
     uid_t uid = (uid_t)step->uid;
     for (int stream = 0; stream < 3; stream++) {
         struct stat status;
-        /* A user can then open its own /dev/stdout. The null device is open to all. */
+        /* As the owner, a user can open /dev/stdout. The null device is open to every user. */
         if (fstat(stream, &status) != 0 || status.st_uid == uid || is_device(stream, 1, 3))
             continue;
-        /* Its owner or group may have no id in our user namespace, or it lies on what is read-only: it stays. */
+        /* The owner stays if the id is not mapped in this user namespace, or if the filesystem is read-only. */
         if (fchown(stream, uid, (gid_t)-1) != 0 && errno != EINVAL && errno != EPERM && errno != EROFS)
             return refuse(context, "chown the standard stream %d", stream);
     }

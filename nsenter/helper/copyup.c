@@ -1,4 +1,4 @@
-/* A tmpfs that begins with what the image has at its mount point (runc's mount option tmpcopyup). */
+/* A tmpfs that starts with a copy of the image's files at its mount point (runc's mount option tmpcopyup). */
 #include "mounts.h"
 
 #include <errno.h>
@@ -12,9 +12,10 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-enum { DEPTH = 128 /* directories in each other: every one takes two descriptors and a piece of the stack */ };
+enum { DEPTH = 128 /* nested directories: each level takes two descriptors and stack space */ };
 
-/* As far as a tmpfs takes them, which depends on kernel and privileges; the image works without them as well. */
+/* Copies the extended attributes that the tmpfs accepts, which depends on kernel and privileges. Failures are ignored:
+ * the image works without them. */
 static void copy_xattrs(int from, int to) {
     char names[1024], value[1024];
     ssize_t listed = flistxattr(from, names, sizeof names);
@@ -25,10 +26,10 @@ static void copy_xattrs(int from, int to) {
     }
 }
 
-/* Owner, mode (which a change of owner cuts down), attributes, times, of a file or directory. */
+/* Copies owner, mode (after the owner, because chown(2) clears bits of it), attributes and times. */
 static int finish(int from, int to, const struct stat *status) {
     struct timespec times[2] = {status->st_atim, status->st_mtim};
-    /* An owner without an id in our user namespace can't be given on. */
+    /* EINVAL: the owner has no id in this user namespace. */
     if (fchown(to, status->st_uid, status->st_gid) != 0 && errno != EINVAL)
         return -1;
     if (fchmod(to, status->st_mode & 07777) != 0)
@@ -39,7 +40,7 @@ static int finish(int from, int to, const struct stat *status) {
 
 static int copy_file(int from, int to, const char *name) {
     struct stat status;
-    /* O_NONBLOCK: it may have become a FIFO meanwhile; a device need not end. */
+    /* O_NONBLOCK: the name may have become a FIFO meanwhile. A device is refused below: reading it may not end. */
     OWNED source = openat(from, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     OWNED copy = source < 0 ? -1 : openat(to, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (copy < 0 || fstat(source, &status) != 0)
@@ -117,7 +118,7 @@ static int copy_directory(int from, int to, int depth) {
     return got < 0 ? -1 : 0;
 }
 
-/* The tmpfs is owned as the directory that it covers, unless the config's own options, which follow, say otherwise. */
+/* Gives the tmpfs the owner and mode of the directory it covers. The config's own options follow and override them. */
 static int take_owner(struct context *context, const struct filesystem *filesystem, int directory) {
     struct stat status;
     char mode[16], uid[24], gid[24];
@@ -135,7 +136,7 @@ static int take_owner(struct context *context, const struct filesystem *filesyst
 int step_copy_up(struct context *context, const struct step_copy_up *step) {
     const char *path = step->target.data;
     OWNED target = root_open(context, path, O_DIRECTORY);
-    bool made = target < 0 && errno == ENOENT; /* by us, it says nothing of owner and mode */
+    bool made = target < 0 && errno == ENOENT; /* the helper makes it: its owner and mode are not the image's */
     if (made)
         target = root_make(context, path, false);
     OWNED image = target < 0 ? -1 : openat(target, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -146,7 +147,7 @@ int step_copy_up(struct context *context, const struct step_copy_up *step) {
     struct filesystem filesystem = {.type = "tmpfs", .target = path};
     int failed = filesystem_open(context, &filesystem, step->source.data);
     OWNED configured = filesystem.descriptor;
-    /* Read-only it becomes as a mount, when all is copied. */
+    /* The mount becomes read-only after the copy. */
     uint64_t attributes = (uint64_t)step->set;
     uint64_t superblock = (uint64_t)step->superblock & ~(uint64_t)MS_RDONLY;
     if (failed || (!made && take_owner(context, &filesystem, image) != 0) ||

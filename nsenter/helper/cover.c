@@ -6,8 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Another of the container's /dev/null. Its own and not the host's: the container's root may change the mode of what
- * covers a file. And really the device: an image's symbolic link in its place would have a file of the host's /proc
+/* Clones the container's /dev/null. Not the host's, because the container's root may change the mode of the file that
+ * covers another. It must be the device: if the image has a symbolic link there, a file of the host's /proc would be
  * mounted writable (CVE-2025-31133). */
 static int clone_null(struct context *context) {
     OWNED null = root_open(context, "/dev/null", O_NOFOLLOW);
@@ -19,8 +19,8 @@ static int clone_null(struct context *context) {
     return tree >= 0 ? tree : refuse(context, "clone /dev/null");
 }
 
-/* An empty directory that cannot be written to. There is one; every further mask is a clone of the first, for which it
- * must be attached already (before Linux 6.15 a detached mount can't be cloned). */
+/* Returns an empty read-only directory. The first mask makes it; every further mask is a clone, for which the first
+ * must be attached already (before Linux 6.15 a detached mount cannot be cloned). */
 static int clone_empty(struct context *context, const char *path, const char *option) {
     static int empty = -1;
     if (empty >= 0) {
@@ -37,7 +37,7 @@ static int clone_empty(struct context *context, const char *path, const char *op
     return empty < 0 ? -1 : fcntl(empty, F_DUPFD_CLOEXEC, 3);
 }
 
-/* A path that does not exist needs no cover. */
+/* Opens the path to cover. -1 with errno 0 if the path does not exist and so needs no cover. */
 static int open_covered(struct context *context, const char *path) {
     int target = root_open(context, path, 0);
     if (target < 0 && errno != ENOENT && errno != ENOTDIR)
@@ -68,12 +68,12 @@ int step_read_only(struct context *context, const struct step_read_only *step) {
     OWNED target = open_covered(context, path);
     if (target < 0)
         return errno == 0 ? 0 : -1;
-    if (same_place(target, context->root)) { /* a mount over it would not be seen by the user's process */
+    if (same_place(target, context->root)) { /* the user's process would not see a mount over the root */
         if (set_attributes(context->root, false, MOUNT_ATTR_RDONLY, 0, 0) != 0)
             return refuse(context, "make the root read-only");
         return 0;
     }
-    /* Only set: in a user namespace the other attributes of what came from the host are locked. */
+    /* Sets the flag and clears none: in a user namespace the other attributes of the host's mounts are locked. */
     OWNED tree = clone_tree(target, true);
     if (tree < 0 || set_attributes(tree, true, MOUNT_ATTR_RDONLY, 0, 0) != 0 || attach_tree(tree, target) != 0)
         return refuse(context, "make %s read-only", path);

@@ -1,4 +1,4 @@
-/* Which descriptors are open while paths of the image are looked up, and in the user's process. */
+/* The descriptors that stay open while paths of the image are looked up, and in the user's process. */
 #include "helper.h"
 
 #include <stdlib.h>
@@ -35,7 +35,7 @@ void allow_descriptor(int descriptor) {
     is_raised = setrlimit(RLIMIT_NOFILE, &limit) == 0;
 }
 
-/* The user's process inherits its caller's limit, unless the config has one. */
+/* The user's process inherits the caller's limit, unless the config sets one. */
 static void restore_limit(void) {
     struct rlimit limit;
     if (!is_raised || getrlimit(RLIMIT_NOFILE, &limit) != 0)
@@ -57,8 +57,8 @@ static int refuse_directories(struct context *context) {
 }
 
 /* CLOEXEC would come too late: execve(2) closes descriptors only after it has looked up the program, the interpreter
- * of its "#!" line and that of an ELF file, and each of these may be named /proc/self/fd/N/... (CVE-2024-21626). What
- * stays is the socket that the runtime is answered on, and that of `start` while it is waited for; a path cannot lead
+ * of its "#!" line and that of an ELF file, and each of these may be named /proc/self/fd/N/... (CVE-2024-21626). Two
+ * sockets stay: the channel to the runtime, and the socket of `start` while init waits for it. A path cannot lead
  * through a socket. */
 int step_close_descriptors(struct context *context, const struct step_close_descriptors *step) {
     int kept[] = {context->channel, step->listener != 0 ? context->slots[SLOT_START] : -1};

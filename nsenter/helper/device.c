@@ -1,4 +1,4 @@
-/* What lies in /dev and the like, and what the network and UTS namespaces are given. */
+/* Devices, directories and links of the rootfs, and the settings of the network and UTS namespaces. */
 #include "mounts.h"
 
 #include <errno.h>
@@ -12,7 +12,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-/* Made with exactly this mode: the caller's umask is the caller's. */
+/* Makes a node with exactly this mode: the caller's umask does not apply. */
 static int make_node(int parent, const char *name, mode_t mode, dev_t number) {
     mode_t mask = umask(0);
     int result = S_ISDIR(mode) ? mkdirat(parent, name, mode & 07777) : mknodat(parent, name, mode, number);
@@ -30,14 +30,14 @@ int step_device(struct context *context, const struct step_device *step) {
     bool made = make_node(parent, name, type | (mode_t)step->mode, number) == 0;
     if (!made && errno != EEXIST)
         return refuse(context, "mknod %s", path);
-    /* Held while it is looked at and given away: in a shared root the name may mean another file by now. */
+    /* Checked and chowned by descriptor: in a shared root the name may lead to another file by now. */
     OWNED node = openat(parent, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     struct stat status;
     if (node < 0 || fstat(node, &status) != 0)
         return refuse(context, "stat %s", path);
     if ((status.st_mode & S_IFMT) != type || (type != S_IFIFO && status.st_rdev != number))
         return refuse_without_errno(context, "%s exists and is not the device that is asked for", path);
-    /* One that was there keeps its owner and mode, as with runc. */
+    /* An existing device keeps its owner and mode, as with runc. */
     if (made && fchownat(node, "", (uid_t)step->uid, (gid_t)step->gid, AT_EMPTY_PATH) != 0)
         return refuse(context, "chown %s", path);
     return 0;
@@ -51,7 +51,7 @@ int step_directory(struct context *context, const struct step_directory *step) {
     return 0;
 }
 
-/* Below the root also where the image's /dev is a link to somewhere else: neither made nor removed on the host
+/* Stays below the root even if the image's /dev is a link to another place: no link of the host is made or removed
  * (CVE-2026-41579). */
 int step_symlink(struct context *context, const struct step_symlink *step) {
     const char *target = step->target.data, *path = step->path.data, *name;
@@ -66,8 +66,8 @@ int step_symlink(struct context *context, const struct step_symlink *step) {
     ssize_t length = readlinkat(parent, name, found, sizeof found);
     if ((length >= 0 && (size_t)length == step->target.size && memcmp(found, target, (size_t)length) == 0))
         return 0;
-    /* The image's own, such as a /dev/ptmx that is not of this container's devpts, gives way; a directory, or what
-     * lies on a read-only root, stays as it is, as with runc. */
+    /* The image's own file, such as a /dev/ptmx that is not of this container's devpts, is replaced. A directory, or a
+     * file on a read-only root, stays, as with runc. */
     if (unlinkat(parent, name, 0) == 0 && symlinkat(target, parent, name) != 0)
         return refuse(context, "symlink %s", path);
     return 0;
@@ -75,7 +75,7 @@ int step_symlink(struct context *context, const struct step_symlink *step) {
 
 int step_loopback(struct context *context) {
     struct ifreq request = {.ifr_name = "lo"};
-    /* Requests about interfaces go to any socket; this kind every kernel has. */
+    /* Any socket takes requests about interfaces; every kernel has AF_UNIX. */
     OWNED socket_ = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (socket_ < 0 || ioctl(socket_, SIOCGIFFLAGS, &request) != 0)
         return refuse(context, "look at lo");

@@ -13,11 +13,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* What execve gets. All of it is ready before the filter of seccomp is loaded, which need allow nothing but execve. */
+/* The arguments of execve. All are ready before the seccomp filter is loaded, so the filter need allow only execve. */
 static char home[5 + PATH_MAX];
 static char **program_arguments, **environment;
 
-/* No link of procfs that leads to what a descriptor is open on (CVE-2024-21626). */
+/* Enters a directory, but not through a link of procfs such as /proc/self/fd/N (CVE-2024-21626). */
 static int enter(const char *path) {
     OWNED directory = resolve_at(AT_FDCWD, path, O_PATH | O_DIRECTORY, 0);
     return directory >= 0 ? fchdir(directory) : -1;
@@ -25,13 +25,13 @@ static int enter(const char *path) {
 
 int step_make_working_directory(struct context *context, const struct step_make_working_directory *step) {
     OWNED directory = root_make(context, step->path.data, false);
-    /* What root may not look at, on NFS or in a user namespace, the user may: `working-directory` tells. */
+    /* On NFS or in a user namespace the user may have access where root has none: `working-directory` decides. */
     if (directory < 0 && errno != EACCES && errno != EPERM)
         return refuse(context, "mkdir cwd (\"%s\")", step->path.data);
     return 0;
 }
 
-/* Twice in a plan: as root, and `as_user` where root was denied it. */
+/* Appears twice in a plan: as root, and with `as_user`, which acts only if root was denied access. */
 int step_working_directory(struct context *context, const struct step_working_directory *step) {
     static bool denied;
     char where[PATH_MAX];
@@ -43,7 +43,8 @@ int step_working_directory(struct context *context, const struct step_working_di
         return 0;
     if (result != 0)
         return refuse(context, "chdir to cwd (\"%s\")", step->path.data);
-    /* Outside of the root, the kernel names it "(unreachable)". The raw call: libc would look for it itself. */
+    /* For a directory outside of the root the kernel answers "(unreachable)...". The raw system call is used because
+     * libc would then search for a path itself. */
     if (syscall(SYS_getcwd, where, sizeof where) < 0 || where[0] != '/')
         return refuse_without_errno(context, "cwd \"%s\" is outside of the container's root", step->path.data);
     return 0;
@@ -51,8 +52,8 @@ int step_working_directory(struct context *context, const struct step_working_di
 
 static void leave(int signal) { _exit(128 + signal); }
 
-/* As init of a pid namespace we would be deaf to signals that have no handler (pid_namespaces(7)), and a created
- * container must die of SIGTERM. execve puts the handlers back. */
+/* The init of a pid namespace does not receive signals that have no handler (pid_namespaces(7)), but SIGTERM must end a
+ * created container. execve resets the handlers. */
 static void obey_signals(void) {
     static const int signals[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM};
     for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
@@ -63,8 +64,8 @@ int step_await_start(struct context *context) {
     int listener = context->slots[SLOT_START], connection;
     char word;
     obey_signals();
-    /* The runtime that created us exits now. A process that connects is `start`: only root, or the user who runs
-     * pyrunc, can reach the socket. One that disconnects before it has sent GO starts nothing. */
+    /* The runtime's `create` exits now. A process that connects is `start`: only root, or the user who runs pyrunc, can
+     * reach the socket. A process that disconnects before it has sent GO starts nothing. */
     close(context->channel);
     for (;;) {
         connection = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
@@ -77,14 +78,14 @@ int step_await_start(struct context *context) {
     }
     close(listener);
     context->answer = context->channel = connection;
-    context->tracing = false; /* `start` has not asked for it */
+    context->tracing = false; /* `start` does not trace */
     return 0;
 }
 
 /* Ignored signals and a blocked mask would outlive the execve. */
 static void restore_signals(void) {
     static const unsigned char by_default[64]; /* struct sigaction of the kernel: SIG_DFL, no flags, empty mask */
-    for (int number = 1; number < NSIG; number++) /* the raw call: libc keeps 32 and 33 to itself */
+    for (int number = 1; number < NSIG; number++) /* the raw system call: libc refuses 32 and 33 */
         syscall(SYS_rt_sigaction, number, by_default, NULL, (size_t)(NSIG / 8));
     sigset_t none;
     sigemptyset(&none);

@@ -1,4 +1,4 @@
-/* A new filesystem, configured option by option (fsopen, Linux 5.2), so that the kernel can say which one it
+/* A new filesystem, configured option by option (fsopen, Linux 5.2), so that the kernel can report which option it
  * refuses. */
 #include "mounts.h"
 
@@ -7,7 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* ": " and the last error in the context's log, which the kernel writes as "e tmpfs: Unknown parameter 'x'"; or "". */
+/* Writes ": " and the last error of the context's log, which the kernel writes as "e tmpfs: Unknown parameter 'x'", to
+ * `words`; or "" if the log has no error. */
 static void kernel_words(int descriptor, char *words, size_t size) {
     char message[256];
     words[0] = '\0';
@@ -39,7 +40,7 @@ int filesystem_open(struct context *context, struct filesystem *filesystem, cons
 }
 
 int filesystem_option(struct context *context, const struct filesystem *filesystem, const char *option) {
-    char key[256]; /* as long as the kernel takes one */
+    char key[256]; /* the longest that the kernel takes */
     size_t length = strcspn(option, "=");
     if (length >= sizeof key) {
         errno = EINVAL;

@@ -1,6 +1,6 @@
-/* A library is loaded by a process that holds nothing of ours (--preload-lib, hardened): every descriptor and what the
- * helper knows goes to the runtime first. After loading, the static helper is executed again. It maps nothing that the
- * library mapped, and continues only with what the runtime gives back, once that has seen which program it is. */
+/* The process that loads a library holds nothing of the runtime's (--preload-lib, hardened): every descriptor and the
+ * helper's state go to the runtime first. After loading, the static helper is executed again. It maps nothing that the
+ * library mapped, and continues only with what the runtime returns after a check of which program runs. */
 #include "helper.h"
 
 #include <errno.h>
@@ -16,10 +16,10 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-/* SCM_MAX_FD of the kernel is 253. `KNOWN`: descriptors that steps may know of. */
+/* SCM_MAX_FD of the kernel is 253. `KNOWN`: the most descriptors that steps may hold. */
 enum { CHUNK = 200, KNOWN = SLOT_COUNT + 64, STATE_SIZE = offsetof(struct context, failure) };
 
-/* The state of both programs, which are one build: sent, kept and given back as bytes. */
+/* The state of both programs, which come from one build: sent to the runtime, kept there and returned as bytes. */
 struct state {
     char context[STATE_SIZE];
     struct snapshot before;
@@ -32,7 +32,7 @@ struct rights {
 
 static int ascending(const void *a, const void *b) { return *(const int *)a - *(const int *)b; }
 
-/* Closes every descriptor from `from` on that is not one of the `count` in `kept`, which is sorted here. */
+/* Closes every descriptor from `from` on, except the `count` descriptors in `kept`, which it sorts. */
 static void close_all_but(unsigned from, int *kept, size_t count) {
     qsort(kept, count, sizeof *kept, ascending);
     for (size_t i = 0; i < count; i++) {
@@ -76,7 +76,7 @@ static void hand_over(struct context *context, struct rights *rights, int descri
     }
 }
 
-/* What loading needs: the channel, both programs, the libraries, and where their output goes. */
+/* Lists the descriptors that loading needs: the channel, both programs, the libraries, the file for their output. */
 static size_t needed(const struct context *context, int *descriptors) {
     size_t count = 0;
     descriptors[count++] = context->channel;
@@ -95,8 +95,8 @@ static bool is_needed(const struct context *context, int descriptor) {
     return false;
 }
 
-/* Standard input is at its end, the others are written to where the runtime reads them: what a library prints is no
- * output of the container, and the true streams with their flags, offsets, locks and terminal are not reached. */
+/* Standard input becomes a pipe at its end; output and error go to a file that the runtime reads. So a library's output
+ * is not the container's, and the true streams with their flags, offsets, locks and terminal are out of its reach. */
 static int capture_streams(struct context *context) {
     int ends[2];
     if (pipe(ends) != 0)
@@ -120,7 +120,7 @@ int step_hand_over(struct context *context) {
     struct state state;
     char message[1 + sizeof state] = {MESSAGE_STATE};
     int kept[SLOT_STDIO + 2];
-    /* One that spins would survive the runtime, which can't end what it does not outlive. */
+    /* A library in an endless loop would survive a runtime that was killed, because nothing else would end it. */
     prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     memset(&state, 0, sizeof state);
     snapshot_take(context, &state.before);
@@ -137,12 +137,12 @@ int step_hand_over(struct context *context) {
     if (rights.count > 0)
         send_rights(context, &rights);
     send_message(context->channel, message, sizeof message);
-    context->tracing = false; /* until the runtime gives the state back: it believes no message of a loading process */
+    context->tracing = false; /* until the runtime returns the state: it trusts no message of a process that loads */
     close_all_but(3, kept, needed(context, kept));
     return capture_streams(context);
 }
 
-/* Calls no function of libc: the library may have interposed its own. */
+/* Calls no function of libc, because the library may have interposed it. */
 static void own_execve(int program, char *const *argv, char *const *env) {
 #if defined __x86_64__
     register long flags __asm__("r8") = AT_EMPTY_PATH, fourth __asm__("r10") = (long)env;
@@ -174,7 +174,7 @@ int step_exec_static(struct context *context) {
     return refuse_without_errno(context, "the static helper cannot be executed again");
 }
 
-/* One message of the runtime; its descriptors join those `got` before. False at the end of file. */
+/* Receives one message of the runtime and appends its descriptors to `got`. False at end of file. */
 static bool receive(struct context *context, void *data, size_t room, ssize_t *size, int *got, size_t *count) {
     union {
         struct cmsghdr header;
@@ -198,7 +198,7 @@ static bool receive(struct context *context, void *data, size_t room, ssize_t *s
     return true;
 }
 
-/* Descriptor got[i] becomes number places[i]. One that lies in the way is itself one that was got, and is moved. */
+/* Moves descriptor got[i] to number places[i]. If another received descriptor has that number, it is moved first. */
 static bool put_in_place(const struct context *context, int *got, const int *places, size_t count) {
     for (size_t i = 0; i < count; i++) {
         if (got[i] == places[i])
@@ -213,7 +213,7 @@ static bool put_in_place(const struct context *context, int *got, const int *pla
     return true;
 }
 
-/* Removes what a library may have left that would end this process before step `settle`. */
+/* Removes what a library may have left to end this process before step `settle`: timers, a parent-death signal. */
 static void be_safe(void) {
     const struct itimerval none = {0};
     setitimer(ITIMER_REAL, &none, NULL);
@@ -221,7 +221,8 @@ static void be_safe(void) {
     setitimer(ITIMER_PROF, &none, NULL);
     prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0);
     prctl(PR_SET_TSC, PR_TSC_ENABLE, 0, 0, 0); /* libc and the vDSO read it */
-    /* Of another user, the runtime has still to look at us (ptrace(2), "access mode checking"). */
+    /* As another user the process stays dumpable, because the runtime has still to inspect it (ptrace(2), "access mode
+     * checking"). */
     if (geteuid() == 0)
         prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }

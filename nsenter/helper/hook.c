@@ -21,9 +21,9 @@
 
 enum { KEPT = 512 /* last bytes of the hook's standard error, for the message */ };
 
-static char home[5 + PATH_MAX]; /* of the environment of the hook that runs */
+static char home[5 + PATH_MAX]; /* HOME=... of the running hook */
 
-/* The state in a file, not in a pipe: a hook that reads none of it neither stops nor kills us. */
+/* Writes the state to a file, not a pipe: a hook that does not read it can neither block nor kill the helper. */
 static int open_state(struct context *context, const struct text *head, const struct text *tail) {
     char pid[16];
     int length = snprintf(pid, sizeof pid, "%d", (int)getpid());
@@ -40,27 +40,28 @@ static int open_state(struct context *context, const struct text *head, const st
     return refuse(context, "write the state for a hook");
 }
 
-/* Where the hook is to stand: the container's root by its descriptor, or a directory by name. An errno, or 0. */
+/* Sets the hook's working directory: the container's root by descriptor, or a directory by name. Returns an errno
+ * or 0. */
 static int add_directory(posix_spawn_file_actions_t *actions, int root, const char *directory) {
     return *directory == '\0' && root >= 0 ? posix_spawn_file_actions_addfchdir_np(actions, root)
                                            : posix_spawn_file_actions_addchdir_np(actions, *directory != '\0' ? directory : "/");
 }
 
-/* An errno, or 0. `words` gets what the hook says on its standard error. */
+/* Returns an errno, or 0. The hook's standard error is the descriptor `words`. */
 static int spawn(pid_t *pid, const struct step_hook *step, char **args, char **env, int root, int state, int words) {
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     sigset_t none, all;
     sigemptyset(&none);
     sigfillset(&all);
-    /* By now this is the container's file: it may be missing, or of any type. */
+    /* By now /dev/null is the container's: it may be missing, or a file of any type. */
     OWNED null = open("/dev/null", O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     int output = null >= 0 && is_device(null, 1, 3) ? null : words;
     int error = posix_spawn_file_actions_init(&actions);
     if (error != 0)
         return error;
     if ((error = posix_spawnattr_init(&attributes)) == 0) {
-        /* A group of its own, so that a timeout ends all of it; the signals that we ignore or block it does not. */
+        /* A separate process group, so that a timeout ends all of it; default handlers and an empty signal mask. */
         posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
         posix_spawnattr_setsigmask(&attributes, &none);
         posix_spawnattr_setsigdefault(&attributes, &all);
@@ -76,7 +77,7 @@ static int spawn(pid_t *pid, const struct step_hook *step, char **args, char **e
     return error;
 }
 
-/* Takes what the pipe holds, keeps its end in `words` as one line; false at end of file. */
+/* Reads from the pipe and keeps the last KEPT bytes in `words`, as one line. False at end of file. */
 static bool listen_to(int pipe_, char words[KEPT + 1]) {
     char piece[KEPT];
     ssize_t got = read(pipe_, piece, sizeof piece);
@@ -98,11 +99,12 @@ static int64_t milliseconds(void) {
     return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
 }
 
-/* Until the hook itself ended, whatever it has left running; false when `timeout` seconds passed first. */
+/* Waits until the hook itself has ended, even if a descendant still runs. False if `timeout` seconds passed first. */
 static bool wait_for(int process, int pipe_, int64_t timeout, char words[KEPT + 1]) {
     struct pollfd polled[2] = {{.fd = process, .events = POLLIN}, {.fd = pipe_, .events = POLLIN}};
     int64_t end = timeout > 0 && timeout < INT64_MAX / 2000 ? milliseconds() + timeout * 1000 : INT64_MAX;
-    /* What it had said is still in the pipe when it ended; what it left running may go on talking for ever. */
+    /* After the hook's end its output is still in the pipe. The number of reads is limited: a descendant may write for
+     * ever. */
     for (int after_its_end = 0; after_its_end < (1 << 16) / KEPT;) {
         int64_t left = end == INT64_MAX ? -1 : end - milliseconds();
         if (end != INT64_MAX && left <= 0)
@@ -134,7 +136,8 @@ static int judge(struct context *context, const char *path, int status, int64_t 
     return 0;
 }
 
-/* The pipe of what a hook writes on its standard error: our end to be polled, and the hook's, which does not expect EAGAIN. */
+/* Opens the pipe for a hook's standard error. The helper's end is polled; the hook's end blocks, because a hook does
+ * not expect EAGAIN. */
 static int open_words(struct context *context, int ends[2]) {
     if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0)
         return refuse(context, "pipe");
@@ -142,7 +145,7 @@ static int open_words(struct context *context, int ends[2]) {
     return 0;
 }
 
-/* Waits for the hook, a child of ours that leads its process group, and kills the group after its timeout. */
+/* Waits for the hook, a child process that leads its process group, and kills the group after its timeout. */
 static int await(struct context *context, const char *path, pid_t pid, int from, int64_t timeout) {
     char words[KEPT + 1] = "";
     int status = 0;
@@ -175,7 +178,7 @@ static int run(struct context *context, const struct step_hook *step, char **arg
 }
 
 int step_hook(struct context *context, const struct step_hook *step) {
-    signal(SIGCHLD, SIG_DFL); /* ignored by our caller, it would take the exit status from us */
+    signal(SIGCHLD, SIG_DFL); /* if the caller ignored it, the kernel would discard the exit status */
     char **args = list_strings(&step->args);
     char **env = passwd_with_home(list_strings(&step->env), step->env.count, step->home_uid, home);
     bool enough = args != NULL && env != NULL;
@@ -185,7 +188,7 @@ int step_hook(struct context *context, const struct step_hook *step) {
     return result;
 }
 
-/* The child of step hook-confined: true in the process that is to become the hook. */
+/* The child process of step hook-confined; is_hook is true in the process that becomes the hook. */
 static struct {
     bool is_hook;
     uint32_t step;
@@ -193,12 +196,12 @@ static struct {
     const char *path;
 } confined;
 
-/* In the child: its streams, its group, and nothing else that is open. */
+/* In the child process: sets its streams, process group and directory, and closes every other descriptor. */
 static int prepare(struct context *context, const struct step_hook_confined *step, int state, int words) {
     OWNED null = open("/dev/null", O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     int output = null >= 0 && is_device(null, 1, 3) ? null : words;
     int kept[] = {context->channel};
-    setpgid(0, 0); /* so that a timeout ends all of it */
+    setpgid(0, 0); /* so that a timeout ends the whole group */
     if (dup2(state, 0) < 0 || dup2(output, 1) < 0 || dup2(words, 2) < 0)
         return refuse(context, "hook %s: dup2", step->path.data);
     close_except(3, kept, 1);
@@ -224,12 +227,12 @@ bool execute_hook(struct context *context) {
     return true;
 }
 
-/* startContainer's hooks are programs of the image: they get no privilege that the image's program has not. The child
- * goes on with the plan, whose steps give up capabilities and load the filter, and becomes the hook where the process
- * would become the program. */
+/* startContainer's hooks are programs of the image: they get only the privileges of the container's program. The child
+ * goes on with the plan, whose steps give up capabilities and load the filter, and executes the hook at the step at
+ * which init executes the program. */
 int step_hook_confined(struct context *context, const struct step_hook_confined *step) {
     int ends[2];
-    if (confined.is_hook) /* a later hook is the process's to run */
+    if (confined.is_hook) /* a later hook: only init runs it */
         return 0;
     OWNED state = open_state(context, &step->state_head, &step->state_tail);
     if (state < 0 || open_words(context, ends) != 0)
@@ -246,6 +249,6 @@ int step_hook_confined(struct context *context, const struct step_hook_confined 
     }
     close(words_end);
     words_end = -1;
-    setpgid(pid, pid); /* here as well: a timeout may come before the child has done it */
+    setpgid(pid, pid); /* here as well: the timeout may pass before the child has done it */
     return await(context, step->path.data, pid, from, step->timeout);
 }

@@ -20,7 +20,8 @@ int step_keyring(struct context *context, const struct step_keyring *step) {
     long key = syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, step->name.data);
     if (key < 0)
         return errno == ENOSYS ? 0 : refuse(context, "keyctl join session keyring");
-    /* "type;uid;gid;permissions;name". Its user may search it, as with runc, or exec could not find keys by it. */
+    /* "type;uid;gid;permissions;name". The user gets the right to search the keyring, as with runc; exec could find no
+     * keys in it otherwise. */
     char description[128];
     unsigned permissions = 0;
     if (syscall(SYS_keyctl, KEYCTL_DESCRIBE, key, description, sizeof description) < 0 ||
@@ -30,7 +31,7 @@ int step_keyring(struct context *context, const struct step_keyring *step) {
     return 0;
 }
 
-/* The numbers that 32-bit architectures have beside those of 16-bit ids. */
+/* 32-bit architectures have a second set of system calls, for 32-bit ids. */
 #ifdef SYS_setresuid32
 enum { SETRESUID = SYS_setresuid32, SETRESGID = SYS_setresgid32, SETGROUPS = SYS_setgroups32 };
 #else
@@ -43,7 +44,7 @@ int own_group(gid_t gid) { return (int)syscall(SETRESGID, gid, gid, gid); }
 
 int own_groups(size_t count, const gid_t *groups) { return (int)syscall(SETGROUPS, count, groups); }
 
-/* (uid_t)-1 would change nothing, and leave the process root; a larger number would be cut off. */
+/* (uid_t)-1 would change nothing, and leave the process root; a larger number would be truncated. */
 static bool is_id(int64_t number) { return number >= 0 && number < UINT32_MAX; }
 
 static bool take_groups(const struct list *list, gid_t *groups) {
@@ -72,10 +73,10 @@ int step_identity(struct context *context, const struct step_identity *step) {
     }
     int result = own_groups(list->count, groups);
     free(groups);
-    /* With none asked for, a user namespace whose setgroups is denied can't do better than it is. */
+    /* If the config has no groups, EPERM is ignored: a user namespace may deny setgroups. */
     if (result != 0 && !(errno == EPERM && list->count == 0))
         return refuse(context, "setgroups");
-    /* The permitted set must outlive the change of uid: step `capabilities` makes the sets exact afterwards. */
+    /* The permitted set must survive the change of uid; step `capabilities` sets the exact sets afterwards. */
     if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0)
         return refuse(context, "prctl PR_SET_KEEPCAPS");
     if (own_group(gid) != 0)
@@ -108,8 +109,8 @@ int step_capabilities(struct context *context, const struct step_capabilities *s
     capability_data data;
     if (syscall(SYS_capget, &header, data) != 0)
         return refuse(context, "capget");
-    /* No process can give a capability that it has not (capabilities(7)): a runtime in a container of its own
-     * still starts containers whose configuration asks for "all". */
+    /* A process cannot grant a capability that it does not have (capabilities(7)). Those are dropped here, so that a
+     * runtime inside of a container can start containers whose config has all capabilities. */
     uint64_t held = (uint64_t)data[1].permitted << 32 | data[0].permitted;
     uint64_t effective = (uint64_t)step->effective & held, permitted = (uint64_t)step->permitted & held;
     uint64_t inheritable = (uint64_t)step->inheritable & held, ambient = (uint64_t)step->ambient & held;
@@ -124,7 +125,7 @@ int step_capabilities(struct context *context, const struct step_capabilities *s
     return 0;
 }
 
-/* Between the change of uid and its end, the filter of a process without no_new_privs is loaded; that takes
+/* The change of uid clears the effective set. To load a seccomp filter without no_new_privs the process needs
  * CAP_SYS_ADMIN, which is still permitted but no longer effective. */
 int step_effective(struct context *context, const struct step_effective *step) {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
@@ -157,11 +158,11 @@ int step_security_label(struct context *context, const struct step_security_labe
     if (proc < 0)
         return -1;
     snprintf(path, sizeof path, "thread-self/attr/%s", step->file.data);
-    /* "thread-self" is a link; what lies over the file, or is put in its place, is another mount (CVE-2019-16884). */
+    /* "thread-self" is a link, so links are allowed. Anything mounted over the file is another mount, and is refused
+     * (CVE-2019-16884). */
     int descriptor = resolve_at(proc, path, O_WRONLY, RESOLVE_BENEATH | RESOLVE_NO_XDEV);
     if (descriptor < 0 || write(descriptor, label->data, label->size) != (ssize_t)label->size) {
-        /* AppArmor's answer for a profile that it has not (apparmor_parser(8) loads them): "exec NAME" is what it was
-         * told. */
+        /* AppArmor answers ENOENT to "exec NAME" if the profile is not loaded (apparmor_parser(8) loads profiles). */
         if (descriptor >= 0 && errno == ENOENT && strncmp(label->data, "exec ", 5) == 0)
             return refuse_without_errno(context, "AppArmor has no profile \"%s\" loaded", label->data + 5);
         return refuse(context, "write \"%s\" to /proc/%s", label->data, path);

@@ -39,7 +39,8 @@ static int write_map(pid_t pid, const char *file, const struct list *lines) {
     return written == (ssize_t)used ? 0 : -1;
 }
 
-/* The process that the namespace is made with. It ends with its parent, however that ends: no other process knows its pid. */
+/* The process that holds the namespace. It ends with its parent, however the parent ends: no other process knows the
+ * pid. */
 static _Noreturn void hold_namespace(pid_t parent) {
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == parent)
         for (;;)
@@ -47,7 +48,7 @@ static _Noreturn void hold_namespace(pid_t parent) {
     _exit(1);
 }
 
-/* The namespace lives on in the descriptor when the process that it was made with is gone. */
+/* The descriptor keeps the namespace after the process that holds it has ended. */
 int step_user_namespace(struct context *context, const struct step_user_namespace *step) {
     struct clone_args clone = {.flags = CLONE_NEWUSER, .exit_signal = SIGCHLD};
     char path[64];

@@ -1,4 +1,4 @@
-/* Loading a library into the init path on purpose (--preload-lib); only the dynamic build can. */
+/* Loads a library into the init path on purpose (--preload-lib). Only the dynamic build can. */
 #include "helper.h"
 
 #include <fcntl.h>
@@ -28,7 +28,7 @@ void stdio_back(struct context *context) {
         }
 }
 
-/* Executed when we are in our cgroups already: whatever loading does is done in there, and charged to them. */
+/* Executed after the process is in the container's cgroups, so that whatever loading does is charged to them. */
 int step_exec_helper(struct context *context, const struct step_exec_helper *step) {
     char program[16], preserved[16];
     char *argv[] = {(char *)(uintptr_t)"pyrunc-init", (char *)(uintptr_t)ARGUMENT_LOAD, preserved, program, NULL};
@@ -50,11 +50,11 @@ int step_exec_helper(struct context *context, const struct step_exec_helper *ste
 
 int step_load_library(struct context *context, const struct step_load_library *step) {
     char path[64];
-    /* By descriptor: what the runtime has checked is what is loaded. */
+    /* By descriptor, so that the file loaded is the file that the runtime has checked. */
     snprintf(path, sizeof path, "/proc/self/fd/%d", context->slots[step->slot]);
     stdio_away(context);
     void *loaded = dlopen(path, RTLD_NOW | RTLD_GLOBAL);
-    fflush(NULL); /* what it has only buffered is not the container's, either */
+    fflush(NULL); /* buffered output of the library goes to the capture file as well */
     stdio_back(context);
     return loaded != NULL ? 0 : refuse_without_errno(context, "%s", dlerror());
 }

@@ -1,4 +1,4 @@
-/* What the kernel holds the user's process to, other than cgroups: resource limits, scheduling, memory policy. */
+/* Limits of the user's process other than cgroups: resource limits, scheduling, memory policy. */
 #include "helper.h"
 
 #include <errno.h>
@@ -9,7 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* The number of a limit, which is not the same on every architecture, or -1 with refuse(). */
+/* Returns the number of a limit, which depends on the architecture, or -1 with refuse(). */
 static int number_of(struct context *context, const char *name) {
     static const struct {
         const char *name;
@@ -104,8 +104,8 @@ int step_affinity(struct context *context, const struct step_affinity *step) {
     return 0;
 }
 
-/* The caller's affinity is not the container's: every processor that the cpuset allows, which the kernel sees to. As in
- * runc nothing fails by it. */
+/* The container does not inherit the caller's affinity: it gets every processor that the cpuset allows; the kernel
+ * applies the cpuset. A failure is ignored, as in runc. */
 int step_affinity_reset(struct context *context) {
     unsigned long processors[128];
     (void)context;

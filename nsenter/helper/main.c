@@ -1,8 +1,8 @@
-/* pyrunc's helper: executes the plan that the runtime compiled, step by step, and tells where it failed.
+/* pyrunc's helper: executes the plan that the runtime compiled, step by step, and reports the step that failed.
  *
- * It has no policy, no configuration and no environment. argv[1] is the number of preserved descriptors (N). After them
- * follow the channel, the plan and the inherited slots (PLACE_*, pyrunc/plan/protocol.py). With --preload-lib, argv[1] is
- * ARGUMENT_LOAD or ARGUMENT_RESUME and argv[2] that number: see handover.c. */
+ * It has no policy, no configuration and no environment. argv[1] is the number of preserved descriptors. After them
+ * follow the channel, the plan and the inherited slots (PLACE_*, pyrunc/plan/protocol.py). With --preload-lib, argv[1]
+ * is ARGUMENT_LOAD or ARGUMENT_RESUME, and argv[2] that number: see handover.c. */
 #include "helper.h"
 
 #include <errno.h>
@@ -28,8 +28,8 @@ static int call(struct context *context, enum step_kind kind, const union step *
     }
 }
 
-/* The wall clock: every other one jumps at the clone into a time namespace (time_namespaces(7)), and the runtime compares
- * these times with its own. */
+/* The wall clock, because the runtime compares these times with its own, and the other clocks jump at the clone into a
+ * time namespace (time_namespaces(7)). */
 static uint64_t now(void) {
     struct timespec time;
     clock_gettime(CLOCK_REALTIME, &time);
@@ -60,7 +60,7 @@ int step_trace(struct context *context) {
     return 0;
 }
 
-/* The plan is mapped, never copied: its pages were charged to the runtime, not to the container's memory cgroup. */
+/* The plan is mapped, never copied: its pages stay charged to the runtime, not to the container's memory cgroup. */
 static const char *map_plan(int descriptor, struct plan *plan) {
     enum { SEALS = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE };
     struct stat status;
@@ -87,8 +87,8 @@ int main(int argc, char **argv) {
     static struct context context = {.root = -1, .proc = -1, .made = -1, .done = -1};
     struct plan plan;
     if (argc > 3 && strcmp(argv[1], ARGUMENT_LOAD) == 0) {
-        /* The loader has mapped the libraries, and called their constructors. */
-        fflush(NULL); /* what one printed and libc still holds, into the capture */
+        /* The dynamic loader has mapped the libraries and called their constructors. */
+        fflush(NULL); /* libc's buffered output of the libraries goes to the capture file */
         execute_static(atoi(argv[3]), argv[2]);
         _exit(1);
     }
@@ -107,6 +107,7 @@ int main(int argc, char **argv) {
     }
     if (plan_each(&plan, execute, &context) != 0)
         send_failure(&context);
-    /* The last step of a good plan is an execve. Not by way of exit(): libraries have handlers for that. */
+    /* Reached only after a failure: the last step of a plan is an execve. Not exit(), because libraries may have
+     * registered handlers. */
     _exit(1);
 }

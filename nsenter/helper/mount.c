@@ -1,4 +1,4 @@
-/* The container's mounts: trees of the host, and new filesystems, attached below its root. */
+/* The container's mounts: trees of the host, and new filesystems, attached below the container's root. */
 #include "mounts.h"
 
 #include <errno.h>
@@ -21,8 +21,9 @@ int attach_tree(int tree, int target) {
     return move_mount(tree, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
 }
 
-/* Is `target` one of the files of a procfs that lxcfs emulates, and that runc lets be mounted over? The procfs is
- * asked for its own files: a name says nothing about where `target` really is (CVE-2019-16884, CVE-2019-19921). */
+/* True if `target` is one of the files of a procfs that lxcfs emulates, which runc allows to be mounted over.
+ * Compares with the files of the procfs itself, because a name does not show where `target` is (CVE-2019-16884,
+ * CVE-2019-19921). */
 static bool is_emulated(int target, int proc) {
     static const char *const files[] = {
         "cpuinfo", "diskstats", "meminfo", "stat",    "swaps", "uptime",
@@ -45,15 +46,15 @@ int check_target(struct context *context, int target, const char *path, bool pro
             return 0;
         return refuse_without_errno(context, "%s cannot be mounted because it is not of type proc", path);
     }
-    /* By name as well: a /proc that is not mounted yet must not get what only its files may be covered with. */
+    /* By name as well: if /proc is not mounted yet, nothing may be mounted below it. */
     if (on_filesystem(target, PROC_SUPER_MAGIC) || strncmp(path, "/proc/", 6) == 0)
         if (proc < 0 || !is_emulated(target, proc))
             return refuse_without_errno(context, "%s cannot be mounted because it is inside /proc", path);
     return 0;
 }
 
-/* Errors after which the source is opened again when its turn has come: what an earlier mount provides is not there
- * yet, and what is unbindable can be bound once the namespace has its own propagation. */
+/* Errors after which the source is opened again at its mount's turn: an earlier mount may provide it by then, and an
+ * unbindable mount can be bound once the namespace has its own propagation. */
 static bool may_come_later(int error) { return error == ENOENT || error == ENOTDIR || error == EINVAL || error == EACCES; }
 
 int step_open_tree(struct context *context, const struct step_open_tree *step) {
@@ -71,7 +72,7 @@ int step_open_tree(struct context *context, const struct step_open_tree *step) {
     return 0;
 }
 
-/* MOUNT_ATTR_* bits of a mount, of those that a user namespace may not clear (mount_setattr(2) EPERM). */
+/* Returns the MOUNT_ATTR_* bits set on a mount that a user namespace may not clear (mount_setattr(2) EPERM). */
 static uint64_t lockable_attributes(int mount) {
     static const struct {
         unsigned long flag;
@@ -91,8 +92,9 @@ static uint64_t lockable_attributes(int mount) {
     return found;
 }
 
-/* As runc: what a bind mount's options do not mention is cleared, if the kernel lets it be; what they ask to be cleared
- * must be. A tree that was cloned outside of the user namespace is not locked, and would let both be done. */
+/* As in runc, an attribute that a bind mount's options do not mention is cleared if the kernel allows it; one that they
+ * ask to clear must be cleared. A tree cloned outside of the user namespace is not locked, so the kernel would allow
+ * both: the locked attributes are checked here. */
 static int set_bind_attributes(int tree, const struct step_attach *step) {
     uint64_t set = (uint64_t)step->set, clear = (uint64_t)step->clear, unmentioned = (uint64_t)step->unmentioned;
     if (step->locked != 0) {
@@ -122,7 +124,7 @@ int step_attach(struct context *context, const struct step_attach *step) {
     OWNED target = root_make(context, path, !directory);
     if (target < 0 || fstat(target, &status) != 0)
         return refuse(context, "make the mount point %s", path);
-    errno = ENOTDIR; /* of move_mount(2) it would be an "invalid argument" */
+    errno = ENOTDIR; /* move_mount(2) would answer "invalid argument" */
     if (directory != S_ISDIR(status.st_mode))
         return refuse(context, "mount a %s at %s", directory ? "directory over a file" : "file over a directory", path);
     if (check_target(context, target, path, is_proc_root(tree)) != 0)
@@ -134,8 +136,9 @@ int step_attach(struct context *context, const struct step_attach *step) {
     return made_mount(context, tree);
 }
 
-/* The directory that a filesystem is to be mounted at, made if missing. For a tmpfs, `mode` becomes the option that
- * gives it the mode of the directory it covers, as runc does; otherwise it is left alone. */
+/* Opens the directory at which a filesystem is mounted, and makes it if missing. For a tmpfs over an existing directory
+ * `mode` becomes the option that gives the tmpfs the mode of that directory, as in runc; otherwise `mode` stays as it
+ * is. */
 static int open_mountpoint(struct context *context, const char *type, const char *path, char *mode, size_t size) {
     struct stat status;
     int target = root_open(context, path, O_DIRECTORY);
@@ -145,8 +148,8 @@ static int open_mountpoint(struct context *context, const char *type, const char
         target = root_make(context, path, false);
     if (target < 0)
         return refuse(context, "make the mount point %s", path);
-    /* Where others look for /proc and /sys, not where a link of the image leads them (CVE-2019-19921,
-     * CVE-2023-27561): what masks and read-only paths are put on must be what the user's process sees. */
+    /* proc and sysfs must be mounted at their path, not where a link of the image leads (CVE-2019-19921,
+     * CVE-2023-27561): masks and read-only paths must apply to the mount that the user's process sees. */
     if (strcmp(type, "proc") == 0 || strcmp(type, "sysfs") == 0) {
         OWNED ordinary = resolve_at(context->root, path, O_PATH | O_DIRECTORY, RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS);
         if (ordinary < 0 || !same_place(ordinary, target)) {
@@ -182,7 +185,8 @@ int step_mount(struct context *context, const struct step_mount *step) {
     return made_mount(context, mount);
 }
 
-/* mount(2) gives no descriptor: of the mounts that the name leads to, the one that was not in the list before it. */
+/* mount(2) returns no descriptor. The new mount is the one that the path leads to and that was not in the list
+ * before. */
 static int find_made(struct context *context, const char *path, const char *before) {
     for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
         OWNED mounted = root_open(context, path, 0);
@@ -193,8 +197,8 @@ static int find_made(struct context *context, const char *path, const char *befo
     return refuse_without_errno(context, "%s was changed while it was mounted upon", path);
 }
 
-/* mount(2) takes a page of options, where fsconfig(2) takes 255 bytes of each. It can be given no descriptor, but "."
- * is one: the working directory is what was opened, not a name that is looked up again. */
+/* mount(2) takes a page of options, fsconfig(2) only 255 bytes per option. mount(2) takes no descriptor; the target "."
+ * is the working directory, which was entered by descriptor, so that no name is looked up again. */
 int step_mount_legacy(struct context *context, const struct step_mount_legacy *step) {
     const char *type = step->type.data, *path = step->target.data;
     OWNED before = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);

@@ -1,4 +1,4 @@
-/* What is changed of a mount after it was made. By a descriptor of that mount, never by another look-up of its path: a
+/* Changes of a mount after it was made: by a descriptor of that mount, never by another look-up of its path, because a
  * process that shares the image's files may have exchanged the names meanwhile. */
 #include "mounts.h"
 
@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Numbers of mounts by slot (step mount-note): a descriptor each would make them grow with the config. */
+/* Numbers of mounts by slot (step mount-note). Numbers, not descriptors, whose count would grow with the config. */
 static uint64_t noted[SLOT_COUNT];
 
 int set_attributes(int mount, int recursive, uint64_t set, uint64_t clear, uint64_t propagation) {
@@ -64,7 +64,7 @@ int step_mount_read_only(struct context *context, const struct step_mount_read_o
     return refuse_without_errno(context, "%s is not what was mounted there any more", step->target.data);
 }
 
-/* Options of the file system itself, as by mount -o remount. */
+/* Changes the options of the filesystem itself, as mount -o remount does. */
 static int reconfigure(struct context *context, int mount, const char *path, const struct list *options) {
     OWNED picked = fspick(mount, "", FSPICK_EMPTY_PATH | FSPICK_CLOEXEC | FSPICK_NO_AUTOMOUNT);
     if (picked < 0)

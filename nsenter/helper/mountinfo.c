@@ -1,4 +1,4 @@
-/* The kernel's list of the mounts of our namespace, and what is done with it. */
+/* The kernel's list of the mounts of this mount namespace, and its uses. */
 #include "mounts.h"
 #include "parse.h"
 
@@ -12,10 +12,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { COVERED = 64 /* locked mounts that can only be covered */ };
+enum { COVERED = 64 /* the most locked mounts, which can only be covered */ };
 
-/* The whole of a file of procfs, malloc'ed. NULL with errno, also when only a part can be read: what is not in the list
- * would not be hidden. */
+/* Reads a whole file of procfs, malloc'ed. NULL with errno, also if only a part can be read: a mount that is missing
+ * from the list would not be hidden. */
 static char *read_whole(int descriptor) {
     size_t size = 0, room = 8192;
     char *text = malloc(room);
@@ -70,29 +70,31 @@ static bool is_covered(uint64_t id) {
     return false;
 }
 
-/* Takes the mount `id` away, which the list has at `path`. 1; 0 where by now another lies there, or none: what lies
- * over it has been taken away, and the list is out of date; -1 with errno. */
+/* Unmounts or covers the mount `id`, which the list has at `path`, and returns 1. Returns 0 if another mount or none is
+ * at `path`: then a mount over `id` may have been unmounted, and the list is out of date. -1 with errno. */
 static int hide(const char *path, uint64_t id) {
     OWNED found = resolve_at(AT_FDCWD, path, O_PATH | O_DIRECTORY, RESOLVE_NO_SYMLINKS); /* the list has none */
     if (found < 0)
         return errno == ENOENT || errno == ENOTDIR || errno == ELOOP ? 0 : -1;
     int wanted = mount_id(found) == id;
-    /* An unmount reaches the host when what is mounted upon is its peer: /, and /sys for what lies on that. */
+    /* An unmount propagates to the host if the parent mount is a peer of the host's: /, or /sys for a mount below
+     * it. */
     if (propagate_mount_of(openat(found, "..", O_PATH | O_DIRECTORY | O_CLOEXEC), MS_SLAVE) != 0 ||
         set_attributes(found, true, 0, 0, MS_SLAVE) != 0 || fchdir(found) != 0)
-        return errno == EINVAL && !wanted ? 0 : -1; /* the name leads to a directory that is no mount */
-    /* "." is what was looked at; the name may lead to another mount by now. */
+        return errno == EINVAL && !wanted ? 0 : -1; /* EINVAL: the name leads to a directory that is not a mount */
+    /* "." is the directory that was checked; the name may lead to another mount by now. */
     if (umount2(".", MNT_DETACH) == 0)
         return wanted;
     if ((errno != EINVAL && errno != EPERM) || covered_count == COVERED)
         return -1;
-    /* In a user namespace the host's mounts are locked (mount_namespaces(7)): then they are covered. */
+    /* In a user namespace the host's mounts are locked (mount_namespaces(7)), and can only be covered. */
     covered[covered_count++] = id;
     return mount("tmpfs", ".", "tmpfs", 0, NULL) == 0 ? 1 : -1;
 }
 
-/* One pass through a list: 1 when all that is elsewhere has been hidden, 0 when it has to be read again. In the `last`
- * one what no name leads to must lie below a later mount: else somebody exchanges the names, and it would stay. */
+/* Goes through a list once. Returns 1 if every mount outside of `root` is hidden, 0 if the list must be read again. In
+ * the `last` pass a mount that its name does not lead to must lie below a later mount; otherwise another process
+ * exchanges the names, and the mount would stay. */
 static int hide_listed(struct context *context, char *mounts, const char *root, bool last) {
     int all = 1;
     for (char *line; (line = strsep(&mounts, "\n")) != NULL;) {
@@ -118,7 +120,7 @@ int hide_proc_and_sys(struct context *context) {
     if (length < 0)
         return refuse(context, "the name of the container's root");
     root[length] = '\0';
-    if (strcmp(root, "/") == 0) /* the names of its mounts and of the host's would be the same */
+    if (strcmp(root, "/") == 0) /* the container's mounts and the host's would have the same paths */
         return refuse_without_errno(context, "without pivot_root the container's root user must reach the root");
     for (int attempt = 0, hidden = 0; hidden == 0 && attempt < ATTEMPTS; attempt++) {
         char *mounts = mounts_read(context);

@@ -1,4 +1,4 @@
-/* Namespaces: opened and checked, joined, made; and the processes between which that happens. */
+/* Namespaces: opened and checked, joined, made; and the clone of the child process. */
 #include "helper.h"
 
 #include <errno.h>
@@ -17,7 +17,7 @@
 
 int step_open_namespace(struct context *context, const struct step_open_namespace *step) {
     const char *path = step->path.data;
-    /* O_NONBLOCK: a FIFO in its place must not hang us. */
+    /* O_NONBLOCK: the open must not block on a FIFO. */
     int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (descriptor < 0)
         return refuse(context, "%s", path);
@@ -60,8 +60,9 @@ int step_time_offset(struct context *context, const struct step_time_offset *ste
     return written ? 0 : refuse(context, "write %.*s to /proc/self/timens_offsets", length - 1, line);
 }
 
-/* The child is our parent's child (CLONE_PARENT), so that the runtime, and after it the runtime's caller, can
- * wait for it. The process that clones sends the pid, because it sees the number of the runtime's pid namespace. */
+/* The child process is a child of the helper's parent (CLONE_PARENT), so that the runtime, and after it the runtime's
+ * caller, can wait for it. The process that clones sends the pid, because it sees the pid of the runtime's pid
+ * namespace. */
 int step_clone(struct context *context, const struct step_clone *step) {
     struct clone_args clone = {.flags = (uint64_t)step->types | CLONE_PARENT};
     long pid = syscall(SYS_clone3, &clone, sizeof clone);
@@ -76,7 +77,7 @@ int step_clone(struct context *context, const struct step_clone *step) {
 }
 
 int step_become_root(struct context *context) {
-    /* Denied by "setgroups deny", and by a map of one id alone; then our groups are all that can be had. */
+    /* EPERM with "setgroups deny" and with a map of a single id: then the groups stay as they are. */
     if (own_groups(0, NULL) != 0 && errno != EPERM)
         return refuse(context, "setgroups");
     if (own_group(0) != 0)
@@ -86,8 +87,8 @@ int step_become_root(struct context *context) {
     return 0;
 }
 
-/* Before a joined pid namespace can see us: its processes must not ptrace us or open our /proc/PID/exe or fd
- * (CVE-2016-9962, CVE-2019-5736). execve makes the user's program dumpable again. */
+/* Before the helper joins a pid namespace: the processes in it must not ptrace the helper or open its /proc/PID/exe or
+ * fd (CVE-2016-9962, CVE-2019-5736). execve makes the user's program dumpable again. */
 int step_undumpable(struct context *context) {
     if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
         return refuse(context, "prctl PR_SET_DUMPABLE");

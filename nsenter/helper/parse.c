@@ -54,7 +54,7 @@ struct passwd_home passwd_home(const char *text, size_t size, uint32_t uid) {
     const char *end = text + size;
     while (text < end && found.path == NULL) {
         const char *newline = memchr(text, '\n', (size_t)(end - text));
-        const char *stop = newline != NULL ? newline : end; /* the last line may lack one */
+        const char *stop = newline != NULL ? newline : end; /* the last line may have no newline */
         if (stop - text <= LINE_LIMIT)
             found = home_in_line(text, (size_t)(stop - text), uid);
         text = stop + 1;
@@ -64,7 +64,7 @@ struct passwd_home passwd_home(const char *text, size_t size, uint32_t uid) {
 
 static bool is_octal(char digit) { return digit >= '0' && digit <= '7'; }
 
-/* The next character of a path in mountinfo, which has `\040` and the like (proc_pid_mountinfo(5)). */
+/* Returns the next character of a path in mountinfo, with escapes such as `\040` decoded (proc_pid_mountinfo(5)). */
 static char next_character(const char **from) {
     const char *at = *from;
     bool octal = at[0] == '\\' && at[1] >= '0' && at[1] <= '3' && is_octal(at[2]) && is_octal(at[3]);
@@ -79,7 +79,7 @@ static void unescape(char *text) {
     *to = '\0';
 }
 
-/* Whether the path that begins at `escaped`, and ends at a space, is `path` or a directory above it. */
+/* True if the path that begins at `escaped`, and ends at a space, is `path` or a directory above it. */
 static bool is_above(const char *escaped, const char *path) {
     const char *begin = path;
     while (*escaped != ' ' && *escaped != '\n' && *escaped != '\0') {

@@ -1,4 +1,4 @@
-/* Parsers of texts that an image, or a container, has a part in. They look at nothing but their arguments, and are fuzzed
+/* Parsers of texts that an image or a container can influence. They read only their arguments, and are fuzzed
  * (nsenter/fuzz). */
 #ifndef PYRUNC_PARSE_H
 #define PYRUNC_PARSE_H
@@ -7,24 +7,24 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The interpreter that a file beginning with `head` names in its "#!" line, as the kernel reads it (fs/binfmt_script.c):
- * its length, 0 where there is none, and where it begins. */
+/* Finds the interpreter in the "#!" line of a file that begins with `head`, as the kernel does (fs/binfmt_script.c).
+ * Returns its length, or 0 if there is none, and its begin in *interpreter. */
 size_t shebang(const char *head, size_t size, const char **interpreter);
 
-/* A part of a text; path is NULL where there is none. */
+/* A part of a text; path is NULL if nothing was found. */
 struct passwd_home {
     const char *path;
     size_t size;
 };
 
-/* The absolute home directory in the first line of `text` that has this uid (passwd(5)); shorter than PATH_MAX. Lines of
- * more than 64 KiB are skipped. */
+/* Returns the absolute home directory in the first line of `text` with this uid (passwd(5)); shorter than PATH_MAX.
+ * Lines of more than 64 KiB are skipped. */
 struct passwd_home passwd_home(const char *text, size_t size, uint32_t uid);
 
-/* If the line of mountinfo (proc_pid_mountinfo(5)) is of a whole procfs or sysfs that does not lie in `root`: its mount
- * point, else NULL. Changes the line. */
+/* Returns the mount point of a line of mountinfo (proc_pid_mountinfo(5)) if it is a whole procfs or sysfs outside of
+ * `root`, else NULL. Changes the line. */
 const char *mountinfo_elsewhere(char *line, const char *root);
-/* Whether a mount of `lines` (of mountinfo) lies at `path`, or at a directory above it. */
+/* True if a mount of `lines` (of mountinfo) lies at `path`, or at a directory above it. */
 bool mountinfo_covers(const char *lines, const char *path);
 
 #endif

@@ -1,4 +1,4 @@
-/* The home directory of the user, out of the container's /etc/passwd. The author of the image wrote that file. */
+/* The home directory of the user, from the container's /etc/passwd. The file is the image's, and may be an attack. */
 #include "passwd.h"
 
 #include "mounts.h"
@@ -19,7 +19,7 @@ void passwd_home_of(uint32_t uid, char home[PATH_MAX]) {
     struct stat status;
     struct passwd_home found = {NULL, 0};
     char *text = NULL;
-    strcpy(home, "/"); /* as login(1) and runc */
+    strcpy(home, "/"); /* as login(1) and runc do */
     /* O_NONBLOCK: the image may have put a FIFO there. */
     OWNED file = resolve_at(AT_FDCWD, "/etc/passwd", O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
     if (file < 0 || fstat(file, &status) != 0 || !S_ISREG(status.st_mode))

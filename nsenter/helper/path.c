@@ -1,6 +1,6 @@
-/* Paths inside the container's root. The author of the image, and every process that shares its files, decides what
- * lies there: the kernel keeps every look-up inside the root, and what is made is looked up again (CVE-2021-30465,
- * CVE-2024-45310). */
+/* Paths inside the container's root. The author of the image, and every process that shares its files, controls what
+ * lies there. So the kernel keeps every look-up inside the root, and a name that was made is looked up again
+ * (CVE-2021-30465, CVE-2024-45310). */
 #include "mounts.h"
 
 #include <errno.h>
@@ -28,20 +28,20 @@ void close_owned(const int *descriptor) {
 int resolve_at(int directory, const char *path, uint64_t flags, uint64_t resolve) {
     struct open_how how = {.flags = flags | O_CLOEXEC, .resolve = resolve | RESOLVE_NO_MAGICLINKS};
     int descriptor, attempts = 0;
-    do /* EAGAIN: somewhere on the system something was renamed or mounted while ".." was looked up */
+    do /* EAGAIN: a rename or mount anywhere on the system happened while ".." was looked up */
         descriptor = (int)syscall(SYS_openat2, directory, path, &how, sizeof how);
     while (descriptor < 0 && (errno == EAGAIN || errno == EINTR) && ++attempts < ATTEMPTS);
     return descriptor;
 }
 
 int root_open(struct context *context, const char *path, uint64_t flags) {
-    if (context->root < 0) /* no step `root`: we have joined a container, or only change the root */
+    if (context->root < 0) /* no step `root` before: the helper has joined a container, or only changes its root */
         context->root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
     return resolve_at(context->root, path, flags | O_PATH, RESOLVE_IN_ROOT);
 }
 
 static int make_name(int parent, const char *name, bool file) {
-    /* Not the caller's umask: what is made for the container is the same for every caller. */
+    /* Not the caller's umask: the modes are the same for every caller. */
     mode_t mask = umask(0);
     int made = -1;
     if (!file)
@@ -54,15 +54,15 @@ static int make_name(int parent, const char *name, bool file) {
     return made;
 }
 
-/* path[begin..end) exists and yet can't be opened, so it is a link to nowhere: puts where it leads in its place.
- * 0 also when it is none (any more); -1 with errno. */
+/* path[begin..end) exists but cannot be opened, so it is a dangling link: replaces it by its target. Returns 0, also if
+ * the name is not a link (any more); -1 with errno. */
 static int expand_link(struct context *context, char *path, size_t begin, size_t end) {
     char link[PATH_MAX], expanded[PATH_MAX], saved = path[end];
     path[end] = '\0';
     OWNED found = root_open(context, path, O_NOFOLLOW);
     path[end] = saved;
     ssize_t length = found < 0 ? -1 : readlinkat(found, "", link, sizeof link - 1);
-    if (length < 0) /* ENOENT of readlink: it is no link */
+    if (length < 0) /* ENOENT of readlink: not a link */
         return errno == ENOENT ? 0 : -1;
     link[length] = '\0';
     /* The kernel resolves what precedes the link, symbolic links included, so a relative link can be appended to it. */
@@ -76,7 +76,7 @@ static int expand_link(struct context *context, char *path, size_t begin, size_t
     return 0;
 }
 
-/* Makes the name that `path`, which is cut off after it, has at `begin`. */
+/* Makes the last name of `path`, which starts at `begin`. */
 static int make_missing(struct context *context, char *path, size_t begin, bool file) {
     char first = path[begin];
     path[begin] = '\0';
@@ -85,8 +85,8 @@ static int make_missing(struct context *context, char *path, size_t begin, bool 
     return parent < 0 ? -1 : make_name(parent, path + begin, file);
 }
 
-/* Makes the first name of `path` that is missing. 1: the whole path was there; 0: something was made or has
- * changed, look again; -1 with errno. */
+/* Makes the first missing name of `path`. Returns 1 if the whole path exists, 0 if a name was made or has changed and
+ * the path must be looked up again; -1 with errno. */
 static int make_first_missing(struct context *context, char *path, bool file) {
     for (size_t begin = strspn(path, "/"), next; path[begin] != '\0'; begin = next) {
         size_t end = begin + strcspn(path + begin, "/");
@@ -101,7 +101,7 @@ static int make_first_missing(struct context *context, char *path, bool file) {
         if (made < 0 && errno == EEXIST)
             return expand_link(context, path, begin, end);
         if (made < 0 || missing)
-            return made < 0 && errno != ENOENT ? -1 : 0; /* ENOENT: what it was to lie in is gone meanwhile */
+            return made < 0 && errno != ENOENT ? -1 : 0; /* ENOENT: the parent directory has been removed meanwhile */
     }
     return 1;
 }
@@ -123,7 +123,7 @@ int root_make(struct context *context, const char *path, bool file) {
         if (result > 0 && ((found = root_open(context, missing, 0)) >= 0 || errno != ENOENT))
             return found;
     }
-    errno = EAGAIN; /* another process changes the names as fast as we look them up */
+    errno = EAGAIN; /* another process changes the names as fast as they are looked up */
     return -1;
 }
 
@@ -162,7 +162,7 @@ bool is_proc_root(int descriptor) {
     return on_filesystem(descriptor, PROC_SUPER_MAGIC) && fstat(descriptor, &status) == 0 && status.st_ino == PROC_ROOT;
 }
 
-/* What is mounted at /proc, if it is a procfs and not something that only looks like it. */
+/* Opens what is mounted at /proc, if that is a whole procfs; else -1 with ENODEV. */
 static int mounted_proc(void) {
     int proc = open("/proc", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (proc >= 0 && is_proc_root(proc))
@@ -179,7 +179,7 @@ int own_proc(struct context *context) {
     OWNED filesystem = fsopen("proc", FSOPEN_CLOEXEC);
     if (filesystem >= 0 && fsconfig(filesystem, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
         context->proc = fsmount(filesystem, FSMOUNT_CLOEXEC, ATTRIBUTES);
-    /* Denied without CAP_SYS_ADMIN, and in a user namespace that sees no whole procfs. Any other error is one. */
+    /* EPERM without CAP_SYS_ADMIN, and in a user namespace that sees no whole procfs. Any other error is a failure. */
     if (context->proc < 0 && errno == EPERM)
         context->proc = mounted_proc();
     return context->proc >= 0 ? context->proc : refuse(context, "open a procfs");

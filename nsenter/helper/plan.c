@@ -1,5 +1,5 @@
-/* Reads a plan. It comes from our own runtime in a sealed memfd, yet every length is checked before any step is
- * executed: a bug on the other side must never become a write in a half-built container. Fuzzed (nsenter/fuzz). */
+/* Reads a plan. The plan comes from the runtime in a sealed memfd, but every length is checked before any step is
+ * executed: a bug of the runtime must not become a memory error in a half-built container. Fuzzed (nsenter/fuzz). */
 #include "helper.h"
 
 #include <stddef.h>
@@ -8,7 +8,7 @@
 
 enum { ALIGN = 8 };
 
-/* The arguments of a step in the plan's order: their types (pyrunc/plan/steps.py), and their places in its struct. */
+/* An argument of a step, in the plan's order: its type (pyrunc/plan/steps.py), and its offset in the step's struct. */
 struct field {
     char type;
     unsigned char offset;
@@ -22,7 +22,7 @@ static const struct field fields[] = {FIELD_LIST(FIELD)};
 static const unsigned char lengths[STEP_COUNT] = {STEP_LIST(LENGTH)};
 #undef LENGTH
 
-/* A window on the bytes that are not read yet. */
+/* The bytes that are not read yet. */
 struct window {
     const unsigned char *at;
     size_t left;
@@ -53,7 +53,7 @@ static bool take_u64(struct window *window, uint64_t *value) {
     return true;
 }
 
-/* A length, the bytes, at least one NUL, padding up to the alignment. */
+/* Reads a text: a length, the bytes, at least one NUL, padding up to the alignment. */
 static bool take_text(struct window *window, struct text *text) {
     uint64_t size;
     const unsigned char *bytes;
@@ -170,6 +170,6 @@ char **list_strings(const struct list *list) {
     char **strings = calloc(list->count + 1, sizeof *strings);
     const unsigned char *cursor = list->items;
     for (size_t i = 0; strings != NULL && i < list->count; i++)
-        strings[i] = (char *)(uintptr_t)list_next(&cursor).data; /* execve wants char *, and leaves them alone */
+        strings[i] = (char *)(uintptr_t)list_next(&cursor).data; /* execve takes char *, but does not change the strings */
     return strings;
 }

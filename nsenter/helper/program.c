@@ -1,4 +1,5 @@
-/* Where the user's program is, and whether it can be executed: found before `start`, so that `create` can say so. */
+/* Finds the user's program and checks that it can be executed, before `start`, so that `create` can report a
+ * failure. */
 #include "program.h"
 
 #include "mounts.h"
@@ -15,12 +16,13 @@
 
 enum {
     HEAD = 256, /* bytes of a file that execve(2) looks at (BINPRM_BUF_SIZE, linux/binfmts.h) */
-    SCRIPTS = 5 /* interpreters that are scripts in their turn, as many as execve(2) follows */
+    SCRIPTS = 5 /* nested interpreters that are scripts, as many as execve(2) follows */
 };
 
 char program[PATH_MAX];
 
-/* Bytes of the head of a regular file; 0 where it cannot be read, which execve(2) need not do as the user. */
+/* Reads the head of a regular file and returns the number of bytes. 0 if the user may not read the file: execve(2)
+ * needs no permission to read. */
 static size_t read_head(const char *path, char head[HEAD]) {
     struct stat status;
     OWNED file = resolve_at(AT_FDCWD, path, O_PATH, 0);
@@ -31,8 +33,8 @@ static size_t read_head(const char *path, char head[HEAD]) {
     return got > 0 ? (size_t)got : 0;
 }
 
-/* No interpreter may be reached through a link of procfs, such as /proc/self/fd/N: see step close-descriptors. What
- * else is wrong with it, execve(2) says. */
+/* No interpreter may be reached through a link of procfs, such as /proc/self/fd/N: see step close-descriptors. Other
+ * errors of an interpreter are left to execve(2). */
 static int check_interpreters(struct context *context) {
     char head[HEAD], path[PATH_MAX];
     const char *interpreter;
@@ -50,16 +52,16 @@ static int check_interpreters(struct context *context) {
     return 0;
 }
 
-/* 0, or the errno that says why `path` can't be executed (Go's exec.LookPath, whose words engines know). */
+/* Returns 0, or the errno for which `path` cannot be executed. As Go's exec.LookPath, whose messages engines match. */
 static int executable(const char *path) {
     struct stat status;
-    /* The user's limit may allow no descriptor more; the rest is by path. */
+    /* EMFILE: the user's limit may allow no further descriptor. The checks below are by path. */
     OWNED file = resolve_at(AT_FDCWD, path, O_PATH, 0);
     if ((file < 0 && errno != EMFILE) || stat(path, &status) != 0)
         return errno;
     if (S_ISDIR(status.st_mode))
         return EISDIR;
-    /* By the effective ids and capabilities, as execve does; the plain access() would take the real ids. */
+    /* By the effective ids and capabilities, as execve does; access(2) would use the real ids. */
     if (faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) != 0)
         return errno;
     return (status.st_mode & 0111) != 0 ? 0 : EACCES;
@@ -92,7 +94,7 @@ static int find_by_path(struct context *context, const char *name) {
     if (errno == ENOENT)
         return refuse(context, "exec: \"%s\": stat %s", name, name);
     if (errno == EISDIR) {
-        errno = EACCES; /* what execve says; Podman and Docker derive exit status 126 from this message */
+        errno = EACCES; /* as execve answers; Podman and Docker derive exit status 126 from this message */
         return refuse(context, "exec: \"%s\": is a directory", name);
     }
     return errno == 0 ? 0 : refuse(context, "exec: \"%s\"", name);

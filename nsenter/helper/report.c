@@ -1,4 +1,4 @@
-/* What the helper tells the runtime: one datagram a message, the first byte its type (docs/architecture.md). */
+/* Messages from the helper to the runtime: one datagram each, the first byte is the type (docs/architecture.md). */
 #include "helper.h"
 
 #include <errno.h>
@@ -48,7 +48,7 @@ void send_message(int socket, const void *data, size_t size) {
         _exit(1);
 }
 
-/* A message that begins with a type and the number of the step. */
+/* Sends a message that begins with a type and the number of the step. */
 static void send_step(struct context *context, int socket, char type, const void *data, size_t size) {
     char message[MESSAGE_SIZE];
     message[0] = type;
@@ -84,7 +84,7 @@ static void await_go(struct context *context) {
     do
         got = recv(context->channel, &word, 1, 0);
     while (got < 0 && errno == EINTR);
-    /* End of file: the runtime is gone, or has given the container up. */
+    /* End of file: the runtime has exited, or has given the container up. */
     if (got != 1 || word != MESSAGE_GO)
         _exit(1);
 }

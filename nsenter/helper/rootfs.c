@@ -1,4 +1,4 @@
-/* The container's root: attached in its own mount namespace, and made the root of everything. */
+/* The container's root: attached in the container's mount namespace, and made the root directory of init. */
 #include "mounts.h"
 
 #include <errno.h>
@@ -24,8 +24,8 @@ int step_root_propagation(struct context *context, const struct step_root_propag
     return propagate(context, (uint64_t)step->flags);
 }
 
-/* A directory of the host that is to be a root. The last name may be no link: what the caller calls the container's
- * root has to be it. */
+/* Opens a directory of the host that becomes a root. The last name must not be a link: the path that the caller gives
+ * must be the container's root itself. */
 static int open_root(struct context *context, const char *path) {
     char plain[PATH_MAX]; /* with a trailing slash the kernel would follow a link */
     struct stat status;
@@ -49,21 +49,21 @@ int propagate_mount_of(int place, uint64_t propagation) {
            (status.stx_attributes & STATX_ATTR_MOUNT_ROOT) == 0) {
         OWNED below = place;
         place = openat(below, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
-        if (place >= 0 && same_place(place, below)) /* "/" of a chroot, which has no mount of its own to change */
+        if (place >= 0 && same_place(place, below)) /* "/" of a chroot that is not the root of a mount */
             break;
     }
     OWNED top = place;
     return top < 0 ? -1 : set_attributes(top, false, 0, 0, propagation);
 }
 
-/* The container's root user may be kept from walking to the root, below a home of mode 0700 say. Then the tree, which
- * was opened before, is laid over "/": pivot_root(2) does as well from there. */
+/* False if the container's root user may not search a directory above the root, such as a home of mode 0700. Then the
+ * tree, which was opened before, is attached over "/", where pivot_root(2) works as well. */
 static bool may_walk_to(const char *path) {
     return faccessat(AT_FDCWD, path, F_OK, AT_EACCESS) == 0 || errno != EACCES;
 }
 
-/* Without a mount namespace of the container's own: over its own directory, among the host's mounts; nowhere else, and
- * copied to no other place. */
+/* For a container without a mount namespace: attaches the root over its own directory, among the host's mounts. The
+ * mount is private, so that it is propagated to no other place. */
 int step_host_root(struct context *context, const struct step_host_root *step) {
     const char *path = step->path.data;
     int tree = context->slots[step->slot];
@@ -88,15 +88,16 @@ int step_root(struct context *context, const struct step_root *step) {
     OWNED target = open_root(context, may_walk_to(path) ? path : "/");
     if (target < 0)
         return -1;
-    /* What it is attached to must not be shared, for pivot_root(2), nor show our mounts to the host: the mount of this
-     * very directory, whatever its name means by now. */
+    /* The mount below the root must not be shared: pivot_root(2) requires that, and the host must not see the
+     * container's mounts. By the descriptor of the directory, because its name may lead elsewhere by now. */
     if (propagate_mount_of(fcntl(target, F_DUPFD_CLOEXEC, 3), MS_PRIVATE) != 0)
         return refuse(context, "make the mount of %s private", path);
-    /* What the host does not execute below that mount, a container must; nosuid and nodev protect it as well. Another
-     * user namespace's flags are locked (mount_setattr(2), EPERM), and stay. */
+    /* A noexec mount of the host must be executable for the container, so the flags in `clear` are removed. Flags that
+     * another user namespace set are locked (mount_setattr(2), EPERM), and stay. */
     if (set_attributes(tree, false, 0, (uint64_t)step->clear, 0) != 0 && errno != EPERM)
         return refuse(context, "attributes of the container's root");
-    /* Never in the host's peer group: pivot_root(2) refuses that, and our mounts would appear on the host. */
+    /* Never in the host's peer group: pivot_root(2) refuses that, and the container's mounts would appear on the
+     * host. */
     if (set_attributes(tree, false, 0, 0, MS_PRIVATE) != 0 || attach_tree(tree, target) != 0)
         return refuse(context, "mount %s as the container's root", path);
     context->slots[step->slot] = -1;
@@ -108,10 +109,11 @@ int step_pivot(struct context *context) {
     OWNED old = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (old < 0 || fchdir(context->root) != 0)
         return refuse(context, "enter the container's root");
-    /* The old root comes to lie over the new one, so no directory is needed to put it in (pivot_root(2), NOTES). */
+    /* The old root is stacked over the new one, so no directory is needed for it (pivot_root(2), NOTES). */
     if (syscall(SYS_pivot_root, ".", ".") != 0)
         return refuse(context, "pivot_root");
-    /* Slave, not private: our unmount must not reach the host, and one of the host's must reach us until then. */
+    /* Slave, not private: the unmount below must not propagate to the host, but an unmount on the host must still
+     * propagate to this namespace. */
     if (fchdir(old) != 0 || mount(NULL, ".", NULL, MS_SLAVE | MS_REC, NULL) != 0)
         return refuse(context, "make the old root a slave");
     if (umount2(".", MNT_DETACH) != 0)
@@ -145,8 +147,8 @@ int step_chroot(struct context *context, const struct step_chroot *step) {
     return change_root(context, root);
 }
 
-/* Another process of a container that has no mount namespace of its own: the root that its init has, from the runtime,
- * for /proc/PID/root is a magic link, which no path of ours goes through. */
+/* For `exec` in a container without a mount namespace: enters the root of its init. The runtime passes the descriptor,
+ * because /proc/PID/root is a magic link, which the helper never follows. */
 int step_enter_root(struct context *context) {
     close_owned(&context->root);
     context->root = fcntl(context->slots[SLOT_ROOT], F_DUPFD_CLOEXEC, 0);

@@ -13,7 +13,7 @@
 static int load(struct context *context, const struct text *filter, int64_t flags) {
     struct sock_fprog program = {
         .len = (unsigned short)(filter->size / sizeof(struct sock_filter)),
-        /* The plan aligns every argument to 8 bytes, as the kernel's struct wants. */
+        /* The plan aligns every argument to 8 bytes, as the kernel's struct requires. */
         .filter = (struct sock_filter *)(uintptr_t)filter->data,
     };
     if (filter->size % sizeof(struct sock_filter) != 0 || filter->size / sizeof(struct sock_filter) > BPF_MAXINSNS)
@@ -21,7 +21,7 @@ static int load(struct context *context, const struct text *filter, int64_t flag
     int result = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, (unsigned)flags, &program);
     if (result < 0)
         return refuse(context, "seccomp");
-    context->tracing = false; /* from here on every system call of ours is the filter's to judge */
+    context->tracing = false; /* from here on the filter applies to every system call of the helper */
     return result;
 }
 
@@ -35,7 +35,8 @@ static struct {
     atomic_bool delivered;
 } handing_over;
 
-/* Runs without the filter: sends the listener to the runtime, and waits until the agent that answers for it has received it. */
+/* Runs in the thread without the filter: sends the listener to the runtime, and waits until the agent has received
+ * it. */
 static int hand_over(void *nothing) {
     int listener;
     (void)nothing;
@@ -46,9 +47,9 @@ static int hand_over(void *nothing) {
     return 0;
 }
 
-/* The filter holds for us as soon as there is a listener to be sent, and may forbid the sending, or hand it to a
- * listener that no process has received yet. So a thread from before the filter sends it; it shares our descriptors, and is gone with
- * the execve. We wait without a system call. */
+/* The filter applies as soon as the listener exists. It may forbid sendmsg(2), or refer it to the listener, which no
+ * process has received yet. So a thread that was cloned before the filter was loaded sends the listener. The thread
+ * shares the descriptors, and ends with the execve. Meanwhile this thread waits without a system call. */
 int step_seccomp_notify(struct context *context, const struct step_seccomp_notify *step) {
     static _Alignas(16) char stack[32768];
     enum { THREAD = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM };

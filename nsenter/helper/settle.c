@@ -1,5 +1,5 @@
-/* What loading a library changed of the process itself is restored to what it was (--preload-lib): all that is not seen
- * or not set from outside. What is (limits, nice, children, ids, namespaces), the runtime compares and restores. */
+/* Restores what loading a library changed of the process itself (--preload-lib), as far as other processes cannot read
+ * or set it. The runtime compares and restores the rest: limits, nice, children, ids, namespaces. */
 #include "helper.h"
 
 #include <errno.h>
@@ -52,9 +52,9 @@ void snapshot_take(struct context *context, struct snapshot *before) {
         before->effective[half] = held[half].effective;
         before->inheritable[half] = held[half].inheritable;
     }
-    /* ENOSYS on a kernel without CONFIG_NUMA leaves the mode at -1: then there is none to be restored. */
+    /* ENOSYS on a kernel without CONFIG_NUMA leaves the mode at -1: then there is no policy to restore. */
     syscall(SYS_get_mempolicy, &before->memory_mode, before->memory_nodes, sizeof before->memory_nodes * 8, NULL, 0);
-    /* The directory itself, not its name: it may be moved, or be out of our reach. */
+    /* The directory itself, not its name: the directory may be moved, or be unreachable by name. */
     int here = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (here >= 0) {
         dup3(here, context->slots[SLOT_DIRECTORY], O_CLOEXEC);
@@ -81,7 +81,8 @@ static int restore_capabilities(struct context *context) {
     return 0;
 }
 
-/* An ignored signal is dropped where it waits (signal(7)): what the library has sent us while it was blocked. */
+/* Resets handlers, and discards pending signals that the library has sent while they were blocked: ignoring a signal
+ * discards it (signal(7)). */
 static void restore_signals(void) {
     static const struct {
         void (*handler)(int);
@@ -90,8 +91,8 @@ static void restore_signals(void) {
     sigset_t empty, pending;
     sigemptyset(&empty);
     sigpending(&pending);
-    for (int pass = 0; pass < 2; pass++) { /* the second for what has come during the first */
-        for (int number = 1; number < NSIG; number++) { /* the raw call: libc keeps 32 and 33 to itself */
+    for (int pass = 0; pass < 2; pass++) { /* the second for signals that arrived during the first */
+        for (int number = 1; number < NSIG; number++) { /* the raw system call: libc refuses 32 and 33 */
             bool waits = number == 32 || number == 33 || sigismember(&pending, number) == 1;
             if (waits)
                 syscall(SYS_rt_sigaction, number, &ignore, NULL, (size_t)(NSIG / 8));
@@ -103,7 +104,7 @@ static void restore_signals(void) {
     sigprocmask(SIG_SETMASK, &empty, NULL);
 }
 
-/* What the runtime has restored from outside (policy, nice) is as it was; the rest only sched_setattr(2) reaches. */
+/* The runtime has restored policy and nice; the other attributes can be set only by sched_setattr(2). */
 static int restore_scheduling(struct context *context, char *undone, size_t room) {
     enum { CLAMP = 0x60 }; /* SCHED_FLAG_UTIL_CLAMP; the kernel answers EOPNOTSUPP without CONFIG_UCLAMP_TASK */
     struct scheduling now, wanted = taken.scheduling;
@@ -112,7 +113,7 @@ static int restore_scheduling(struct context *context, char *undone, size_t room
         return 0;
     if (now.clamp_min != wanted.clamp_min || now.clamp_max != wanted.clamp_max)
         wanted.flags |= CLAMP;
-    if (wanted.policy == 0 || wanted.policy == 3) /* no slice of its own (Linux 6.12), which is how it was most likely */
+    if (wanted.policy == 0 || wanted.policy == 3) /* 0: the default slice (Linux 6.12), most likely the state before */
         wanted.runtime = 0;
     syscall(SYS_sched_setattr, 0, &wanted, 0);
     scheduling(&now);
@@ -154,7 +155,7 @@ int step_settle(struct context *context, const struct step_settle *step) {
         return refuse_without_errno(context, "nothing is known of the time before loading");
     restore_signals();
     while (waitpid(-1, NULL, WNOHANG | __WALL) > 0)
-        ; /* children of the library's, which the runtime has killed */
+        ; /* reaps children of the library, which the runtime has killed */
     if (fchdir(context->slots[SLOT_DIRECTORY]) != 0)
         return refuse(context, "back to the working directory");
     umask((mode_t)taken.umask);
@@ -163,7 +164,7 @@ int step_settle(struct context *context, const struct step_settle *step) {
         restore_scheduling(context, undone, sizeof undone) != 0 ||
         restore_memory_policy(context, undone, sizeof undone) != 0)
         return -1;
-    /* A session keyring is left by joining another one only, which a later step does, or must not do. */
+    /* A process leaves a session keyring only by joining another one. A later step does that if `keyring_follows`. */
     if (step->keyring_follows == 0 &&
         syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_SESSION_KEYRING, 0) != taken.keyring)
         return refuse_without_errno(context, "the session keyring was changed by loading, and cannot be restored");

@@ -11,8 +11,8 @@ int step_sysctl(struct context *context, const struct step_sysctl *step) {
     int proc = own_proc(context);
     if (proc < 0)
         return -1;
-    /* On our own procfs, with nothing mounted over it and no link taken: a race of mounts can't turn this write
-     * into one to /proc/sysrq-trigger or to a host's file (CVE-2025-52881). */
+    /* On the helper's own procfs, with nothing mounted over it and no link followed: a race of mounts cannot redirect
+     * this write to /proc/sysrq-trigger or to a file of the host (CVE-2025-52881). */
     enum { RESOLVE = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV };
     OWNED directory = resolve_at(proc, "sys", O_PATH | O_DIRECTORY, RESOLVE);
     OWNED file = directory < 0 ? -1 : resolve_at(directory, path->data, O_WRONLY, RESOLVE);

@@ -1,6 +1,6 @@
-/* containerd executes the shim's `delete` after every shim's end, also where its server has deleted the container
- * already. Then the server has left the answer in the bundle (pyrunc/shim/leftovers.py), and an interpreter would be
- * started to find nothing: half of the shim's processor time for a short container. */
+/* containerd executes the shim's `delete` after every shim's end, even if the shim's server has deleted the container
+ * already. In that case the server has left the answer in the bundle (pyrunc/shim/leftovers.py), and this program
+ * prints it. To start an interpreter for that would take half of the shim's processor time for a short container. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -13,8 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The bundle of `-bundle PATH ... delete` as containerd writes it, the working directory where it is not given; NULL for
- * another action or another spelling, which Python reads. */
+/* Returns the bundle of `-bundle PATH ... delete` as containerd writes it, or the working directory if it is not given.
+ * NULL for another action or spelling, which Python parses. */
 static const char *bundle_to_delete(char **words) {
     const char *bundle = ".";
     for (; *words != NULL && words[0][0] == '-'; words++) {
@@ -29,7 +29,7 @@ static const char *bundle_to_delete(char **words) {
     return *words != NULL && strcmp(*words, "delete") == 0 && words[1] == NULL ? bundle : NULL;
 }
 
-/* Bytes of the file BUNDLE/NAME in `data`; -1 when it can't be read or does not fit. */
+/* Reads the file BUNDLE/NAME into `data` and returns its length; -1 if it cannot be read or does not fit. */
 static ssize_t read_file(const char *bundle, const char *name, char *data, size_t size) {
     char path[PATH_MAX];
     if (snprintf(path, sizeof path, "%s/%s", bundle, name) >= (int)sizeof path)
@@ -53,7 +53,7 @@ bool print_deleted(char **words) {
     if (end < 0)
         return false;
     address[end] = '\0';
-    /* A server that ended as it was told to has removed its socket; that of one that was killed is there. */
+    /* A server that shut down has removed its socket; after a kill the socket still exists. */
     if (strncmp(address, scheme, sizeof scheme - 1) != 0 || access(address + sizeof scheme - 1, F_OK) == 0 ||
         errno != ENOENT)
         return false;

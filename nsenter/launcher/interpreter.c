@@ -1,14 +1,14 @@
-/* CPython in this process: its library loaded by name and started half.
+/* CPython in this process: its library is loaded by name and only half started.
  *
- * Half: Python's "core" phase has built-in and frozen modules only, and costs a third of a whole start, of which the
- * import of files, the codecs and the standard streams are the rest (C API, "Multi-Phase Initialization"). A hot command
- * needs none of that; whatever does asks for it, by _launcher.complete() (pyrunc/interpreter.py). */
+ * Python's "core" phase has only built-in and frozen modules, and costs a third of a whole start. The rest is the
+ * import of files, the codecs and the standard streams (C API, "Multi-Phase Initialization"). A hot command needs none
+ * of that; code that does calls _launcher.complete() first (pyrunc/interpreter.py). */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
 #include "launcher.h"
 
-#ifndef PYTHON_LIBRARY /* the interpreter that we were built for has no shared library */
+#ifndef PYTHON_LIBRARY /* the interpreter that the launcher was built for has no shared library */
 
 void interpret(const char *code, const char *executable, char **words, int count) {
     (void)code, (void)executable, (void)words, (void)count;
@@ -37,7 +37,7 @@ void interpret(const char *code, const char *executable, char **words, int count
 #define UNCHECKED_STATE _PyThreadState_UncheckedGet
 #endif
 
-/* Loaded, not linked: a machine without the library still has the slower way. */
+/* Loaded at run time, not linked: without the library the launcher executes python3, which is slower. */
 #define FUNCTIONS(X)                                                                                                    \
     X(void, PyPreConfig_InitIsolatedConfig, (PyPreConfig *))                                                            \
     X(PyStatus, Py_PreInitialize, (const PyPreConfig *))                                                                \
@@ -95,8 +95,9 @@ static void give_up(PyStatus status) {
     _exit(1);
 }
 
-/* Python's own report of a failed start is twenty lines of paths: ours is one. `silence` returns where standard error
- * was, for `speak`; -1 when there is no descriptor for it, and then Python's is better than none. */
+/* Python reports a failed start in twenty lines of paths; the launcher reports it in one. `silence` redirects standard
+ * error to /dev/null and returns a copy of it for `speak`, or -1 if no descriptor is available: then Python's report is
+ * shown. */
 static int silence(void) {
     int kept = fcntl(2, F_DUPFD_CLOEXEC, 3), null = kept < 0 ? -1 : open("/dev/null", O_WRONLY | O_CLOEXEC);
     if (null >= 0) {
@@ -117,8 +118,8 @@ static void speak(int kept) {
 }
 
 #if PY_VERSION_HEX >= 0x030D0000
-/* Until its second half Python has no registry of codecs, and from 3.13 on it looks into it all the same: text that can't be
- * encoded, which only an error of our own would give it, ends the command in one line, too. */
+/* A half-started Python has no registry of codecs, but from 3.13 on it uses the registry for text that cannot be
+ * encoded, and crashes. Only a bug of pyrunc can lead there; it is reported in one line as well. */
 static void end_in_one_line(int number) {
     static const char words[] = "pyrunc: internal error: text in the half-started interpreter\n";
     (void)number;
@@ -145,9 +146,9 @@ static PyObject *complete(PyObject *self, PyObject *arguments) {
     return python.PyLong_FromLong(0);
 }
 
-/* Held back for as long as a hot command runs; what is an error of our own, or of interest to a terminal only, is not.
- * What would stop us is: in the foreground it is the program's (as with runc), and a command that stops in the middle
- * would keep the container's lock. */
+/* The signals that are held back while a hot command runs: all but those that report an error of this process, or
+ * concern only a terminal. Signals that stop a process are held back too: in the foreground they are for the
+ * container's program (as with runc), and a stopped command would keep the container's lock. */
 static sigset_t held_signals(void) {
     static const int others[] = {SIGSEGV, SIGBUS,  SIGFPE,  SIGILL,   SIGTRAP, SIGABRT,
                                  SIGSYS,  SIGURG,  SIGWINCH};
@@ -158,7 +159,7 @@ static sigset_t held_signals(void) {
     return held;
 }
 
-/* Replaces the module `_signal`, which the first half of the interpreter does not have. */
+/* Replaces the module `_signal`, which a half-started interpreter does not have. */
 static PyObject *next_signal(PyObject *self, PyObject *arguments) {
     (void)self, (void)arguments;
     sigset_t held = held_signals();
@@ -177,7 +178,7 @@ static PyObject *send_signal(PyObject *self, PyObject *arguments) {
     return python.PyLong_FromLong(syscall(SYS_pidfd_send_signal, pidfd, number, NULL, 0) == 0 ? 0 : errno);
 }
 
-/* A command's archive (pyrunc/fastpath), mapped for good: what is not used of it is not read. */
+/* A command's archive (pyrunc/fastpath). It stays mapped, so that unused parts are never unmarshalled. */
 static struct {
     const char *key, *late, *content, *end;
     size_t key_length; /* without the end of the line */
@@ -191,17 +192,18 @@ static PyObject *late(PyObject *self, PyObject *arguments) {
     return python.PyMarshal_ReadObjectFromString(archive.late + offset, archive.content - archive.late - offset);
 }
 
-/* Whether the bytecode of this interpreter has that magic number. Half started, Python can't say: the module that knows
- * is not executed yet. But it is the one that we were built for, or an update of it, and from a version's release on its
- * bytecode stays (the comment on MAGIC_NUMBER in CPython's importlib). */
+/* True if the bytecode of this interpreter has that magic number. A half-started Python cannot answer, because the
+ * module with the number is not executed yet. But the interpreter is the one that the launcher was built for, or an
+ * update of it, and after a version's release its bytecode does not change (the comment on MAGIC_NUMBER in CPython's
+ * importlib). */
 static bool has_magic(unsigned number) {
     unsigned long version = python.Py_Version != NULL ? *python.Py_Version : 0;
     bool released = (version >> 4 & 0xf) == 0xf && (PY_VERSION_HEX >> 4 & 0xf) == 0xf;
     return number == PYTHON_MAGIC && (released ? version >> 16 == PY_VERSION_HEX >> 16 : version == PY_VERSION_HEX);
 }
 
-/* Maps _bin/hot/COMMAND below the first of the directories; says whether it begins as this interpreter's archives do
- * (pyrunc/fastpath/archive_key.py). */
+/* Maps _bin/hot/COMMAND below the first of the directories. True if the file begins with the key of this interpreter's
+ * archives (pyrunc/fastpath/archive_key.py). */
 static bool map_archive(const char *packages, const char *command) {
     char path[PATH_MAX], key[64];
     snprintf(path, sizeof path, "%.*s/pyrunc/_bin/hot/%s", (int)strcspn(packages, "\n"), packages, command);
@@ -216,7 +218,7 @@ static bool map_archive(const char *packages, const char *command) {
     if (map == MAP_FAILED)
         return false;
     archive.end = map + status.st_size;
-    /* pyrunc TAG MAGIC, the magic number as the hexadecimal of its four bytes: two of the number, and an end of line. */
+    /* "pyrunc TAG MAGIC": MAGIC is four bytes in hexadecimal, two of the number and then \r\n. */
     size_t length = (size_t)snprintf(key, sizeof key, "pyrunc %s ", python.PyImport_GetMagicTag());
     unsigned low, high;
     if (archive.end - map < (ptrdiff_t)sizeof key || memcmp(map, key, length) != 0 ||
@@ -246,8 +248,8 @@ static PyObject *make_module(void) {
     return python.PyModule_Create2(&module, PYTHON_API_VERSION);
 }
 
-/* A command is over before there is garbage worth collecting. While Python makes its types it would collect four times,
- * and can be told not to only when it has a thread: at the first allocation after that. */
+/* A command ends before there is garbage worth collecting. Python would collect four times while it makes its types,
+ * and collection can be disabled only after Python has a thread state: at the first allocation after that. */
 static PyMemAllocatorEx objects;
 
 static void *allocate(void *context, size_t size) {
@@ -268,7 +270,7 @@ static void collect_nothing(void) {
 static int configure(PyConfig *config, const char *executable, char **words, int count) {
     PyPreConfig before;
     python.PyPreConfig_InitIsolatedConfig(&before);
-    before.utf8_mode = 1; /* paths are bytes: in any locale the same */
+    before.utf8_mode = 1; /* paths are bytes: the same in any locale */
     before.configure_locale = before.coerce_c_locale = 0;
     if (python.PyStatus_Exception(python.Py_PreInitialize(&before)))
         return -1;
@@ -278,7 +280,7 @@ static int configure(PyConfig *config, const char *executable, char **words, int
         return -1;
     config->site_import = config->write_bytecode = config->pathconfig_warnings = 0;
     config->install_signal_handlers = config->use_frozen_modules = config->module_search_paths_set = 1;
-    /* All that Python would look for in the file system is known since the build. */
+    /* All paths that Python would search the file system for are known from the build. */
     wchar_t **paths[] = {&config->prefix, &config->exec_prefix, &config->base_prefix, &config->base_exec_prefix};
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
         if (python.PyStatus_Exception(python.PyConfig_SetBytesString(config, paths[i], PYTHON_PREFIX)))
@@ -292,7 +294,7 @@ static int configure(PyConfig *config, const char *executable, char **words, int
     return python.PyStatus_Exception(python.PyConfig_SetBytesArgv(config, count, words)) ? -1 : 0;
 }
 
-/* Python sets sys.argv in the second half only. */
+/* Sets sys.argv, which Python itself sets only in the second half of its start. */
 static void set_arguments(char **words, int count) {
     PyObject *list = python.PyList_New(0);
     for (int i = 0; list != NULL && i < count; i++) {
@@ -303,8 +305,8 @@ static void set_arguments(char **words, int count) {
     python.PySys_SetObject("argv", list);
 }
 
-/* Half started, Python knows no signals: those that a caller may send wait until it does. The two that are errors of a
- * system call are ignored, as Python has them. */
+/* A half-started Python handles no signals, so the signals that a caller may send are blocked. SIGPIPE and SIGXFSZ,
+ * which report an error of a system call, are ignored, as Python does. */
 static void hold_signals(bool hot) {
     sigset_t held = held_signals();
     if (hot)
@@ -314,20 +316,20 @@ static void hold_signals(bool hot) {
     signal(SIGXFSZ, SIG_IGN);
 }
 
-/* Runs prelude.py as the command's archive has it, compiled, with ARCHIVE = (key, content, late) as its globals; returns
- * only where there is no archive that fits. */
+/* Runs the compiled prelude.py of the command's archive, with ARCHIVE = (key, content, late) as a global. Returns only
+ * if there is no archive for this interpreter. */
 static void run_archive(const char *packages, const char *command) {
     if (!map_archive(packages, command))
         return;
     PyObject *content = python.PyMarshal_ReadObjectFromString(archive.content, archive.end - archive.content);
     PyObject *code = content != NULL ? python.PyTuple_GetItem(content, 0) : NULL;
     PyObject *module = code != NULL ? python.PyImport_ImportModule("_launcher") : NULL;
-    if (module == NULL) { /* cut off, or worse: as if there were none */
+    if (module == NULL) { /* truncated or damaged: treated as a missing archive */
         python.PyErr_Clear();
         return;
     }
     PyObject *key = python.PyBytes_FromStringAndSize(archive.key, (Py_ssize_t)archive.key_length);
-    /* __builtins__: what imports from C, as the second half does, looks for it in the frame's globals. */
+    /* __builtins__: an import from C, as in the second half of the start, looks for it in the frame's globals. */
     PyObject *globals = python.Py_BuildValue(
         "{s:s,s:N,s:(N,N,N)}", "__name__", "__main__", "__builtins__", python.PyImport_ImportModule("builtins"), "ARCHIVE",
         key, content, python.PyObject_GetAttrString(module, "late"));

@@ -1,8 +1,8 @@
-/* The `pyrunc` command: runs pyrunc/cli/dispatch.py in the interpreter that it was built for, in the way that starts fastest.
+/* The `pyrunc` command: runs pyrunc/cli/dispatch.py in the interpreter that it was built for, in the fastest way.
  *
- * PREFIX/bin/pyrunc, this program, belongs to PREFIX/lib/python3.X/site-packages. The interpreter is loaded into this
- * process (interpreter.c); where its shared library is not to be had, PREFIX/bin/python3 is executed. Either way nothing
- * of the caller's environment or directory is imported (-I), and no .pth file is read (-S). */
+ * This program, PREFIX/bin/pyrunc, belongs to PREFIX/lib/python3.X/site-packages. It loads the interpreter into this
+ * process (interpreter.c), or executes PREFIX/bin/python3 if the interpreter's shared library is not available. Either
+ * way nothing is imported from the caller's environment or directory (-I), and no .pth file is read (-S). */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -31,8 +31,8 @@ static bool is_there(const char *packages, const char *name) {
     return access(path, R_OK) == 0;
 }
 
-/* PREFIX/lib/python3.X/site-packages, of the Python that we were built for: an upgrade may have left the directory of
- * another. Debian's own is called dist-packages. */
+/* Finds PREFIX/lib/python3.X/site-packages of the Python that the launcher was built for: an upgrade may have left the
+ * directory of another version. Debian's own directory is called dist-packages. */
 static int find_packages(const char *prefix, char *path, size_t size) {
     static const char *const kinds[] = {"site-packages", "dist-packages"};
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
@@ -43,7 +43,7 @@ static int find_packages(const char *prefix, char *path, size_t size) {
     return -1;
 }
 
-/* An editable install leaves PACKAGES/pyrunc.source: the checkout, which goes before the packages. */
+/* An editable install writes the path of the checkout to PACKAGES/pyrunc.source. It goes before the packages. */
 static void prepend_source(const char *packages, char *path, size_t size) {
     char file[PATH_MAX + 32], line[PATH_MAX];
     snprintf(file, sizeof file, "%s/pyrunc.source", packages);
@@ -58,8 +58,8 @@ static void prepend_source(const char *packages, char *path, size_t size) {
     snprintf(path, size, "%s%s%s", line, line[0] != '\0' ? "\n" : "", packages);
 }
 
-/* The first of the arguments that is a command which has its modules in one file (pyrunc/fastpath); a wrong guess costs time
- * only. `places`: whether it will move a process into cgroups. */
+/* Returns the first argument that is the name of a command with an archive (pyrunc/fastpath). A wrong guess only costs
+ * time. *places: true if the command will move a process into cgroups. */
 static const char *likely_command(char **words, bool *places) {
     static const char *const commands[] = {"create", "run", "exec", "start", "state", "kill", "delete"};
     for (; *words != NULL; words++)
@@ -71,15 +71,15 @@ static const char *likely_command(char **words, bool *places) {
     return "-";
 }
 
-/* Whether we were called as containerd's shim: a second name of this program. */
+/* True if this program was called by its second name, containerd's shim. */
 static bool is_shim(const char *name) {
     const char *slash = name != NULL ? strrchr(name, '/') : NULL;
     static const char shim[] = "containerd-shim-pyrunc-";
     return name != NULL && strncmp(slash != NULL ? slash + 1 : name, shim, sizeof shim - 1) == 0;
 }
 
-/* Our own cgroup's file in the hierarchy of a line of /proc/self/cgroup (ID:CONTROLLERS:PATH), where it is usually mounted;
- * -1 when there is none to write to. */
+/* Opens cgroup.procs of this process's own cgroup in the hierarchy of a line of /proc/self/cgroup
+ * (ID:CONTROLLERS:PATH), at the usual mount point; -1 if it cannot be opened for writing. */
 static int open_procs(const char *line) {
     char path[2 * PATH_MAX], name[NAME_MAX + 1];
     const char *controllers = strchr(line, ':'), *directory = controllers != NULL ? strchr(controllers + 1, ':') : NULL;
@@ -100,8 +100,8 @@ static int open_procs(const char *line) {
     return -1;
 }
 
-/* Of the v2 hierarchy, whose line is the last, or where it is not mounted of a v1 one: all share the lock. One file is
- * opened where that will do, for the sooner the kernel's wait begins the better. */
+/* Opens the file of the v2 hierarchy, whose line is the last, or of a v1 hierarchy if v2 is not mounted: all
+ * hierarchies share the lock. The v2 file is tried first, so that the kernel's wait begins as early as possible. */
 static int own_cgroup(void) {
     char text[4 * PATH_MAX], *unified, *line, *end;
     int file = open("/proc/self/cgroup", O_RDONLY | O_CLOEXEC), descriptor = -1;
@@ -123,9 +123,9 @@ static int own_cgroup(void) {
     return descriptor;
 }
 
-/* The first migration between cgroups after a moment of idleness waits some 10 ms for an RCU grace period
- * (cgroup_threadgroup_rwsem). A child that "moves" itself to where it is has the kernel begin that wait now, while the
- * interpreter starts. It changes nothing, and has ended long before anything of the container exists. */
+/* The first migration between cgroups after an idle period waits some 10 ms for an RCU grace period
+ * (cgroup_threadgroup_rwsem). A child process that moves itself to its own cgroup makes the kernel begin that wait now,
+ * while the interpreter starts. It changes nothing, and ends long before any part of the container exists. */
 static pid_t wake_kernel(void) {
     pid_t child = fork();
     if (child == 0) {
@@ -158,7 +158,7 @@ int main(int argc, char **argv) {
     if (length < 0)
         return fail("/proc/self/exe");
     self[length] = '\0';
-    /* PREFIX/bin/pyrunc, whatever link it was called by. */
+    /* PREFIX/bin/pyrunc, even if it was called through a link. */
     for (int up = 0; up < 2; up++) {
         char *slash = strrchr(self, '/');
         if (slash != NULL)

@@ -1,16 +1,15 @@
-/* What the files of the launcher share. */
+/* Shared by the files of the launcher. */
 #ifndef PYRUNC_LAUNCHER_H
 #define PYRUNC_LAUNCHER_H
 #include <stdbool.h>
 
-/* Runs a command in the interpreter's library, in this process, with `words` as sys.argv, and never returns; returns only
- * where there is no such library, with nothing done. `code`: prelude.py, which says what the first words are.
- * `executable`: what sys.executable is to be. A hot command, one of
- * milliseconds, is not ended in the middle by signals (pyrunc/interrupts.py). */
+/* Runs a command in this process by the interpreter's library, with `words` as sys.argv. Returns only if the library is
+ * not available, with nothing done. `code`: prelude.py, which defines the first words. `executable`: the value of
+ * sys.executable. Signals do not interrupt a hot command, which takes milliseconds (pyrunc/interrupts.py). */
 void interpret(const char *code, const char *executable, char **words, int count);
 
-/* The shim's `delete` where nothing is left to be deleted: prints the answer that is in the bundle. False: it is not that
- * action, or there may be something. `words`: the arguments. */
+/* Performs the shim's `delete` if nothing is left to delete: prints the answer from the bundle. Returns false for
+ * another action, or if there may be something to delete. `words`: the arguments. */
 bool print_deleted(char **words);
 
 #endif

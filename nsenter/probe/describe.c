@@ -31,7 +31,7 @@ size_t peek(pid_t pid, uint64_t address, void *to, size_t size) {
     return got < 0 ? 0 : (size_t)got;
 }
 
-/* Page by page: the string may end right before memory that is not there. */
+/* Reads a string page by page, because it may end right before unmapped memory. */
 static void peek_text(pid_t pid, uint64_t address, char *text, size_t size) {
     enum { PAGE = 4096 };
     size_t got = 0;
@@ -58,7 +58,7 @@ static void link_of(pid_t pid, int descriptor, char *text, size_t size) {
     text[length < 0 ? 0 : length] = '\0';
 }
 
-/* The path from the root, where it was given from a directory. */
+/* Writes the path from the root to `text`, also for a path that is relative to a directory. */
 static void full_path(pid_t pid, int directory, uint64_t address, char *text, size_t size) {
     char base[PATH_MAX], path[PATH_MAX] = "";
     if (address != 0)
@@ -104,8 +104,8 @@ static bool note_open(struct tracee *who, const uint64_t *arguments, uint64_t fl
     return true;
 }
 
-/* One of the standard streams, or another number of the same open file. Of descriptors of its own a library may set what
- * it likes. */
+/* True for a standard stream and for another descriptor of the same open file. Changes of other descriptors are not
+ * reported: they are the library's own. */
 static bool is_stream(pid_t pid, uint64_t descriptor) {
     if (descriptor < 3)
         return true;
@@ -118,7 +118,7 @@ static bool is_stream(pid_t pid, uint64_t descriptor) {
 static bool note_fcntl(struct tracee *who, const uint64_t *arguments) {
     static const int changing[] = {F_SETFL, F_SETOWN, F_SETSIG, F_SETPIPE_SZ, F_SETLK, F_SETLKW, F_SETLEASE, F_NOTIFY, 37, 38, 15};
     for (size_t i = 0; i < sizeof changing / sizeof *changing; i++)
-        /* Who else opens the file has to wait for the end of a lease. */
+        /* A lease is reported on any file: other processes that open the file wait until it ends. */
         if ((int)arguments[1] == changing[i] && (changing[i] == F_SETLEASE || is_stream(who->pid, arguments[0]))) {
             snprintf(who->detail, sizeof who->detail, "descriptor %d, command %d", (int)arguments[0], changing[i]);
             return true;
@@ -129,8 +129,8 @@ static bool note_fcntl(struct tracee *who, const uint64_t *arguments) {
 static bool note_ioctl(struct tracee *who, const uint64_t *arguments) {
     static const unsigned long reading[] = {TCGETS, TIOCGWINSZ, FIONREAD, TIOCGPGRP, TIOCGSID, FIOCLEX, FIONCLEX, FIONBIO,
                                             TIOCOUTQ, TIOCGPTN, TIOCGPTLCK, TIOCGETD, TIOCGSERIAL,
-                                            /* an interface's name, flags, addresses and the like: neither numbers nor
-                                             * parity distinguish them from those that set */
+                                            /* requests that read an interface's name, flags, addresses and the like;
+                                             * their numbers show no difference from requests that set */
                                             SIOCGIFNAME, SIOCGIFCONF, SIOCGIFFLAGS, SIOCGIFADDR, SIOCGIFDSTADDR,
                                             SIOCGIFBRDADDR, SIOCGIFNETMASK, SIOCGIFMETRIC, SIOCGIFMTU, SIOCGIFHWADDR,
                                             SIOCGIFINDEX, SIOCGIFPFLAGS, SIOCGIFCOUNT, SIOCGIFTXQLEN, SIOCGIFMAP,
@@ -141,7 +141,7 @@ static bool note_ioctl(struct tracee *who, const uint64_t *arguments) {
         if (command == reading[i] && !(command == FIONBIO && is_stream(who->pid, arguments[0])))
             return false;
     if (_IOC_DIR(command) == _IOC_READ)
-        return false; /* as most that only ask */
+        return false; /* most requests that only read are encoded so */
     link_of(who->pid, (int)arguments[0], target, sizeof target);
     bool of_terminal = command >= TCSETS && command <= TIOCSETD; /* asm-generic/ioctls.h: 0x5402 to 0x5423 */
     snprintf(who->detail, sizeof who->detail, "%s%#lx on %.2000s", of_terminal ? "terminal: " : "", command, target);
@@ -171,26 +171,28 @@ static bool note_keyctl(struct tracee *who, const uint64_t *arguments) {
                                       KEYCTL_GET_SECURITY, KEYCTL_CAPABILITIES};
     for (size_t i = 0; i < sizeof asking / sizeof *asking; i++)
         if (arguments[0] == asking[i])
-            return arguments[0] == KEYCTL_GET_KEYRING_ID ? arguments[2] != 0     /* makes one */
+            return arguments[0] == KEYCTL_GET_KEYRING_ID ? arguments[2] != 0 /* creates a keyring */
                                                          : arguments[0] == KEYCTL_SEARCH && arguments[4] != 0; /* links */
     snprintf(who->detail, sizeof who->detail, "operation %d", (int)arguments[0]);
     return true;
 }
 
-/* A child that no tracer is to see (clone(2)): its changes fail, for the filter is its own, too, but are not reported. */
+/* CLONE_UNTRACED hides a child process from the tracer (clone(2)). The changes of such a child fail, because it
+ * inherits the filter, but they cannot be reported: the clone is reported instead. */
 static bool note_clone(struct tracee *who, uint64_t flags) {
     snprintf(who->detail, sizeof who->detail, "flags %#llx", (unsigned long long)flags);
     return (flags & CLONE_UNTRACED) != 0;
 }
 
-/* Of which a write alone, without an address, changes what is not the process's own (netlink(7), packet(7), raw(7)). */
+/* Reports sockets on which a plain write, without an address, changes something outside of the process (netlink(7),
+ * packet(7), raw(7)). */
 static bool note_socket(struct tracee *who, const uint64_t *arguments) {
     int domain = (int)arguments[0], kind = (int)arguments[1] & 0xf;
     snprintf(who->detail, sizeof who->detail, "family %d, type %d", domain, kind);
     return kind == SOCK_RAW || !(domain == AF_UNIX || domain == AF_INET || domain == AF_INET6);
 }
 
-/* Calls whose arguments decide whether anything is changed; false: nothing is. */
+/* Handles calls whose arguments decide whether they change anything. False: the call changes nothing. */
 static bool note_by_arguments(struct tracee *who, char how, const uint64_t *arguments) {
     uint64_t flags = 0;
     switch (how) {
@@ -202,7 +204,7 @@ static bool note_by_arguments(struct tracee *who, char how, const uint64_t *argu
         return peek(who->pid, arguments[2], &flags, sizeof flags) == sizeof flags && note_open(who, arguments, flags, true);
     case 'f':
         return note_fcntl(who, arguments);
-    case 's': /* of the standard streams, whose position others share */
+    case 's': /* lseek: other processes share the position of the standard streams */
         snprintf(who->detail, sizeof who->detail, "descriptor %d, position %lld", (int)arguments[0], (long long)arguments[1]);
         return is_stream(who->pid, arguments[0]) && !(arguments[1] == 0 && arguments[2] == SEEK_CUR);
     case 'c':
@@ -211,10 +213,10 @@ static bool note_by_arguments(struct tracee *who, char how, const uint64_t *argu
         return peek(who->pid, arguments[0], &flags, sizeof flags) == sizeof flags && note_clone(who, flags);
     case 'n':
         return note_socket(who, arguments);
-    case 'y': /* SYSLOG_ACTION_READ to READ_ALL, SIZE_UNREAD, SIZE_BUFFER only ask; READ takes what was logged */
+    case 'y': /* syslog: 3 (READ_ALL), 9 (SIZE_UNREAD) and 10 (SIZE_BUFFER) only read */
         snprintf(who->detail, sizeof who->detail, "action %d", (int)arguments[0]);
         return arguments[0] != 3 && arguments[0] < 9;
-    case 'e': /* asking what the kernel can (SECCOMP_GET_ACTION_AVAIL, SECCOMP_GET_NOTIF_SIZES) */
+    case 'e': /* seccomp: GET_ACTION_AVAIL and GET_NOTIF_SIZES only read */
         snprintf(who->detail, sizeof who->detail, "operation %d", (int)arguments[0]);
         return arguments[0] < 2;
     case 'i':
@@ -235,7 +237,7 @@ static bool note_by_arguments(struct tracee *who, char how, const uint64_t *argu
     }
 }
 
-/* A message to an address; connected sockets were reported when they were connected. */
+/* Reports a message to an address. Connected sockets were reported at connect(2). */
 static bool note_message(struct tracee *who, uint64_t address) {
     struct msghdr header;
     if (peek(who->pid, address, &header, sizeof header) != sizeof header || header.msg_name == NULL)
@@ -266,7 +268,7 @@ static bool note_arguments(struct tracee *who, const char *how, const uint64_t *
         return note_message(who, first[0]);
     case 'K':
         snprintf(who->detail, sizeof who->detail, "signal %d to %d", (int)first[1], (int)first[0]);
-        return first[1] != 0; /* which asks whether there is such a process */
+        return first[1] != 0; /* signal 0 only checks that the process exists */
     case 'N':
         snprintf(who->detail, sizeof who->detail, "%#llx, %#llx", (unsigned long long)arguments[0],
                  (unsigned long long)arguments[1]);

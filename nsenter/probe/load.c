@@ -1,4 +1,4 @@
-/* The process that loads. */
+/* The process that loads the library. */
 #include "probe.h"
 
 #include <dlfcn.h>
@@ -21,7 +21,7 @@
 
 extern char **environ;
 
-/* Does not call libc: the address of the call marks it as the probe's own. */
+/* Does not call libc: the tracer recognizes the probe's own calls by the address of the instruction. */
 static long own_call(long number, long first, long second, long third) {
 #if defined __x86_64__
     long result = number;
@@ -78,14 +78,15 @@ static void describe(const char *when) {
         say("%s\tenvironment\t%.4000s", when, *variable);
 }
 
-/* Mounts that the library makes go with the process. What is not allowed is reported, and done without. */
+/* Mounts that the library makes end with the process. If the namespaces cannot be made, the report says so (it has no
+ * line `fresh`), and loading goes on without them. */
 static void fresh_namespaces(void) {
     if (unshare(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0)
         say("before\tfresh\tmount, ipc and uts");
 }
 
-/* Calls that the table says change nothing run at full speed; all others, and numbers that it does not know, stop for the
- * tracer. Those of another architecture's entry (int 0x80) stop as well. */
+/* Loads a filter: system calls that change nothing, by the table, run at full speed. All others, unknown numbers, and
+ * calls by another architecture's entry (int 0x80) stop for the tracer. */
 static int pick_calls(void) {
     static struct sock_filter program[1024];
     size_t at = 0, quiet = 0;
@@ -104,7 +105,7 @@ static int pick_calls(void) {
     struct sock_fprog filter = {(unsigned short)at, program};
     if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0)
         return 0;
-    /* Without CAP_SYS_ADMIN (seccomp(2)); a library that runs set-user-id programs then sees them fail. */
+    /* Without CAP_SYS_ADMIN (seccomp(2)). Set-user-id programs that the library runs then gain no privileges. */
     return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 ? prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) : -1;
 }
 
@@ -113,7 +114,7 @@ static void finish(void) {
     describe("after");
     own_call(MAGIC, WORD_AFTER, 0, 0);
     own_call(MAGIC, WORD_ENDING, 0, 0);
-    exit(0); /* what the library does at the end is part of what it does */
+    exit(0); /* runs exit handlers and destructors, which are part of the report */
 }
 
 static void load_here(const char *path) {
@@ -132,7 +133,7 @@ static void load_here(const char *path) {
 
 void load(const char *at, const char *path, int traced) {
     char byte;
-    /* Signals to its process group, and what is done to it, are no signals to pyrunc. */
+    /* A separate session: signals to the process group do not reach pyrunc. */
     setsid();
     /* Without a tracer the calls that the filter picks would fail (seccomp(2)), and no tracer would report them. */
     if (read(traced, &byte, 1) != 1 || pick_calls() != 0)
@@ -146,7 +147,7 @@ void load(const char *at, const char *path, int traced) {
     _exit(3);
 }
 
-/* Both descriptions are those of a program that has just been executed: what differs is the library's. */
+/* Both descriptions are of a program that was just executed, so that every difference is the library's. */
 void ready(const char *path) {
     char *argv[] = {(char *)(uintptr_t)"pyrunc-probe", (char *)(uintptr_t)"loaded", (char *)(uintptr_t)path, NULL};
     unsetenv("LD_PRELOAD");

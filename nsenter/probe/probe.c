@@ -1,16 +1,17 @@
-/* `pyrunc audit-lib` loads a library in this: pyrunc-probe MOMENT PATH, where MOMENT is `init` (dlopen(3)) or `exec` (the
- * loader maps it, LD_PRELOAD). It writes to descriptor 5 what the library did, a line each, in fields between tabs:
+/* `pyrunc audit-lib` executes this program to load a library: pyrunc-probe MOMENT PATH, where MOMENT is `init`
+ * (dlopen(3)) or `exec` (LD_PRELOAD). It reports to descriptor 5 what the library did, one line each, with fields
+ * separated by tabs:
  *
  *   call PID PHASE NAME RESULT DETAIL   a system call that changes something, by the process or one that it forked
  *   fork PID CHILD PHASE                a process; `thread` likewise
- *   before|after KEY VALUE              what the process only can say of itself
+ *   before|after KEY VALUE              an attribute that only the process itself can read
  *   loaded NANOSECONDS | failed REASON
- *   stopped PID SIGNAL                  by a signal that stops; it was continued
- *   ended WAIT_STATUS                   the process that loaded
+ *   stopped PID SIGNAL                  a signal stopped the process, and the tracer continued it
+ *   ended WAIT_STATUS                   the process that loaded has ended
  *
  * PHASE is `constructor`, `running` (it left threads or processes) or `ending` (exit handlers and destructors). On
- * descriptor 3 the tracer says when to look at the process from outside: `B` and its pid, before; `A` after; it goes on when
- * there is an answer. What a system call changes stands in pyrunc/hostile/syscalls.py. */
+ * descriptor 3 the tracer requests that pyrunc inspect the process from outside: `B` and the pid before loading, `A`
+ * and the pid after it. The tracer waits for the answer. pyrunc/hostile/syscalls.py says what each call changes. */
 #include "probe.h"
 
 #include <fcntl.h>
@@ -26,7 +27,7 @@ const struct call calls[] = {
 };
 const size_t call_count = sizeof calls / sizeof *calls;
 
-/* EXITKILL: all that the library forked ends with us. */
+/* EXITKILL: every process that the library forked ends with the tracer. */
 enum {
     EVENTS = PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC | PTRACE_O_TRACESECCOMP,
     OPTIONS = EVENTS | PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL

@@ -1,4 +1,4 @@
-/* pyrunc-probe: loads one library in a process that may be lost, and reports what it did meanwhile. */
+/* pyrunc-probe: loads one library in a separate process, which it may crash, and reports what the library did. */
 #ifndef PYRUNC_PROBE_H
 #define PYRUNC_PROBE_H
 #ifndef _GNU_SOURCE
@@ -23,8 +23,8 @@ enum { ARCHITECTURE = AUDIT_ARCH_AARCH64 };
 
 enum { CHANNEL = 3, LIBRARY = 4, REPORT = 5 };
 
-/* The loading process has no descriptor of ours: it speaks by a system call that there is not, which its tracer sees.
- * Only the probe's own code is listened to. */
+/* The loading process has no descriptor of the probe's. It sends messages by a system call number that does not exist,
+ * which the tracer sees. The tracer accepts them only from the probe's own code. */
 enum { MAGIC = 0x70797265 };
 enum word { WORD_TEXT, WORD_BEFORE, WORD_AFTER, WORD_ENDING };
 
@@ -39,27 +39,27 @@ extern const size_t call_count;
 
 struct tracee {
     pid_t pid;
-    const char *call; /* NULL unless it is in one that is reported */
+    const char *call; /* the current call if it is to be reported, else NULL */
     char detail[PATH_MAX + 128];
 };
 
 /* load.c */
-/* The process that loads; never comes back. `traced` is readable once the tracer has it. */
+/* Runs the process that loads. `traced` becomes readable when the tracer is attached. */
 void load(const char *at, const char *path, int traced) __attribute__((noreturn));
-/* What the program does that the loader has loaded a library into (LD_PRELOAD). */
+/* Runs the program into which the dynamic loader has loaded a library (LD_PRELOAD). */
 void loaded(const char *path) __attribute__((noreturn));
 void ready(const char *path) __attribute__((noreturn));
 
 /* describe.c */
-/* What the call is about, taken before it is done: later its memory may be another program's. `who->call` stays NULL for
- * one that changes nothing. */
+/* Describes a call before it is executed, because afterwards its memory may be another program's. `who->call` is NULL
+ * for a call that changes nothing. */
 void note(struct tracee *who, const struct __ptrace_syscall_info *info);
 size_t peek(pid_t pid, uint64_t address, void *to, size_t size);
-/* One line of the report can't be forged by a name in it. */
+/* Replaces control characters, so that a name cannot forge a line of the report. */
 void clean(char *text);
 
 /* trace.c */
-/* Traces until every process that it traces has ended; writes the report to `report`. */
+/* Traces until every traced process has ended; writes the report to `report`. */
 void trace(pid_t loader, FILE *report);
 
 #endif

@@ -1,4 +1,4 @@
-/* The tracer: what the processes do, and when they are looked at from outside. */
+/* The tracer: reports what the processes do, and requests their inspection from outside. */
 #include "probe.h"
 
 #include <errno.h>
@@ -19,9 +19,9 @@ static struct tracee tracees[TRACEES];
 static FILE *report;
 static pid_t loader;
 static const char *phase = "setup";
-static bool waiting; /* the loader is stopped until there is an answer on CHANNEL */
+static bool waiting; /* the loading process is stopped until an answer arrives on CHANNEL */
 
-extern char __executable_start, etext; /* of the linker: the probe's own code, which is not position-independent */
+extern char __executable_start, etext; /* defined by the linker: the probe's own code, not position-independent */
 
 static struct tracee *find(pid_t pid) {
     struct tracee *free_ = NULL;
@@ -45,7 +45,7 @@ static void report_call(struct tracee *who, long result) {
     fflush(report);
 }
 
-/* A word of the loading process's own code: true when it is to stay stopped. */
+/* Handles a message from the probe's own code in the loading process. True if the process must stay stopped. */
 static bool hear(const uint64_t *arguments) {
     char text[4400] = {0}, message[1 + sizeof loader] = {arguments[0] == WORD_BEFORE ? 'B' : 'A'};
     switch (arguments[0]) {
@@ -70,7 +70,8 @@ static bool hear(const uint64_t *arguments) {
     }
 }
 
-/* A stop of `who` before a system call; how to go on: PTRACE_CONT, PTRACE_SYSCALL up to its result, or 0 not yet. */
+/* Handles a stop of `who` before a system call. Returns how to go on: PTRACE_CONT, PTRACE_SYSCALL to stop at the
+ * result, or 0 to keep the process stopped. */
 static int look_at_call(struct tracee *who) {
     struct __ptrace_syscall_info info = {0};
     if (ptrace(PTRACE_GET_SYSCALL_INFO, who->pid, sizeof info, &info) <= 0)
@@ -79,7 +80,7 @@ static int look_at_call(struct tracee *who) {
         if (info.seccomp.nr == MAGIC)
             return hear(info.seccomp.args) ? 0 : PTRACE_CONT;
         if (info.seccomp.nr == (uint64_t)SYS_execve)
-            return PTRACE_CONT; /* our own, into the program that is loaded into */
+            return PTRACE_CONT; /* the probe's own execve of the program that loads */
     }
     note(who, &info);
     return who->call != NULL ? PTRACE_SYSCALL : PTRACE_CONT;
@@ -98,7 +99,7 @@ static void go_on(pid_t pid, int status) {
     struct __ptrace_syscall_info info = {0};
     struct tracee *who = find(pid);
     int signal_ = WSTOPSIG(status), event = status >> 16, request = PTRACE_CONT;
-    if (who == NULL) { /* more than we can follow: without us its calls would fail */
+    if (who == NULL) { /* too many processes to follow: continued, because its calls would fail untraced */
         ptrace(PTRACE_CONT, pid, 0, 0);
         return;
     }
@@ -110,7 +111,7 @@ static void go_on(pid_t pid, int status) {
         request = look_at_call(who);
         signal_ = 0;
     } else if (event == PTRACE_EVENT_STOP) {
-        if (signal_ != SIGTRAP) /* stopped by a signal: what it would do when continued is to be seen */
+        if (signal_ != SIGTRAP) /* stopped by a signal: continued, to see what the process does next */
             fprintf(report, "stopped\t%d\t%d\n", (int)pid, signal_);
         signal_ = 0;
     } else if (event != 0) {
@@ -124,7 +125,7 @@ static void go_on(pid_t pid, int status) {
         ptrace((enum __ptrace_request)request, pid, 0, signal_);
 }
 
-/* Every stop and end that there is now; false when no traced process is left. */
+/* Handles every pending stop and end. False if no traced process is left. */
 static bool reap(void) {
     int status;
     pid_t pid;
@@ -140,7 +141,7 @@ static bool reap(void) {
             fprintf(report, "ended\t%d\n", status);
             fflush(report);
             waiting = false;
-            shutdown(CHANNEL, SHUT_WR); /* the end of file comes after the report */
+            shutdown(CHANNEL, SHUT_WR); /* after the report is complete: pyrunc reads it at end of file */
         }
     }
     return pid == 0 || errno == EINTR;
@@ -165,7 +166,7 @@ void trace(pid_t pid, FILE *to) {
         if (polled[1].revents == 0)
             continue;
         if (recv(CHANNEL, &answer, 1, 0) != 1)
-            return; /* pyrunc has ended, and all of this ends with us */
+            return; /* pyrunc has exited; EXITKILL ends the traced processes with the tracer */
         if (waiting)
             ptrace(PTRACE_CONT, loader, 0, 0);
         waiting = false;
