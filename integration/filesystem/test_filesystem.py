@@ -139,6 +139,26 @@ def test_tmpcopyup(box: Box) -> None:
     assert out.startswith("kept644 12 34\n") and "tmpfs" in out
 
 
+@pytest.mark.parametrize(
+    ("options", "flags"),
+    [
+        (["noatime"], {"rw", "noatime"}),
+        (["strictatime"], {"rw"}),
+        (["noatime", "nodiratime", "ro"], {"ro", "noatime", "nodiratime"}),
+        (["nosuid", "nodev", "noexec", "relatime"], {"rw", "nosuid", "nodev", "noexec", "relatime"}),
+    ],
+)
+def test_tmpcopyup_with_attributes_of_the_mount(box: Box, options: "list[str]", flags: "set[str]") -> None:
+    def change(config: dict[str, Any]) -> None:
+        root = box.own_rootfs(config)
+        (root / "data").mkdir()
+        (root / "data" / "file").write_text("kept\n")
+        add(config, "/data", "tmpfs", "t", *options, "tmpcopyup")
+
+    kept, mounted = box.out("cat /data/file; grep ' /data ' /proc/self/mountinfo", change).splitlines()
+    assert kept == "kept" and set(mounted.split()[5].split(",")) == flags
+
+
 def test_symlinks_of_the_image_lead_nowhere(box: Box) -> None:
     """CVE-2021-30465 and its kin: a mount point that is a link to the host's root."""
     victim = box.directory / "victim"

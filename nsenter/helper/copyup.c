@@ -160,7 +160,8 @@ int step_copy_up(struct context *context, const struct step_copy_up *step) {
     if (copy < 0 || copy_directory(image, copy, 0) != 0)
         return refuse(context, "copy %s to a tmpfs", path);
     copy_xattrs(image, copy);
-    if (set_attributes(mount, false, attributes, 0, 0) != 0 || attach_tree(mount, target) != 0)
+    /* The others it has from fsmount(2). A kind of atime cannot be set once more without being cleared: EINVAL. */
+    if (set_attributes(mount, false, attributes & MOUNT_ATTR_RDONLY, 0, 0) != 0 || attach_tree(mount, target) != 0)
         return refuse(context, "mount a copy at %s", path);
     return made_mount(context, mount);
 }
