@@ -2,6 +2,7 @@
 that are marked ``rootless``."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,11 @@ import pytest
 from hostile_box import Scene, Stage
 
 from harness import Box
+
+# A shell's background job ignores these, and what it starts inherits that: the tests that send them would wait for ever.
+for _number in (signal.SIGINT, signal.SIGQUIT):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, signal.default_int_handler if _number == signal.SIGINT else signal.SIG_DFL)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
