@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from peers import also_on
+from peers import also_on, is_peer
 
 from harness import PYRUNC, Box, user_namespace
 
@@ -60,6 +60,47 @@ def test_unknown_capability_is_left_out(box: Box) -> None:
 
     done = box.run("true", change)
     assert done.returncode == 0 and "CAP_OF_TOMORROW" in done.stderr
+
+
+def test_an_unknown_capability_is_named_once(box: Box) -> None:
+    def change(config: dict[str, Any]) -> None:
+        for names in config["process"]["capabilities"].values():
+            names.append("CAP_OF_TOMORROW")
+
+    assert box.run("true", change).stderr.count("CAP_OF_TOMORROW") == 1
+
+
+@also_on("runc>=1.5")
+def test_an_effective_capability_must_be_permitted(box: Box) -> None:
+    def change(config: dict[str, Any]) -> None:
+        sets = {"bounding": ["CAP_KILL", "CAP_CHOWN"], "permitted": ["CAP_KILL"]}
+        config["process"]["capabilities"] = {**sets, "effective": ["CAP_KILL", "CAP_CHOWN"]}
+
+    done = box.run("true", change)
+    assert done.returncode != 0 and "capabilities" in done.stderr
+    if not is_peer(box):
+        assert done.stderr == "pyrunc: process.capabilities.effective[1]: CAP_CHOWN is not in permitted\n"
+
+
+@also_on("runc>=1.5")
+@pytest.mark.parametrize("other", ["permitted", "inheritable"])
+def test_an_ambient_capability_that_cannot_be_raised_is_a_warning(box: Box, other: str) -> None:
+    def change(config: dict[str, Any]) -> None:
+        config["process"]["user"] = {"uid": 1000, "gid": 1000}
+        sets = {
+            "bounding": ["CAP_KILL"],
+            "permitted": ["CAP_KILL"],
+            "ambient": ["CAP_KILL"],
+            "inheritable": ["CAP_KILL"],
+        }
+        del sets[other]
+        if other == "permitted":
+            sets["inheritable"] = []  # the kernel takes none that is not permitted
+        config["process"]["capabilities"] = sets
+
+    done = box.run(STATUS, change)
+    assert done.returncode == 0 and int(status(done.stdout)["CapAmb"], 16) == 0
+    assert "can't raise" in done.stderr and "CAP_KILL" in done.stderr
 
 
 @pytest.mark.parametrize("wanted", [True, False])

@@ -114,7 +114,7 @@ int step_capabilities(struct context *context, const struct step_capabilities *s
     uint64_t held = (uint64_t)data[1].permitted << 32 | data[0].permitted;
     uint64_t effective = (uint64_t)step->effective & held, permitted = (uint64_t)step->permitted & held;
     uint64_t inheritable = (uint64_t)step->inheritable & held, ambient = (uint64_t)step->ambient & held;
-    set_capabilities(data, effective & permitted, permitted, inheritable);
+    set_capabilities(data, effective, permitted, inheritable);
     if (syscall(SYS_capset, &header, data) != 0)
         return refuse(context, "capset");
     prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);

@@ -1,10 +1,13 @@
 """Names of capabilities and their bits (capabilities(7), linux/capability.h: the same on every architecture)."""
 
 from pyrunc import log
+from pyrunc.errors import SpecError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from pyrunc.spec.types import Capabilities
 
 NAMES = (
     *("CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL", "CAP_SETGID"),
@@ -19,11 +22,24 @@ BITS = {name: 1 << number for number, name in enumerate(NAMES)}
 
 
 def mask(names: "Iterable[str]") -> int:
-    """The bits of ``names``; unknown ones are left out with a warning, as runc does."""
+    """The bits of ``names``. Unknown names have none."""
     bits = 0
     for name in names:
-        if name in BITS:
-            bits |= BITS[name]
-        else:
-            log.warning(f"process.capabilities: ignoring unknown capability {name}")
+        bits |= BITS.get(name, 0)
     return bits
+
+
+def check(sets: "Capabilities") -> None:
+    """Warns of names that pyrunc does not know, and of ambient ones that the kernel will not raise, as runc does.
+
+    Raises SpecError for an effective capability that is not permitted: capset(2) refuses it, and so does runc.
+    """
+    asked = {*sets.bounding, *sets.effective, *sets.inheritable, *sets.permitted, *sets.ambient}
+    if unknown := asked - BITS.keys():
+        log.warning(f"process.capabilities: ignoring unknown capabilities {', '.join(sorted(unknown))}")
+    for index, name in enumerate(sets.effective):
+        if name in BITS and name not in sets.permitted:
+            raise SpecError(f"process.capabilities.effective[{index}]", f"{name} is not in permitted")
+    for name in sets.ambient:
+        if name in BITS and not (name in sets.permitted and name in sets.inheritable):
+            log.warning(f"process.capabilities.ambient: can't raise {name}: it is not both permitted and inheritable")

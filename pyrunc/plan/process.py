@@ -83,6 +83,10 @@ def _signed(value: int) -> int:
 def identity(process: "Process") -> "list[Step]":
     """Capabilities that are dropped as root, and the change of user."""
     steps = []
+    if process.capabilities is not None:
+        from pyrunc.plan.capabilities import check
+
+        check(process.capabilities)
     steps.append(Step("stdio-owner", "process.user.uid", process.user.uid))
     bounding = process.capabilities.bounding if process.capabilities is not None else ()
     steps.append(Step("bounding", "process.capabilities.bounding", _mask(bounding)))
