@@ -1,1 +1,1 @@
-"""The command line: tables of options, two parsers made from them, and the commands."""
+"""The command line: tables of options, two parsers that use the tables, and the commands."""

@@ -1,4 +1,4 @@
-"""The command line as click has it, made from the commands' tables: help, completion, and words for what is wrong."""
+"""The click parser, built from the commands' tables. It provides help, completion, and error messages."""
 
 from difflib import get_close_matches
 from typing import Any
@@ -13,11 +13,11 @@ from pyrunc.cli.options import GLOBAL, REPEATABLE, Argument, Option, flag
 from pyrunc.cli.options import Command as Table
 
 ENDS = -(1 << 63), 1 << 63
-"""Of a number of 64 bits."""
+"""The range of a signed 64-bit number; the upper end is excluded."""
 
 
 class Integer(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.2 only
-    """A number as Go's strconv.ParseInt reads it; ``base`` 0: also 0x10, 0b1, 0o7 and 010, and 1_000."""
+    """A number in the syntax of Go's strconv.ParseInt. ``base`` 0 also accepts 0x10, 0b1, 0o7, 010, and 1_000."""
 
     name = "integer"
 
@@ -49,13 +49,13 @@ TYPES: dict[Any, Any] = {
 
 
 class NoSuchCommand(click.UsageError):
-    """An unknown command, which has an exit status of its own (as with runc)."""
+    """An unknown command. It has its own exit status, as in runc."""
 
     exit_code = NO_SUCH_COMMAND
 
 
 class Command(click.Command):
-    """`pyrunc NAME`, of its table."""
+    """A click command made from the table of `pyrunc NAME`."""
 
     def __init__(self, table: Table) -> None:
         params = [*map(_argument, table.arguments), *map(_option, table.options)]
@@ -66,7 +66,7 @@ class Command(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         options, rest, flags = canonical(self, ctx, args, self.table.options)
         left = super().parse_args(ctx, [*options, "--", *rest])
-        # click has no word for a flag that is given as "off", and none for one that may also be not given.
+        # click supports neither a flag with the value "off", nor one that distinguishes "off" from "not given".
         ctx.params.update(flags)
         return left
 
@@ -101,18 +101,18 @@ def _option(option: Option) -> click.Option:
 def canonical(
     command: click.Command, ctx: click.Context, args: list[str], options: "tuple[Option, ...] | Any"
 ) -> tuple[list[str], list[str], dict[str, bool | None]]:
-    """(options, arguments, flags by attribute) of words in Go's manner, each option in the one spelling that click
-    reads the same way: ``--name=value``, or ``--flag``."""
+    """Converts words in Go's syntax; returns (options, arguments, flags by attribute). Each option is in the form that
+    click parses the same way: ``--name=value``, or ``--flag``."""
     flags: dict[str, bool | None] = {option.attribute: option.default for option in options if option.kind == "flag"}
     table = {name: option for option in options for name in option.names}
-    for own in command.get_params(ctx):  # --help and --version, which are click's alone
+    for own in command.get_params(ctx):  # --help and --version, which only click has
         if isinstance(own, click.Option) and own.opts[0] not in table:
             table |= dict.fromkeys(own.opts, flag(*own.opts, help=""))
     given, rest = parser.read(args, table, not ctx.allow_interspersed_args)
     out: list[str] = []
     for name, value in given:
         if name not in table:
-            if not ctx.resilient_parsing:  # completion sees unfinished words
+            if not ctx.resilient_parsing:  # completion passes incomplete words
                 unknown = name.partition("=")[0]
                 raise click.NoSuchOption(unknown, possibilities=get_close_matches(unknown, table), ctx=ctx)
         elif table[name].kind == "flag":
@@ -120,7 +120,7 @@ def canonical(
                 raise click.BadOptionUsage(name, f"Option '{name}': '{value}' is neither true nor false.", ctx)
             given_on = value is None or value in parser.TRUE
             if table[name].attribute in flags:
-                flags[table[name].attribute] = given_on  # the last one counts
+                flags[table[name].attribute] = given_on  # the last occurrence applies
             elif given_on:
                 out.append(table[name].names[0])
         elif value is not None:
@@ -131,7 +131,7 @@ def canonical(
 
 
 def _ids(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """The containers that exist, for completion."""
+    """Returns the ids of the existing containers, for completion."""
     from pyrunc.container.store import ids
 
     root = ctx.parent.params.get("root") if ctx.parent else None
@@ -139,13 +139,13 @@ def _ids(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[Comple
 
 
 class Commands(click.Group):
-    """Imports a command's table when it is asked for."""
+    """The group of all commands. Imports a command's table only if it is needed."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name in ("help", "h"):  # runc has it beside --help
+        if cmd_name in ("help", "h"):  # runc has this command in addition to --help
             return _help
         return Command(parser.definition(cmd_name)) if cmd_name in COMMANDS else None
 

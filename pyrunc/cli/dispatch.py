@@ -1,6 +1,7 @@
-"""Where `pyrunc` begins: parses the command line by the commands' tables, runs the command, and reports a failure.
+"""The entry point of `pyrunc`: parses the command line by the commands' tables, runs the command, reports a failure.
 
-Whatever the tables do not take (help, completion, an unknown option, a wrong value) goes to click, which words it.
+If the tables do not accept the line (help, completion, an unknown option, a wrong value), click handles it and writes
+the message.
 """
 
 import posix
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def run(args: "list[str]", note: str = "") -> int:
-    """Runs one command line; returns the exit status. Errors are reported, never raised. ``note``: main's."""
+    """Runs one command line; returns the exit status. Logs errors instead of raising them. ``note``: as for main()."""
     log.begin()
     try:
         try:
@@ -35,7 +36,7 @@ def run(args: "list[str]", note: str = "") -> int:
         if not interpreter.half_started() and sys.stdout is not None:
             sys.stdout.flush()
         return status
-    except SystemExit as error:  # the end of click's completion
+    except SystemExit as error:  # click's completion ends with it
         return error.code if isinstance(error.code, int) else 0
     except BaseException as error:
         return _failure(args, error)
@@ -54,16 +55,16 @@ def _by_click(args: "list[str]") -> int:
         context = getattr(error, "ctx", None)
         path = context.command_path if context is not None else "pyrunc"
         found = PyruncError(f"{error.format_message()} (see {path} --help)")
-        # Of `exec` too: 255 is for what failed when the line was read (as runc).
+        # For `exec` too: as in runc, 255 is only for failures after the command line has been parsed.
         found.exit_status = NO_SUCH_COMMAND if error.exit_code == NO_SUCH_COMMAND else FAILED
         raise found from None
-    except click.Abort:  # click's word for an interrupt
+    except click.Abort:  # click's exception for an interrupt
         raise KeyboardInterrupt from None
     return result if isinstance(result, int) else 0
 
 
 def _failure(args: "list[str]", error: BaseException) -> int:
-    """Reports what went wrong in one line; returns the exit status."""
+    """Logs the error in one line; returns the exit status."""
     status = EXEC_FAILED if parser.named(args) == "exec" else FAILED
     if isinstance(error, PyruncError):
         log.error(str(error))
@@ -80,7 +81,7 @@ def _failure(args: "list[str]", error: BaseException) -> int:
 
 
 def _has_no_reader() -> bool:
-    """Whether the reader of our standard output has gone (`pyrunc list | head -1`), which is no error to tell."""
+    """Whether the reader of standard output has exited (`pyrunc list | head -1`). That is not reported as an error."""
     import select
 
     poll = select.poll()
@@ -89,14 +90,14 @@ def _has_no_reader() -> bool:
 
 
 def _unexpected(error: BaseException) -> str:
-    """An error that is a fault of pyrunc's own, in one line; with --debug the log has the traceback."""
+    """Returns a one-line message for an error that pyrunc does not expect. With --debug also logs the traceback."""
     if log.wanted("debug"):
         import traceback
 
         log.debug("".join(traceback.format_exception(error)))
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror.lower()}" if error.filename else error.strerror.lower()
-    if isinstance(error, ImportError):  # for want of memory or of descriptors, its file could not be mapped
+    if isinstance(error, ImportError):  # not enough memory or descriptors to map the module's file
         return f"load {error.name or 'a module'}: {error.msg}"
     if isinstance(error, MemoryError):
         return "cannot allocate memory"
@@ -104,19 +105,20 @@ def _unexpected(error: BaseException) -> str:
 
 
 def hold_standard_descriptors() -> None:
-    """Gives those that the caller closed to /dev/null: the next file that we open would be taken for one of them, and
-    get what is written there."""
+    """Opens /dev/null on each of the descriptors 0 to 2 that the caller has closed. Otherwise the next file that pyrunc
+    opens would get that number, and receive what is written to standard output or standard error."""
     for descriptor in (0, 1, 2):
         try:
             posix.fstat(descriptor)
         except OSError:
-            # open takes the lowest number that is free: this one. The container's process has it, too.
+            # open(2) uses the lowest free number, which is this one. The container's process inherits it.
             posix.set_inheritable(posix.open("/dev/null", posix.O_RDWR), True)
 
 
 def main(child: int = 0, note: str = "") -> "NoReturn":
-    """Never returns: what the interpreter would tear down, the kernel does faster. ``child``: the launcher's; ``note``:
-    what it has to say at the level debug."""
+    """Runs the command line in sys.argv and exits. Never returns: the kernel releases everything faster than the
+    interpreter could. ``child``: a child process of the launcher's, to be reaped. ``note``: the launcher's message for
+    the log level debug."""
     hold_standard_descriptors()
     interrupts.hold()
     status = run(sys.argv[1:], note)

@@ -2,10 +2,10 @@
 
 FAILED = 1
 EXEC_FAILED = 255
-"""`exec` exits with it when pyrunc failed, and not the program (as runc)."""
+"""`exec`, if pyrunc and not the program failed (as runc)."""
 NOT_EXECUTED = 255
-"""`run` in the foreground, when the container was made and its program could not be executed (as runc)."""
+"""`run` in the foreground, if the container was made but its program could not be executed (as runc)."""
 NO_SUCH_COMMAND = 3
-"""As runc, whose library of the command line answers so."""
+"""The same as in runc, whose command-line library uses this status."""
 INTERRUPTED = 130
-"""SIGINT: 128 + 2, as a shell has it."""
+"""128 + SIGINT (2), as in a shell."""

@@ -1,5 +1,5 @@
-"""What our caller passes on: descriptors (--preserve-fds, sd_listen_fds(3)), its service manager's socket, and the
-socket that is given a pidfd."""
+"""What the caller passes to pyrunc: descriptors (--preserve-fds, sd_listen_fds(3)), the socket of its service manager,
+and the socket that receives a pidfd."""
 
 import posix
 
@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 
 def pidfd_sender(path: "str | None") -> "Callable[[int], None]":
-    """Returns a function that sends the pidfd of a process to --pidfd-socket. It connects now, so that no container is
-    made without a listener."""
+    """Returns a function that sends the pidfd of a process to --pidfd-socket. Connects immediately, so that no
+    container is made if nothing listens."""
     if not path:
         return _nothing
     from pyrunc.launch import console
@@ -25,16 +25,17 @@ def _nothing(pid: int) -> None:
 
 
 def notify_socket() -> str:
-    """The service manager's, of who runs us as a service (sd_notify(3))."""
+    """Returns the path of the service manager's socket, "" if pyrunc is not run as a service (sd_notify(3))."""
     path: bytes = posix.environ.get(b"NOTIFY_SOCKET", b"")
     return path.decode("utf-8", "surrogateescape")
 
 
 def preserved(count: int) -> "tuple[int, list[str]]":
-    """(descriptors from 3 on that init gets, variables with them): --preserve-fds (below 0: none), sd_listen_fds(3).
+    """Returns (number of descriptors from 3 on that init gets, environment variables for them), for --preserve-fds
+    (negative: none) and sd_listen_fds(3).
 
-    PyruncError where one is not open. `exec` is not like that, as with runc: it passes over what is not open, and what
-    a service manager gave us is for the container's init.
+    PyruncError if one of them is not open. As in runc, this is not used for `exec`, which skips descriptors that are
+    not open, and does not pass on those of a service manager: they are for the container's init.
     """
     total = max(count, 0)
     variables: list[str] = []

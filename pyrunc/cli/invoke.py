@@ -1,4 +1,4 @@
-"""Does what a parsed command line asks for, whichever parser read it."""
+"""Runs a parsed command line, from either of the two parsers."""
 
 import sys
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def begin(values: "dict[str, Any]") -> None:
-    """Applies the global options. Raises PyruncError for a wrong one, with status 1 for `exec` too (as runc)."""
+    """Applies the global options. PyruncError if one is wrong, with exit status 1 also for `exec` (as runc)."""
     try:
         log.configure(values["log"], values["log_format"], values["log_level"], values["debug"])
         if values["rootless"] not in (*TRUE, *FALSE, "auto"):
@@ -28,7 +28,8 @@ def begin(values: "dict[str, Any]") -> None:
 
 
 def print_bytes() -> None:
-    """A path in a state or a plan is bytes: to be printed as it is, whatever the caller's locale."""
+    """Makes standard output print the paths in a state or a plan unchanged. They are bytes, and must not depend on the
+    caller's locale."""
     interpreter.complete()
     if sys.stdout is not None:
         sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")  # type: ignore[union-attr]
@@ -46,7 +47,7 @@ def act(name: str, values: "dict[str, Any]") -> int:
 
 
 def _told(name: str, values: "dict[str, Any]", module: "Any") -> int:
-    """Runs the command; logs its exit status, and what it was asked for but for the values of variables."""
+    """Runs the command; logs its exit status and its options, without the values of environment variables."""
     status = int(module.run(interpreter.Namespace(**values)) or 0)
     from pyrunc.version import VERSION
 
@@ -59,7 +60,7 @@ def _told(name: str, values: "dict[str, Any]", module: "Any") -> int:
 
 
 def version() -> str:
-    """What engines read: ``NAME version X`` and ``commit: Y``."""
+    """Returns the text of --version. Engines read the lines ``NAME version X`` and ``commit: Y``."""
     from pyrunc.launch.helper import BINARIES
     from pyrunc.linux.files import read
     from pyrunc.spec.version import VERSION
@@ -72,7 +73,7 @@ def version() -> str:
     lines = [f"pyrunc version {OWN_VERSION}", f"commit: {commit}", f"spec: {VERSION}"]
     try:
         from pyrunc.ffi import _seccomp
-    except ImportError:  # the library is not installed: everything but linux.seccomp works
+    except ImportError:  # libseccomp is not installed: everything except linux.seccomp works
         return "\n".join(lines)
     found = _seccomp.lib.seccomp_version()
     return "\n".join([*lines, f"libseccomp: {found.major}.{found.minor}.{found.micro}"])

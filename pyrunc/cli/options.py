@@ -1,7 +1,7 @@
-"""What a command's table is made of: its arguments and options as plain data.
+"""The types of a command's table: its arguments and options as plain data.
 
-A command has its table as ``COMMAND`` beside its ``run()``. Both parsers are made from it: ``parser.py``, which
-reads what engines write, and click (``app.py``), which has help, completion and the words for what is wrong.
+The module of a command contains its table ``COMMAND`` and its ``run()``. Both parsers use the table: ``parser.py``,
+which reads what engines write, and click (``app.py``), which provides help, completion and error messages.
 """
 
 TYPE_CHECKING = False
@@ -35,12 +35,13 @@ class Option:
 
     @property
     def attribute(self) -> str:
-        """Under which name its value is found."""
+        """The name of the attribute that holds the value."""
         return self.names[0][2:].replace("-", "_")
 
 
 class Argument:
-    """One argument. ``count``: ``one``, ``optional`` or ``rest``. ``container``: it names one that exists."""
+    """One argument. ``count``: ``one``, ``optional`` or ``rest``. ``container``: whether it is the id of an existing
+    container."""
 
     __slots__ = ("attribute", "container", "count", "metavar")
 
@@ -50,8 +51,8 @@ class Argument:
 
 
 class Command:
-    """``stops``: what follows the first argument belongs to another program. ``hot``: it runs in the first half of the
-    interpreter, from an archive (fastpath/commands.py)."""
+    """A command. ``stops``: whether everything after the first argument belongs to another program. ``hot``: whether it
+    runs in a half-started interpreter, from an archive (fastpath/commands.py)."""
 
     __slots__ = ("arguments", "help", "hot", "name", "options", "stops")
 
@@ -69,7 +70,7 @@ class Command:
 
 
 def flag(*names: str, help: str, hidden: bool = False, default: "bool | None" = False) -> Option:
-    """An option that is on or off; with the ``default`` None it may also be not given."""
+    """Returns an option that is on or off. With the ``default`` None, "not given" is a third value."""
     return Option(*names, help=help, kind="flag", default=default, hidden=hidden)
 
 
@@ -93,4 +94,4 @@ GLOBAL = (
     Option("--rootless", default="auto", metavar="auto|true|false", help="Whether to do without root's privileges."),
     Option("--criu", metavar="PATH", hidden=True, help="Accepted for old engines; criu is found in $PATH."),
 )
-"""Options before the command."""
+"""The global options, which stand before the command."""

@@ -1,8 +1,8 @@
-"""Reads a command line: the words as Go's flag package reads them, and their values by the command's table.
+"""Parses a command line in the syntax of Go's flag package; values are checked by the command's table.
 
-One dash is as good as two, a value follows its option or an ``=``, a flag may have one (``--tty=false``), short options
-are not joined, ``--`` ends the options. What the table does not take (help, completion, an unknown option, a wrong
-value) is ``Unusual``, and click's to word.
+One dash is equivalent to two. A value follows its option or an ``=``. A flag may have a value (``--tty=false``). Short
+options cannot be combined. ``--`` ends the options. If the table does not accept the line (help, completion, an unknown
+option, a wrong value), the parser raises ``Unusual``, and click handles the line.
 """
 
 from pyrunc.cli.commands import COMMANDS
@@ -18,29 +18,29 @@ if TYPE_CHECKING:
     from pyrunc.cli.options import Command, Option
 
 TRUE, FALSE = ("1", "t", "T", "true", "TRUE", "True"), ("0", "f", "F", "false", "FALSE", "False")
-"""What strconv.ParseBool takes."""
+"""The spellings that Go's strconv.ParseBool accepts."""
 
 
 LONGEST = 18
-"""Characters of a number that is surely one of 64 bits."""
+"""Characters of the longest number that always fits into 64 bits."""
 
 
 class Unusual(Exception):
-    """Not a line that the tables take."""
+    """The tables do not accept the command line."""
 
 
 def by_name(options: "Iterable[Option]") -> "dict[str, Option]":
-    """Each option by each of its spellings."""
+    """Returns {spelling: option}, with every spelling of every option."""
     return {name: option for option in options for name in option.names}
 
 
 def read(
     words: "Iterable[str]", table: "Mapping[str, Option]", stops: bool
 ) -> "tuple[list[tuple[str, str | None]], list[str]]":
-    """([(option, value)], arguments).
+    """Splits ``words``; returns ([(option, value)], arguments).
 
-    ``table`` has each option by each spelling. The value is None for a bare flag, and where one is missing; what is no
-    option of ``table`` is returned as it was written. ``stops``: options end at the first argument.
+    ``table``: as from ``by_name``. The value is None for a flag without a value, and if a value is missing. An option
+    that is not in ``table`` is returned unchanged. ``stops``: whether options end at the first argument.
     """
     given: list[tuple[str, str | None]] = []
     rest: list[str] = []
@@ -65,7 +65,7 @@ def read(
 
 
 def _known(spelled: str, table: "Mapping[str, Any]") -> str:
-    """The spelling that ``table`` has for ``-name`` or ``--name``, or nothing."""
+    """Returns the spelling in ``table`` for ``-name`` or ``--name``, or ""."""
     bare = spelled[2:] if spelled[:2] == "--" else spelled[1:]
     for name in ("--" + bare, "-" + bare):
         if name in table:
@@ -74,7 +74,7 @@ def _known(spelled: str, table: "Mapping[str, Any]") -> str:
 
 
 def _options(words: "Sequence[str]", options: "Sequence[Option]", stops: bool) -> "tuple[dict[str, Any], list[str]]":
-    """(the options' values by attribute, the arguments)."""
+    """Returns (values of the options by attribute, arguments)."""
     table = by_name(options)
     given, rest = read(words, table, stops)
     values = {option.attribute: option.default for option in options}
@@ -100,7 +100,7 @@ def _value(kind: "Any", text: "str | None") -> "Any":
     elif len(text) > LONGEST:
         raise Unusual
     elif kind in ("int", "positive", "numbers") and text.isascii() and (digits := text.removeprefix("-")).isdigit():
-        if (digits[0] != "0" or text == "0") and (kind != "positive" or int(text) > 0):  # 010 is octal, for Go
+        if (digits[0] != "0" or text == "0") and (kind != "positive" or int(text) > 0):  # 010 is octal in Go
             return int(text)
     elif kind == "float" and text.isascii() and text.replace(".", "", 1).isdigit():
         return float(text)
@@ -108,13 +108,13 @@ def _value(kind: "Any", text: "str | None") -> "Any":
 
 
 def definition(name: str) -> "Command":
-    """The table of the command called ``name``."""
+    """Returns the table of the command ``name``."""
     found: Command = __import__(f"pyrunc.cli.commands.{name.replace('-', '_')}", fromlist=["COMMAND"]).COMMAND
     return found
 
 
 def parse(words: "Sequence[str]") -> "tuple[str, dict[str, Any], dict[str, Any]]":
-    """(command, the global options, its own); raises Unusual."""
+    """Parses a command line; returns (command, global options, its own options and arguments). Raises Unusual."""
     common, rest = _options(words, GLOBAL, True)
     if not rest or rest[0] not in COMMANDS:
         raise Unusual
@@ -135,7 +135,7 @@ def parse(words: "Sequence[str]") -> "tuple[str, dict[str, Any], dict[str, Any]]
 
 
 def resolve(options: "Iterable[Option]", values: "dict[str, Any]") -> "dict[str, Any]":
-    """``values`` with every path made absolute; an empty one stays so."""
+    """Makes every path in ``values`` absolute, except for empty ones; returns ``values``."""
     for option in options:
         if option.kind == "path" and values[option.attribute]:
             values[option.attribute] = absolute(values[option.attribute])
@@ -143,10 +143,10 @@ def resolve(options: "Iterable[Option]", values: "dict[str, Any]") -> "dict[str,
 
 
 def named(words: "Sequence[str]") -> str:
-    """The command that a line asks for, also when the rest of it is wrong."""
+    """Returns the name of the command in a line, even if the rest of the line is wrong. "" if there is none."""
     return next(iter(read(words, by_name(GLOBAL), True)[1]), "")
 
 
 def default_root() -> str:
-    """The state directory: DEFAULT_ROOT, or for a user below the directory that the login session has."""
+    """Returns the default state directory: ``pyrunc`` below ``runtime_directory()``."""
     return f"{runtime_directory()}/pyrunc"

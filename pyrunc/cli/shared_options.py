@@ -1,4 +1,4 @@
-"""Options that several commands have."""
+"""Options that several commands share."""
 
 from pyrunc.cli.options import Option, flag
 
@@ -60,7 +60,7 @@ CREATING = (
     flag("--no-new-keyring", help="Keep the caller's session keyring."),
     *(PRESERVE_FDS, PRESERVE_DIRECTORIES, *TRACE, *PRELOAD),
 )
-"""What create and run share."""
+"""The options that create and run share."""
 
 CRIU = (
     Option("--image-path", kind="path", default="checkpoint", metavar="DIR", help="Where the image is."),
@@ -80,4 +80,4 @@ CRIU = (
     flag("--auto-dedup", help="Deduplicate the image."),
     flag("--link-remap", help="Also unlinked files."),
 )
-"""What checkpoint and restore share."""
+"""The options that checkpoint and restore share."""

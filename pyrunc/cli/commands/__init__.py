@@ -1,4 +1,4 @@
-"""The commands: a module each, with its table ``COMMAND`` and its ``run(options)``, which returns the exit status."""
+"""The commands. Each is a module with a table ``COMMAND`` and a ``run(options)``, which returns the exit status."""
 
 COMMANDS = (
     *("create", "start", "run", "exec", "kill", "delete", "state", "list", "ps", "pause", "resume", "update", "events"),

@@ -33,11 +33,11 @@ COMMAND = Command(
 
 
 WIDEST = 60
-"""Characters of a cell; JSON has all."""
+"""Characters per cell of the table. JSON output is not cut."""
 
 
 def run(options: Any) -> int:
-    """0 when merely loading each library did nothing, or with --expect nothing more than the last time; 1 otherwise."""
+    """Returns 0 if merely loading the libraries did nothing, or with --expect nothing more than in FILE, else 1."""
     check_timeout(options.timeout)
     if not 0 <= options.linger <= LONGEST:
         raise PyruncError(f"--linger {options.linger:g} is not between 0 and {LONGEST} seconds")
@@ -64,7 +64,8 @@ def run(options: Any) -> int:
 
 
 def expand(given: "list[str]") -> "list[str]":
-    """Absolute paths; a directory stands for every shared object in it. PyruncError when there is none."""
+    """Returns absolute paths, with each directory replaced by the shared objects in it. PyruncError if a directory has
+    none."""
     if not given:
         raise PyruncError("audit-lib needs a library, or a directory of libraries")
     paths: list[str] = []
@@ -82,7 +83,7 @@ def expand(given: "list[str]") -> "list[str]":
 
 
 def is_library(path: str) -> bool:
-    """Whether it is a shared object for this machine: a linker script or another architecture's is not."""
+    """Whether the file is a shared object for this machine, and not a linker script or for another architecture."""
     try:
         os.close(open_checked(path))
     except PyruncError:
@@ -91,7 +92,7 @@ def is_library(path: str) -> bool:
 
 
 def one(path: str, options: Any) -> Audit:
-    """What loading ``path`` did."""
+    """Loads ``path`` and returns what that did."""
     library = open_checked(path)
     try:
         seen = observe(library, path, options.timeout, options.preload_at, options.linger)
@@ -103,12 +104,12 @@ def one(path: str, options: Any) -> Audit:
 
 
 def is_harmless(audit: Audit) -> bool:
-    """It was loaded, and did nothing."""
+    """Whether the library was loaded and did nothing."""
     return audit.outcome == "loaded" and not audit.findings
 
 
 def read_expected(path: str) -> "dict[str, set[str]]":
-    """{library: findings} of an earlier ``--format json``. PyruncError when it is none."""
+    """Reads {library: findings} from an earlier output of ``--format json``. PyruncError if ``path`` is not that."""
     try:
         with open(path, encoding="utf-8") as file:
             found = json.load(file)
@@ -121,20 +122,21 @@ def read_expected(path: str) -> "dict[str, set[str]]":
 
 
 def _findings(outcome: str, rows: "list[dict[str, str]]") -> "set[str]":
-    """What can be compared with another time: numbers (of processes, threads, descriptors) differ."""
+    """Returns the findings in a form that can be compared between runs. Numbers are replaced by N, because those of
+    processes, threads and descriptors differ."""
     found = {f"{row['subject']}: {row['after']} ({row['verdict']})" for row in rows if row["verdict"] != "unchanged"}
     found |= set() if outcome == "loaded" else {f"outcome: {outcome}"}
     return {re.sub(r"\d+", "N", finding) for finding in found}
 
 
 def exceeding(path: str, audit: Audit, expected: "dict[str, set[str]]") -> "list[str]":
-    """What it did that it did not do the last time; a library that was not there has done nothing."""
+    """Returns a line for each finding that is not in ``expected``. For a library that is not there, that is all."""
     now = _findings(audit.outcome, as_json(path, audit)["rows"])
     return [f"{path}: not expected: {finding}" for finding in sorted(now - expected.get(path, set()))]
 
 
 def notes(said: dict[str, str]) -> list[str]:
-    """What can't be seen here, and why. ``said``: by the probe."""
+    """Returns what cannot be observed on this host, and why. ``said``: the probe's report."""
     found = []
     if "fresh" in said:
         found.append(f"loaded in fresh {said['fresh']} namespaces; the others are ours, for much depends on them")
@@ -148,7 +150,7 @@ def notes(said: dict[str, str]) -> list[str]:
 
 
 def as_text(path: str, audit: Audit) -> str:
-    """The table, and a sentence."""
+    """Returns the table, the notes and a summary."""
     rows = [("SUBJECT", "BEFORE", "AFTER", "VERDICT")]
     rows += [(row.subject, row.before, row.after, row.verdict) for row in audit.rows]
     cells = [[_short(cell) for cell in row] for row in rows]
@@ -159,7 +161,7 @@ def as_text(path: str, audit: Audit) -> str:
 
 
 def sentence(audit: Audit) -> str:
-    """The whole in one line."""
+    """Returns a one-line summary."""
     cost = f"{audit.milliseconds:.1f} ms, {audit.memory} KiB"
     if audit.outcome != "loaded":
         return audit.outcome
@@ -170,13 +172,13 @@ def sentence(audit: Audit) -> str:
 
 
 def _short(cell: str) -> str:
-    # A name may hold anything: no terminal is driven by it.
+    # A name may contain any character, also control sequences for the terminal.
     shown = "".join(c if c.isprintable() else "?" for c in cell)
     return shown if len(shown) <= WIDEST else f"{shown[: WIDEST - 3]}..."
 
 
 def as_json(path: str, audit: Audit) -> "dict[str, Any]":
-    """Everything, in full (docs/hostile-libraries.md has the schema)."""
+    """Returns the complete result as JSON data (docs/hostile-libraries.md has the schema)."""
     return {
         "library": path,
         "outcome": audit.outcome,

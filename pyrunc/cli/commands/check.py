@@ -16,7 +16,7 @@ COMMAND = Command(
 
 
 def run(options: "Any") -> int:
-    """1 when a container cannot run here."""
+    """Returns 1 if a container cannot run on this host, 0 otherwise."""
     from pyrunc.hostcheck import cgroups, container, kernel, programs, user
     from pyrunc.hostcheck.rows import NO, table
 

@@ -29,10 +29,10 @@ SHARED = ("tcp_established", "ext_unix_sk", "shell_job", "lazy_pages", "file_loc
 
 
 def chosen(options: Any) -> dict[str, Any]:
-    """What checkpoint and restore have in common, by the names of CriuOptions."""
+    """Returns the options that checkpoint and restore share, by the names of CriuOptions."""
     for namespace in options.empty_ns or ():
         if namespace not in EMPTY_NAMESPACES:
-            raise PyruncError(f'namespace "{namespace}" is not supported')  # the network is always an empty one
+            raise PyruncError(f'namespace "{namespace}" is not supported')  # the network namespace is always empty
     if os.geteuid() != 0:
         from pyrunc import log
 
@@ -46,7 +46,7 @@ def chosen(options: Any) -> dict[str, Any]:
 
 
 def run(options: Any) -> int:
-    """Writes the image; the container is gone then, unless --leave-running or --pre-dump."""
+    """Writes the image. Afterwards the container no longer exists, unless --leave-running or --pre-dump was given."""
     status_fd = -1 if options.status_fd is None else options.status_fd
     Container.load(options.container_id, options.root).checkpoint(
         **chosen(options),

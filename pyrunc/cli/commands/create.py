@@ -1,4 +1,4 @@
-"""`pyrunc create`, and what `run` shares with it."""
+"""`pyrunc create`, and the functions that `run` shares with it."""
 
 from pyrunc.cli.inherited import notify_socket, pidfd_sender, preserved
 from pyrunc.cli.options import NEW_ID, Command
@@ -25,12 +25,12 @@ COMMAND = Command(
 
 
 def cgroup_manager(options: "Any") -> str:
-    """Of the global options: ``cgroupfs``, ``systemd`` or ``disabled``."""
+    """Returns the manager that the global options select: ``cgroupfs``, ``systemd`` or ``disabled``."""
     return "systemd" if options.systemd_cgroup else str(options.cgroup_manager or "cgroupfs")
 
 
 def prepare(options: "Any") -> "tuple[Config, CreateOptions]":
-    """The config and the choices that the command line asks for. Raises SpecError and PyruncError."""
+    """Returns the config and the options from the command line. SpecError or PyruncError if one is wrong."""
     from pyrunc.spec.load import load
 
     file = options.config
@@ -46,8 +46,8 @@ def prepare(options: "Any") -> "tuple[Config, CreateOptions]":
 
 
 def connect_console(spec: "Config", chosen: CreateOptions, path: "str | None") -> None:
-    """Connects the console socket. A detached process with a terminal needs one to take the terminal's master; a
-    process without a terminal can have none. PyruncError otherwise."""
+    """Connects to the console socket. A detached process with a terminal needs a socket, which receives the terminal's
+    master; a process without a terminal cannot have one. PyruncError in both cases."""
     terminal = spec.process is not None and spec.process.terminal
     if terminal and not path:
         raise PyruncError("process.terminal: cannot allocate tty if pyrunc will detach without setting console socket")
@@ -60,7 +60,7 @@ def connect_console(spec: "Config", chosen: CreateOptions, path: "str | None") -
 
 
 def run(options: "Any") -> int:
-    """Creates the container; its init waits for `start`."""
+    """Creates the container. Its init then waits for `start`."""
     spec, chosen = prepare(options)
     connect_console(spec, chosen, options.console_socket)
     send_pidfd = pidfd_sender(options.pidfd_socket)
@@ -70,7 +70,7 @@ def run(options: "Any") -> int:
 
 
 def send(send_pidfd: "Callable[[int], None]", creation: Creation, pid: int) -> None:
-    """Gives the caller the pidfd of init, or leaves no container (--pidfd-socket)."""
+    """Sends the pidfd of init to the caller (--pidfd-socket). Removes the container if that fails."""
     try:
         send_pidfd(pid)
     except BaseException:

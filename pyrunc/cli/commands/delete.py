@@ -23,7 +23,7 @@ COMMAND = Command(
 
 
 def run(options: "Any") -> int:
-    """Removes what is stopped; with --force whatever there is, and nothing is success too."""
+    """Removes stopped containers. With --force removes them in any state, and ignores one that does not exist."""
     matched = matching(options.root, options.container_id) if options.regex else [options.container_id]
     for container_id in matched:
         if options.force:

@@ -22,12 +22,13 @@ COMMAND = Command(
 
 
 LONGEST = 20
-"""Digits of a number."""
+"""Digits of the longest number that is accepted."""
 UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def seconds(text: str) -> float:
-    """Of a Go duration (time.ParseDuration): ``5s``, ``1m30s``, ``1.5h``. PyruncError unless it is one, above 0."""
+    """Parses a Go duration (time.ParseDuration): ``5s``, ``1m30s``, ``1.5h``. PyruncError if it is not one, or not
+    above 0."""
     number = unit = ""
     total = 0.0
     for character in f"{text.removeprefix('+')} ":
@@ -50,7 +51,8 @@ def _part(text: str, number: str, unit: str) -> float:
 
 
 def written(data: "dict[str, Any]") -> "dict[str, Any]":
-    """Statistics as runc writes them: most counts that are 0 are left out, and a section of nothing else with them."""
+    """Returns statistics in runc's form: most counters that are 0 are left out, and so are sections that are then
+    empty."""
     cpu, memory = data["cpu"], data["memory"]
     made = {
         "cpu": {**cpu, "usage": _counted(cpu["usage"], "kernel", "user"), "throttling": _counted(cpu["throttling"])},
@@ -79,12 +81,12 @@ def _dicts(section: "dict[str, Any]") -> "list[tuple[str, dict[str, Any]]]":
 
 
 def _counted(counts: "dict[str, Any]", *kept: str) -> "dict[str, Any]":
-    """Without those that are 0, but for ``kept``; nothing at all where all are."""
+    """Returns the counters that are not 0, and those in ``kept``. Empty if all counters are 0."""
     return {key: count for key, count in counts.items() if count or key in kept} if any(counts.values()) else {}
 
 
 def run(options: "Any") -> int:
-    """Prints one JSON object a line."""
+    """Prints one JSON object per line."""
     interval = seconds(options.interval)
     container = Container.load(options.container_id, options.root)
     if options.stats:

@@ -63,7 +63,7 @@ COMMAND = Command(
 
 
 def run(options: "Any") -> int:
-    """Returns the exit status of the process, 0 when detached."""
+    """Returns the exit status of the process, 0 if detached."""
     container = Record.load(options.root, options.container_id)
     process_ = chosen_process(container, options)
     chosen = ExecOptions.of(options)
@@ -79,7 +79,7 @@ def run(options: "Any") -> int:
         try:
             send_pidfd(pid)
         except BaseException:
-            posix.kill(pid, SIGKILL)  # our child: nobody else has its pid
+            posix.kill(pid, SIGKILL)  # a child that is not reaped yet, so its pid cannot have been reused
             raise
         return pid
 
@@ -107,7 +107,8 @@ def _detached(process_: "Process", chosen: ExecOptions, options: "Any", make: "C
 
 
 def chosen_process(container: Record, options: "Any") -> "Process":
-    """--process FILE as it is, or the container's own process with what the options change."""
+    """Returns the process in --process FILE unchanged, or the container's own process with the changes of the other
+    options."""
     if options.process:
         return process_of_file(container, options.process)
     return process_of(

@@ -24,7 +24,7 @@ COMMAND = Command(
 
 
 def run(options: "Any") -> int:
-    """Sends a signal (SIGTERM unless told) to init, or with --all to every process."""
+    """Sends a signal (default SIGTERM) to init, or with --all to every process."""
     signal = number(options.signal or "SIGTERM")
     matched = matching(options.root, options.container_id) if options.regex else [options.container_id]
     for container_id in matched:

@@ -29,17 +29,17 @@ COMMAND = Command(
 
 COLUMNS = ("ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER")
 NARROWEST, GAP = 12, 3
-"""Of a column, as runc's tabwriter has them: scripts cut by position."""
+"""Width and padding of columns, the same as runc's, because scripts cut the output by position."""
 
 
 def states(root: str) -> "Iterator[dict[str, Any]]":
-    """The state of every container; one that can't be read is logged, and the others are listed all the same."""
+    """Yields the state of every container. Logs a warning for one that cannot be read, and continues."""
     for container_id in ids(root):
         try:
             container = Container.load(container_id, root)
             yield {**container.state(), "owner": user_name(container.owner)}
         except NoSuchContainer:
-            if _is_directory(f"{root}/{container_id}"):  # and not deleted just now
+            if _is_directory(f"{root}/{container_id}"):  # otherwise it has just been deleted
                 log.warning(f"load container {container_id}: no state.json, only `delete --force` can be done with it")
         except PyruncError as error:
             log.warning(f"load container {container_id}: {error}")
@@ -48,7 +48,7 @@ def states(root: str) -> "Iterator[dict[str, Any]]":
 
 
 def user_name(uid: int) -> str:
-    """As runc looks it up: in the file, and ``#`` with the number where there is none."""
+    """Returns the user's name from /etc/passwd, or ``#`` and the number if it has none, as runc does."""
     try:
         lines = read("/etc/passwd").decode("utf-8", "surrogateescape").split("\n")
     except OSError:
@@ -65,7 +65,7 @@ def _is_directory(path: str) -> bool:
 
 
 def table(rows: "list[tuple[str, ...]]") -> str:
-    """Lines of columns; the last one is as wide as it is."""
+    """Formats ``rows`` as lines of columns. The last column is not padded."""
     widths = [max(NARROWEST, max(map(len, column)) + GAP) for column in zip(*rows, strict=True)]
     widths[-1] = 0
     return "\n".join("".join(map(str.ljust, row, widths)) for row in rows)

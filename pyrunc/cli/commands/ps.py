@@ -21,10 +21,10 @@ COMMAND = Command(
 
 
 def run(options: "Any") -> int:
-    """Prints the container's processes: an array of pids, or the lines of ps(1) that are about them."""
+    """Prints the container's processes: an array of pids, or the lines of ps(1) for these pids."""
     pids = Container.load(options.container_id, options.root).processes()
     if options.format == "json":
-        print(dumps(pids or None))  # as runc: its list of none is null
+        print(dumps(pids or None))  # as runc, which prints null for an empty list
         return 0
     for line in chosen(listing(options.args or ("-ef",)), set(pids)):
         print(line)
@@ -32,7 +32,7 @@ def run(options: "Any") -> int:
 
 
 def listing(args: "Sequence[str]") -> "list[str]":
-    """What ps(1) prints; PyruncError with its complaint when it has one."""
+    """Runs ps(1); returns the lines that it prints. PyruncError with its message if it fails."""
     import subprocess
 
     try:
@@ -42,12 +42,12 @@ def listing(args: "Sequence[str]") -> "list[str]":
     if done.returncode:
         lines = (done.stderr or done.stdout).decode("utf-8", "surrogateescape").split("\n")
         raise PyruncError(f"ps {' '.join(args)}: {next(filter(None, map(str.strip, lines)), 'failed')}")
-    # A command line may hold any byte, also one that ends lines elsewhere than here.
+    # Split at \n only: a command line may contain any byte, also others at which str.splitlines would split.
     return done.stdout.decode("utf-8", "surrogateescape").rstrip("\n").split("\n")
 
 
 def chosen(lines: "list[str]", pids: "Collection[int]") -> "list[str]":
-    """The title, and the lines whose PID is one of ``pids``; PyruncError when there is no such column."""
+    """Returns the title line, and the lines whose PID is in ``pids``. PyruncError if there is no column PID."""
     titles = lines[0].split()
     if "PID" not in titles:
         raise PyruncError("couldn't find PID field in ps output")

@@ -26,7 +26,7 @@ COMMAND = Command(
 
 
 def run(options: Any) -> int:
-    """Returns the exit status of the container's process, 0 when detached."""
+    """Returns the exit status of the container's process, 0 if detached."""
     spec = load(f"{options.bundle}/config.json")
     creating = CreateOptions.of(options)
     creating.cgroup_manager = cgroup_manager(options)

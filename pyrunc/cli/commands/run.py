@@ -1,4 +1,4 @@
-"""`pyrunc run`: create and start in one, in the foreground unless detached."""
+"""`pyrunc run`: creates and starts a container, in the foreground unless detached."""
 
 from pyrunc.cli.commands.create import connect_console, prepare, send
 from pyrunc.cli.exit_status import NOT_EXECUTED
@@ -24,7 +24,7 @@ COMMAND = Command(
 
 
 def run(options: "Any") -> int:
-    """Returns the exit status of the container's process, 0 when detached."""
+    """Returns the exit status of the container's process, 0 if detached."""
     spec, chosen = prepare(options)
     chosen.run = True
     if options.detach or (options.console_socket and not (spec.process is not None and spec.process.terminal)):

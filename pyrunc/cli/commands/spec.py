@@ -24,8 +24,8 @@ COMMAND = Command(
 
 
 def example(rootless: bool) -> "dict[str, Any]":
-    """The config to start from. As runc's, it has a cgroup namespace only where v2 is alone: an engine
-    that adds one on another host would have two."""
+    """Returns the config to start from. As in runc, it has a cgroup namespace only if the host has only cgroup v2: an
+    engine that adds one on another host would otherwise have two."""
     from pyrunc.cgroup.host import discover
 
     made = config(rootless)
@@ -36,7 +36,7 @@ def example(rootless: bool) -> "dict[str, Any]":
 
 
 def run(options: "Any") -> int:
-    """Writes config.json, whole or not at all; never over one that is there."""
+    """Writes config.json completely or not at all. Never overwrites an existing file."""
     path = f"{options.bundle or '.'}/config.json"
     try:
         descriptor = posix.open(path, posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_CLOEXEC, 0o666)

@@ -20,6 +20,6 @@ COMMAND = Command(
 
 
 def run(options: "Any") -> int:
-    """Prints the state (runtime-spec runtime.md "State"), indented as runc's."""
+    """Prints the state (runtime-spec runtime.md "State"), indented as in runc."""
     log.out(dumps(Record.load(options.root, options.container_id).as_state(), 2))
     return 0

@@ -24,7 +24,7 @@ COMMAND = Command(
 
 
 def run(options: "Any") -> int:
-    """Writes the picture."""
+    """Writes the picture to a file or to standard output."""
     picture = svg(read_trace(options.file), options.all)
     if not options.output:
         sys.stdout.write(picture)

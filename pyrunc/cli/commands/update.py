@@ -62,12 +62,12 @@ PROPERTIES = {
 }
 SIGNED = ("cpu_quota", "cpu_rt_runtime", "cpu_idle")
 LONGEST = 20
-"""Digits of a number: 2^64 has no more."""
+"""Digits of the longest number that is accepted: 2^64 has 20."""
 UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
 
 
 def size(text: str, option: str) -> int:
-    """Bytes of ``64m``, ``1.5GiB``, ``-1``."""
+    """Parses a size such as ``64m``, ``1.5GiB`` or ``-1``; returns bytes. PyruncError if it is not one."""
     if text == "-1":
         return -1
     number = text.lower().removesuffix("b").removesuffix("i").rstrip()
@@ -84,7 +84,7 @@ def size(text: str, option: str) -> int:
 
 
 def count(text: str, option: str) -> int:
-    """A decimal number, with a sign where the property has one."""
+    """Parses a decimal number, which may have a sign if the property is in SIGNED. PyruncError if it is not one."""
     digits = text.lstrip("+-") if option in SIGNED else text
     if len(text) > LONGEST or not digits.isascii() or not digits.isdigit() or len(text) - len(digits) > 1:
         raise PyruncError(f"--{option.replace('_', '-')} {text[:40]!r}: is not a number")
@@ -92,7 +92,8 @@ def count(text: str, option: str) -> int:
 
 
 def resources(options: "Any") -> "dict[str, Any]":
-    """A resources object of --resources, or of the single options; that of Intel RDT may stand beside either."""
+    """Returns the resources object from --resources, or from the single options. The options of Intel RDT may be
+    combined with either."""
     found = _of_file(options.resources) if options.resources else _of_options(options)
     schema = {"l3CacheSchema": options.l3_cache_schema, "memBwSchema": options.mem_bw_schema}
     if any(schema.values()):
@@ -110,11 +111,11 @@ def _of_file(path: str) -> "dict[str, Any]":
         found = loads(data)
     except ValueError as error:
         raise PyruncError(f"--resources {path}: {error}") from None
-    if found is None:  # Go's reader leaves what it has
+    if found is None:  # Go's decoder leaves the object unchanged for a JSON null
         return {}
     if not isinstance(found, dict):
         raise PyruncError(f"--resources {path}: must be an object")
-    found.pop("intelRdt", None)  # no part of linux.resources
+    found.pop("intelRdt", None)  # not a part of linux.resources
     return found
 
 
@@ -132,6 +133,6 @@ def _of_options(options: "Any") -> "dict[str, Any]":
 
 
 def run(options: "Any") -> int:
-    """Changes the limits that are given."""
+    """Changes the limits that the options give."""
     Container.load(options.container_id, options.root).update(resources(options))
     return 0

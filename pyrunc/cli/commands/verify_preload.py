@@ -41,7 +41,7 @@ PLACEMENTS, MOMENTS = ("legacy", "hardened"), ("exec", "init")
 
 
 def chosen(text: str, allowed: tuple[str, ...], option: str) -> list[str]:
-    """A comma-separated list of ``allowed`` words; PyruncError names another."""
+    """Parses a comma-separated list of ``allowed`` words. PyruncError names a word that is not allowed."""
     words = text.split(",")
     for word in words:
         if word not in allowed:
@@ -50,7 +50,7 @@ def chosen(text: str, allowed: tuple[str, ...], option: str) -> list[str]:
 
 
 def span(text: str) -> tuple[float, float]:
-    """``0-12`` in milliseconds; PyruncError when it is not a span."""
+    """Parses a span such as ``0-12``; returns both ends, in milliseconds. PyruncError if it is not a span."""
     first, dash, last = text.partition("-")
     try:
         least, most = float(first), float(last if dash else first)
@@ -62,7 +62,7 @@ def span(text: str) -> tuple[float, float]:
 
 
 def check_host() -> None:
-    """PyruncError says what can't be shown here."""
+    """Raises PyruncError if an escape cannot be shown on this host, and says why."""
     from pyrunc.cgroup.host import discover
 
     if os.geteuid() != 0:
@@ -74,13 +74,13 @@ def check_host() -> None:
 
 
 def run(options: Any) -> int:
-    """0 only if hardened had no escape and, with --expect-escape, legacy had one."""
+    """Returns 0 if hardened had no escape and, with --expect-escape, legacy had one; 1 otherwise."""
     placements = chosen(options.placement, PLACEMENTS, "placement")
     moments = chosen(options.preload_at, MOMENTS, "preload-at")
     delay = span(options.delay)
     check_timeout(options.preload_timeout)
     check_host()
-    log.only("error")  # a line of them for each container would bury the grid
+    log.only("error")  # a line of warnings for each container would hide the grid
     library = absolute(options.library)
     os.close(open_checked(library))
     given = absolute(options.bundle) if options.bundle else None
