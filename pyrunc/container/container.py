@@ -1,8 +1,8 @@
-"""A container, as a library sees it; the command line is its first user. docs/library.md shows it by example.
+"""The class ``Container`` of the library, which the command line uses, too. docs/library.md has examples.
 
-No global state: one instance, or several of one container, may be used from several threads; what must not happen at
-once waits for its turn, also between processes. Every method raises PyruncError, with one line of reason. Times are in
-seconds, sizes in bytes, pids in our pid namespace.
+There is no global state. One instance, or several of the same container, may be used from several threads. Operations
+that must not overlap wait for each other, also between processes. Every method may raise PyruncError, whose message is
+one line. Times are in seconds, sizes in bytes, and pids in the pid namespace of this process.
 """
 
 from pyrunc.container.record import Record
@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 
 
 class Container:
-    """One container of the state directory ``root``. Made by ``create``, ``run``, ``restore``, ``load`` and ``all``."""
+    """A container of the state directory ``root``. Made by ``create``, ``run``, ``restore``, ``load`` and ``all``."""
 
     _reaps = True
-    """Whether its processes that are our children are reaped here; False where the program does that itself (shim)."""
+    """Whether pyrunc reaps the container's processes that are child processes of this process. False if the program
+    does it (shim)."""
 
     def __init__(self, record: Record) -> None:
         record.reaps = self._reaps
@@ -40,12 +41,12 @@ class Container:
 
     @classmethod
     def load(cls, container_id: str, root: str = DEFAULT_ROOT) -> "Self":
-        """An existing container; NoSuchContainer when there is none."""
+        """Returns an existing container. NoSuchContainer if it does not exist."""
         return cls(Record.load(root, container_id))
 
     @classmethod
     def all(cls, root: str = DEFAULT_ROOT) -> "list[Self]":
-        """Every container below ``root``; one whose state can't be read is left out."""
+        """Returns every container below ``root``, except for those whose state cannot be read."""
         found = []
         for container_id in ids(root):
             try:
@@ -56,7 +57,7 @@ class Container:
 
     @staticmethod
     def matching(pattern: str, root: str = DEFAULT_ROOT) -> "list[str]":
-        """The ids below ``root`` that the regular expression finds something in; PyruncError when it is none."""
+        """Returns the ids below ``root`` in which the regular expression matches. PyruncError if it is not valid."""
         return matching(root, pattern)
 
     @classmethod
@@ -73,15 +74,17 @@ class Container:
         pass_fds: "Sequence[int]" = (),
         **options: "Any",
     ) -> "Self":
-        """Creates a container whose init waits for ``start``; init is our child.
+        """Creates a container whose init waits for ``start``. Init is a child process of this process.
 
-        ``bundle``: its directory. ``config``: instead of the bundle's config.json, as JSON has it or as a model.
-        ``stdin``, ``stdout``, ``stderr``: descriptors or files, ours unless given; ``pass_fds`` become 3, 4, ...
-        ``options`` (of CreateOptions): ``console`` (a connected socket that takes the terminal's master), ``pid_file``,
-        ``no_pivot``, ``no_new_keyring``, ``cgroup_manager`` (``cgroupfs``, ``systemd``, ``disabled``), ``trace``,
-        ``trace_format`` (``json``, ``chrome``).
+        ``bundle``: the bundle's directory. ``config``: used instead of the bundle's config.json, as a JSON object or a
+        model. ``stdin``, ``stdout``, ``stderr``: descriptors or files; the default is those of this process.
+        ``pass_fds``: descriptors that become 3, 4, ... in the container.
+        ``options`` (of CreateOptions): ``console`` (a connected socket that receives the terminal's master),
+        ``pid_file``, ``no_pivot``, ``no_new_keyring``, ``cgroup_manager`` (``cgroupfs``, ``systemd``, ``disabled``),
+        ``trace``, ``trace_format`` (``json``, ``chrome``).
 
-        Raises ContainerExists, SpecError for a wrong config, StepError for what the kernel refused; nothing is left.
+        Raises ContainerExists, SpecError if the config is wrong, or StepError if the kernel refuses a step. After an
+        error create() has removed everything that it made.
         """
         from pyrunc.container.create import Creation
         from pyrunc.container.stdio import descriptors
@@ -95,12 +98,13 @@ class Container:
 
     @classmethod
     def run(cls, container_id: str, bundle: str = ".", **options: "Any") -> "Self":
-        """Creates and starts a container in one; all as for ``create``. ``wait`` has its exit status."""
+        """Creates and starts a container. The arguments are those of ``create``. ``wait`` returns its exit status."""
         return cls.create(container_id, bundle, run=True, **options)
 
     @classmethod
     def remove(cls, container_id: str, root: str = DEFAULT_ROOT) -> None:
-        """Removes whatever there is of ``container_id``, running or half made; nothing at all is fine."""
+        """Removes the container ``container_id``, even if it is running or incomplete. Ignores one that does not
+        exist."""
         from pyrunc.container.delete import remove
 
         remove(root, container_id)
@@ -113,12 +117,12 @@ class Container:
 
     @property
     def pid(self) -> int:
-        """Of init, in our pid namespace; 0 when it has ended."""
+        """The pid of init in this process's pid namespace, 0 if init has ended."""
         return self._record.pid
 
     @property
     def init_pid(self) -> int:
-        """Of init, in our pid namespace, also when it has ended."""
+        """The pid of init in this process's pid namespace, even if init has ended."""
         return self._record.state.pid
 
     @property
@@ -131,12 +135,12 @@ class Container:
 
     @property
     def created(self) -> str:
-        """RFC 3339."""
+        """The time of creation, in the format of RFC 3339."""
         return self._record.state.created
 
     @property
     def owner(self) -> int:
-        """The uid that created it."""
+        """The uid of the user who created the container."""
         return self._record.state.owner
 
     @property
@@ -145,23 +149,24 @@ class Container:
 
     @property
     def own_pid_namespace(self) -> bool:
-        """Whether it has one: then the end of its init is the end of all its processes (pid_namespaces(7))."""
+        """Whether the container has its own pid namespace. If so, all its processes end with init
+        (pid_namespaces(7))."""
         namespaces = self._record.state.config.get("linux", {}).get("namespaces", ())
         return any(namespace["type"] == "pid" and not namespace.get("path") for namespace in namespaces)
 
     @property
     def config(self) -> "Config":
-        """The config that it was created from, with what ``update`` changed."""
+        """The config that the container was created from, with the changes by ``update``."""
         return self._record.config
 
     @property
     def cgroups(self) -> "Cgroups":
-        """Its cgroups; empty when they are disabled."""
+        """The container's cgroups; empty if cgroups are disabled."""
         return self._record.cgroups
 
     @property
     def freezer(self) -> "Freezer":
-        """What pauses it."""
+        """The freezer that pauses the container."""
         return self._record.freezer
 
     @property
@@ -170,11 +175,12 @@ class Container:
         return self._record.status
 
     def state(self) -> "dict[str, Any]":
-        """The spec's state (runtime.md "State") and the properties that runc adds."""
+        """Returns the spec's state (runtime.md "State") with the properties that runc adds."""
         return self._record.as_state()
 
     def refresh(self) -> None:
-        """Reads again what is stored, for what others changed by ``update``; NoSuchContainer when they removed it."""
+        """Reads the stored state again, with the changes that others made by ``update``. NoSuchContainer if the
+        container has been removed."""
         apart = self._record.apart()
         apart.reload()
         self._record.state = apart.state
@@ -182,19 +188,21 @@ class Container:
     # -- its life ----------------------------------------------------------------------------------------------
 
     def start(self, notify_socket: str = "") -> None:
-        """Lets init execute the user's program; returns when it does.
+        """Lets init execute the user's program; returns when the program has been executed.
 
-        ``notify_socket``: path of a service manager's socket, to be told when the program is ready (sd_notify(3)), if
-        the container was created with one; then it returns when that was said.
+        ``notify_socket``: the path of a service manager's socket, which is notified when the program is ready
+        (sd_notify(3)). It has an effect only if the container was created with one. The method then returns after the
+        notification.
         """
         from pyrunc.container import start
 
         start.start(self._record.apart(), notify_socket)
 
     def signal(self, signal: "int | str", everyone: bool = False) -> None:
-        """Sends a signal (``9``, ``signal.SIGTERM``, ``"TERM"``) to init; NotRunning when it has ended.
+        """Sends a signal (``9``, ``signal.SIGTERM``, ``"TERM"``) to init. NotRunning if init has ended.
 
-        ``everyone``: to every process, also when init has ended; with SIGKILL it returns when all have.
+        ``everyone``: sends it to every process, even if init has ended. With SIGKILL the method returns when all
+        processes have ended.
         """
         from pyrunc.container import kill
         from pyrunc.linux.signals import number
@@ -202,13 +210,13 @@ class Container:
         kill.kill(self._record, number(signal), everyone)
 
     def processes(self) -> "list[int]":
-        """Pids of all processes, ascending, in our pid namespace."""
+        """Returns the pids of all processes, ascending, in this process's pid namespace."""
         if not self._record.state.cgroups:
             return [self._record.pid] if self._record.alive else []
         return sorted(self.cgroups.pids())
 
     def pause(self) -> None:
-        """Freezes every process; returns when they are."""
+        """Freezes every process; returns when all are frozen."""
         from pyrunc.container import pause
 
         pause.pause(self._record.apart())
@@ -220,8 +228,9 @@ class Container:
         pause.resume(self._record.apart())
 
     def update(self, resources: "Resources | dict[str, Any]") -> None:
-        """Changes limits of the running container, and the stored config; ``resources`` (linux.resources) as JSON has
-        them or as a model. Absent or 0 leaves a limit alone, -1 lifts it. When one is refused, none is changed."""
+        """Changes limits of the running container and in the stored config. ``resources`` (linux.resources): a JSON
+        object or a model. An absent limit, or 0, is not changed; -1 removes a limit. If one change is refused, no limit
+        is changed."""
         from pyrunc.container import update
         from pyrunc.spec.load import raw
 
@@ -230,13 +239,14 @@ class Container:
         self._record.state = apart.state
 
     def stats(self) -> "dict[str, Any]":
-        """What ``events --stats`` prints under ``data``: bytes, nanoseconds, counts."""
+        """Returns what ``events --stats`` prints under ``data``: bytes, nanoseconds, counts."""
         from pyrunc.container import events
 
         return events.stats(self._record)
 
     def events(self, interval: float = 5.0) -> "Iterator[dict[str, Any]]":
-        """``{"type": "stats"|"oom", "id": ..., "data": ...}`` every ``interval`` seconds, until it has ended."""
+        """Yields ``{"type": "stats"|"oom", "id": ..., "data": ...}`` until the container has ended: statistics every
+        ``interval`` seconds, out-of-memory events when they happen."""
         from pyrunc.container import events
 
         return events.events(self._record, interval)
@@ -256,14 +266,15 @@ class Container:
         ignore_paused: bool = False,
         **changes: "Any",
     ) -> "ExecProcess":
-        """Executes ``args`` in the container, as its own process but for ``changes``; returns when the program runs.
+        """Executes ``args`` in the container, as the container's own process except for ``changes``. Returns when the
+        program has been executed.
 
         ``changes`` (process_config.process_of): ``env`` (mapping or ``NAME=value``), ``cwd``, ``user`` (``UID`` or
         ``UID:GID``), ``additional_gids``, ``terminal``, ``capabilities``, ``no_new_privileges``, ``selinux_label``,
-        ``apparmor_profile``. ``process``: a whole one of the spec instead of ``args`` and ``changes``. The standard
-        descriptors as for ``create``. ``console``: a connected socket that takes the terminal's master. ``cgroup``: one
-        below the container's (``[CTRL:]PATH``, several for several controllers). Raises WrongStatus, SpecError,
-        StepError (its ``errno`` says why it can't be executed).
+        ``apparmor_profile``. ``process``: a complete process of the spec, instead of ``args`` and ``changes``. The
+        standard descriptors are as for ``create``. ``console``: a connected socket that receives the terminal's master.
+        ``cgroup``: a cgroup below the container's (``[CTRL:]PATH``, several for several controllers). Raises
+        WrongStatus, SpecError, or StepError (its ``errno`` says why the program cannot be executed).
         """
         from pyrunc.container.exec import launch
         from pyrunc.container.exec_process import ExecProcess
@@ -281,10 +292,11 @@ class Container:
         return started
 
     def wait(self, timeout: "float | None" = None) -> "int | None":
-        """Waits until init has ended; its exit status, 128 + n when signal n ended it.
+        """Waits until init has ended; returns its exit status, 128 + n if signal n ended it.
 
-        None when it was not our child: the kernel tells the parent only. As often asked as you like, by any thread: the
-        status is kept until ``destroy``. TimeoutError when ``timeout`` seconds passed first.
+        Returns None if init was not a child process of this process, because the kernel reports the status only to the
+        parent. The method may be called repeatedly and from any thread: the status is kept until ``destroy``.
+        TimeoutError after ``timeout`` seconds.
         """
         from pyrunc.container.exec_process import wait_for_init
 
@@ -296,10 +308,11 @@ class Container:
         return wait_status.status_of(state.pid, state.start_time)
 
     def destroy(self, force: bool = False) -> None:
-        """Removes cgroups and state of a stopped container, after ``poststop`` hooks; ``force`` kills it first.
+        """Removes the cgroups of a stopped container, runs the ``poststop`` hooks, and removes the state. ``force``
+        kills the container first.
 
-        Processes of it that were our children are reaped, those of ``exec`` where this instance started them.
-        Raises WrongStatus when it runs and ``force`` is not given.
+        Reaps the container's processes that are child processes of this process: init, and processes that this instance
+        started by ``exec``. WrongStatus if the container is running and ``force`` is not given.
         """
         from pyrunc.container import delete
 
@@ -307,7 +320,7 @@ class Container:
 
 
 def spec_of(bundle: str, config: "Config | dict[str, Any] | None") -> "Config":
-    """The bundle's config, or the one given, checked."""
+    """Returns ``config``, or the bundle's config.json if it is None, after validation."""
     from pyrunc.spec.load import config_from, load, raw
 
     if config is None:

@@ -1,4 +1,4 @@
-"""Creating a container: from a config to an init that waits for `start`, or with ``run`` to the running program."""
+"""Creates a container: from a config to an init that waits for `start`, or with ``run`` to the running program."""
 
 import posix
 
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
 
 class Creation:
-    """One container on its way: what create, run, restore and ``plan`` share.
+    """A container that is being created. create, run, restore and ``plan`` share this class.
 
-    ``record`` is locked from ``begin`` on. ``launch`` has what is acquired, and releases it in ``undo``.
+    ``record`` is locked from ``begin`` on. ``launch`` holds the acquired resources; ``undo`` releases them.
     """
 
     def __init__(self, container_id: str, spec: "Config", options: "CreateOptions") -> None:
@@ -40,16 +40,16 @@ class Creation:
         self.record = Record(options.root, container_id)
         self.facts = facts_of(container_id, spec, options)
         self.launch = Launch([], {})
-        self.notify: Any = None  # the container's socket for sd_notify(3), when it is ours to listen on
+        self.notify: Any = None  # the container's socket for sd_notify(3), if this process listens on it
 
     def steps(self) -> "list[Step]":
-        """The plan."""
+        """Returns the plan."""
         from pyrunc.plan.compile import compile_create
 
         return compile_create(self.spec, self.facts)
 
     def make(self) -> int:
-        """Executes the plan; returns the pid of init. On failure nothing is left."""
+        """Executes the plan; returns the pid of init. On failure removes everything that was made."""
         self.check()
         if self.options.notify_socket:
             from pyrunc.resources import notify_socket
@@ -58,7 +58,7 @@ class Creation:
         steps = self.steps()
         self.launch = launch = Launch(steps, {**ACTIONS, "record": self._record})
         launch.meanwhile, launch.stdio = self.options.meanwhile, self.options.stdio
-        launch.rollback.add(self._poststop)  # the last release but the state's
+        launch.rollback.add(self._poststop)  # added first, so it runs last; only the state is removed after it
         self.begin()
         opened: dict[int, int] = {}
         try:
@@ -86,7 +86,7 @@ class Creation:
             self.record.release()
 
     def check(self) -> None:
-        """SpecError for what can be seen to fail before anything is made."""
+        """Raises SpecError for errors that can be detected before anything is made."""
         check_bundle(self.options.bundle, self.spec)
         if self.spec.linux.intel_rdt is not None:
             from pyrunc.resources import resctrl
@@ -100,14 +100,15 @@ class Creation:
         else:
             launch.run(opened, options.preserve_fds)
         if launch.cgroups is not None and options.placement != "legacy" and options.run:
-            # A thread or a daemon can move it as late as this (docs/hostile-libraries.md).
+            # A thread of a library, or a daemon, can move init as late as this (docs/hostile-libraries.md).
             verify_placement(launch.cgroups, launch.pid)
         if self.facts.filters is not None:
             self.facts.filters.save()
 
     def begin(self) -> None:
-        """Takes the id and writes the first state, before the first cgroup is made: from here on `delete --force`
-        finds all that there may be. The caller calls ``undo`` after a failure, and releases the record."""
+        """Reserves the id and writes the first state before the first cgroup is made, so that `delete --force` can find
+        everything that a killed command leaves. The caller calls ``undo`` after a later failure, and releases the
+        record."""
         store.make_root(self.options.root)
         self.record.make()
         try:
@@ -141,7 +142,8 @@ class Creation:
         self.record.save()
 
     def _host_root(self) -> None:
-        """Records where the root will be mounted, if that is among the host's mounts; ``undo`` unmounts it."""
+        """Records the path at which the root will be mounted, if that is in the host's mount namespace. ``undo``
+        unmounts it."""
         from pyrunc.plan.compile import mounts_on_host
         from pyrunc.resources import host_root
 
@@ -152,7 +154,7 @@ class Creation:
             self.launch.rollback.add(lambda: host_root.detach(path, below))
 
     def _inherited(self, opened: "dict[int, int]") -> None:
-        """Opens what the helper inherits, and adds it to ``opened`` {slot: descriptor}."""
+        """Opens the descriptors that the helper inherits, and adds them to ``opened`` {slot: descriptor}."""
         if not self.options.run:
             opened[protocol.SLOT_START] = start_socket.listen(self.record.lock)
         if self.options.console >= 0:
@@ -169,7 +171,7 @@ class Creation:
         self.record_pid(launch.pid)
 
     def record_pid(self, pid: int) -> None:
-        """Step ``record``: from its answer on the process goes on without us."""
+        """The step ``record``: stores init's pid. After the reply to it init no longer depends on this process."""
         state = self.record.state
         state.pid, state.start_time = pid, self.launch.start_time or procfs.stat(pid)[1]
         state.mount_namespace = mount_namespace(self.spec, pid)
@@ -180,7 +182,7 @@ class Creation:
             self.launch.rollback.add(lambda: output.remove(self.options.pid_file))
 
     def remove(self) -> None:
-        """The end of a foreground `run`: cgroups, poststop hooks, state."""
+        """Removes the container after a foreground `run`: its cgroups, with poststop hooks, and its state."""
         from pyrunc.container.delete import delete
         from pyrunc.errors import NoSuchContainer
 
@@ -190,7 +192,8 @@ class Creation:
             pass
 
     def await_ready(self, pid: int, detached: bool) -> None:
-        """Passes on what the program says to sd_notify(3): here, or beside the wait for its end."""
+        """Forwards the program's sd_notify(3) messages to the service manager. If detached, waits for them here;
+        otherwise a thread does it while the caller waits for the container."""
         if self.notify is None:
             return
         from pyrunc import interpreter, interrupts
@@ -206,18 +209,20 @@ class Creation:
         _thread.start_new_thread(notify_socket.forward, (self.notify, self.options.notify_socket, pid, False))
 
     def undo(self) -> None:
-        """After a failure: the processes are dead, so cgroups can go, and last of all the state."""
+        """Removes everything after a failure. The processes are dead, so the cgroups can be removed; the state goes
+        last."""
         if self.launch.rollback.run():
             self._forget()
-        # Otherwise the state stays, for `delete --force` to finish what could not be done.
+        # Otherwise the state stays, so that `delete --force` can remove the rest.
 
     def was_started(self, error: "StepError") -> bool:
-        """Whether ``error`` came when all was done but the program, and its own hooks, to be executed."""
+        """Whether at ``error`` everything was done except for executing the startContainer hooks and the program."""
         step = self.launch.steps[error.step]
         return step.kind == "execute" or step.where.startswith("hooks.startContainer")
 
     def _poststop(self) -> None:
-        """A container that fails while it is made is destroyed as any other (runtime.md "Lifecycle", step 13)."""
+        """Runs the poststop hooks: they also run for a container whose creation failed (runtime.md "Lifecycle",
+        step 13)."""
         if self.launch.had_process and self.spec.hooks is not None and self.spec.hooks.poststop:
             from pyrunc.launch import hooks
 
@@ -229,7 +234,8 @@ class Creation:
 
 
 def facts_of(container_id: str, spec: "Config", options: "CreateOptions") -> Facts:
-    """What a plan for ``spec`` depends on besides it, on this host. SpecError for limits that the host has not."""
+    """Returns everything besides ``spec`` that a plan depends on. SpecError for limits that this host does not
+    support."""
     facts = Facts(container_id, options)
     facts.privileged = posix.geteuid() == 0
     facts.mapped = procfs.in_user_namespace()
@@ -256,7 +262,7 @@ def _cgroups(facts: Facts, spec: "Config") -> None:
     path, resources = spec.linux.cgroups_path, spec.linux.resources
     facts.host = found
     facts.limits = limits(found, resources)
-    # Device rules take privileges that no delegation gives; what isn't asked for is left out.
+    # Setting device rules needs privileges that no delegation gives, so without them there are no rules.
     facts.devices = device_rules(resources) if facts.privileged and not facts.mapped else None
     if facts.options.cgroup_manager == "systemd":  # type: ignore[union-attr]
         from pyrunc.cgroup.systemd.facts import scope
@@ -269,8 +275,8 @@ def _cgroups(facts: Facts, spec: "Config") -> None:
 
 
 def check_unused(cgroups: "dict[str, str]") -> None:
-    """SpecError when a process is in the cgroups already: with the container's end it would be killed, too. In a
-    frozen one nothing could be made (as runc's words)."""
+    """Raises SpecError if there are processes in the cgroups: they would be killed together with the container. Also if
+    the cgroups are frozen, because init could not run. The messages are runc's."""
     there = Groups(cgroups)
     if count := len(there.pids()):
         raise SpecError("linux.cgroupsPath", f"container's cgroup is not empty: {count} process(es) found")
@@ -279,7 +285,7 @@ def check_unused(cgroups: "dict[str, str]") -> None:
 
 
 def check_bundle(bundle: str, spec: "Config") -> None:
-    """SpecError when the rootfs can't be one. What may change until it is used is checked again where it is used."""
+    """Raises SpecError if the rootfs is not a directory. It is checked again when it is used, as it may change."""
     path = absolute(spec.root.path, bundle)
     try:
         mode = posix.lstat(path).st_mode

@@ -1,4 +1,4 @@
-"""`delete`: the end of a container; repeatable after a crash at any moment, for the state goes last."""
+"""`delete`: removes a container. It can be repeated after a crash at any moment, because the state is removed last."""
 
 from pyrunc import log
 from pyrunc.cgroup.groups import Groups
@@ -14,14 +14,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 FAILURES = (PyruncError, ArithmeticError, AttributeError, LookupError, OSError, TypeError, ValueError, MemoryError)
-"""What a part may fail with and the others go on: the kernel's answers, and what a damaged state makes of ours."""
+"""Exceptions of a part that do not prevent the other parts: the kernel's errors, and those that a damaged state may
+cause in this code."""
 LIMIT, GRACE = 10.0, 1.0
-"""Seconds for everything that is waited for (as runc), and that cgroups have to let go of a process that ended last."""
+"""Seconds for all waits together (as runc), and seconds for a cgroup to become empty after its last process ended."""
 
 
 class Parts:
-    """The parts of an end: each is done whatever becomes of the others, and what could not be is said at the end.
-    ``until``: when those that wait for processes and cgroups give up, all together (seconds of the monotonic clock)."""
+    """The parts of a removal. Each is done even if another fails, and ``check`` reports the failures. ``until``: the
+    common deadline of the parts that wait for processes and cgroups (seconds of the monotonic clock)."""
 
     def __init__(self) -> None:
         from time import monotonic
@@ -30,7 +31,7 @@ class Parts:
         self.until = monotonic() + LIMIT
 
     def do(self, part: "Callable[..., object]", container: "Record", *words: float) -> None:
-        """Calls ``part``, and notes its failure."""
+        """Calls ``part``, and records a failure."""
         try:
             part(container, *words)
             log.debug(f"container {container.id}: {part.__name__.strip('_').replace('_', ' ')}: done")
@@ -38,14 +39,14 @@ class Parts:
             self.failed.append(_words(error))
 
     def check(self) -> None:
-        """Raises PyruncError with every failure noted."""
+        """Raises PyruncError with every recorded failure."""
         if self.failed:
             raise PyruncError("; ".join(dict.fromkeys(self.failed)))
 
 
 def delete(container: "Record", force: bool) -> None:
-    """Raises WrongStatus when it still runs and ``force`` is not given; PyruncError for what could not be removed, and
-    then the state stays for the next call."""
+    """Removes the container. WrongStatus if it is running and ``force`` is not given. PyruncError names what could not
+    be removed; the state then stays for the next call."""
     with container.locked(lambda: _end_init(container) if force else None):
         if not force:
             container.require("delete")
@@ -53,7 +54,7 @@ def delete(container: "Record", force: bool) -> None:
 
 
 def end(container: "Record") -> None:
-    """Kills the container if it runs, and removes it. The lock is held."""
+    """Kills the container if it is running, and removes it. The caller holds the lock."""
     parts = Parts()
     parts.do(_kill_running, container, parts.until)
     _remove(container, parts)
@@ -61,14 +62,14 @@ def end(container: "Record") -> None:
 
 
 def _end_init(container: "Record") -> None:
-    """Another command holds the lock: one that waits for init (`start`) ends with it."""
+    """Kills init if another command holds the lock, because one that waits for init (`start`) then ends."""
     try:
         container.reload()
         pidfd.send(container.state.pid, container.state.start_time, SIGKILL)
         if container.freezer.frozen:
             container.freezer.thaw()
     except (PyruncError, OSError):
-        pass  # what is there is found when the lock is free
+        pass  # the caller tries again when it has the lock
 
 
 def _kill_running(container: "Record", until: float) -> None:
@@ -90,7 +91,7 @@ def _kill_everyone(container: "Record", until: float) -> None:
 
 
 def remove(root: str, container_id: str) -> None:
-    """Removes whatever there is of ``container_id``, running or half made; nothing at all is fine."""
+    """Removes the container ``container_id``, even if it is running or incomplete. Ignores one that does not exist."""
     container = Record(root, container_id)
     try:
         container.reload()
@@ -108,7 +109,7 @@ def remove(root: str, container_id: str) -> None:
 
 
 def remove_leftover(root: str, container_id: str) -> None:
-    """A directory without state.json: its creator was killed before it had made anything."""
+    """Removes a directory without state.json. The command that made it was killed before it made anything else."""
     store = Store(root, container_id)
     try:
         store.take_lock()
@@ -121,7 +122,7 @@ def remove_leftover(root: str, container_id: str) -> None:
 
 
 def _remove_cgroups(container: "Record", until: float) -> None:
-    """Removes the cgroups: usually they are empty by now, and no process has to be looked for."""
+    """Removes the cgroups. Usually they are already empty, and no processes have to be searched for."""
     cgroups, unit = Groups(container.state.cgroups), container.state.systemd_unit
     if not container.state.cgroups:
         return
@@ -138,8 +139,8 @@ def _remove_cgroups(container: "Record", until: float) -> None:
 
 
 def destroy(container: "Record") -> None:
-    """Cgroups, then poststop hooks, then the state. The lock is held. PyruncError names what could not be removed; all
-    else is, and the state stays for the next call."""
+    """Removes the cgroups, runs the poststop hooks, and removes the state. The caller holds the lock. PyruncError names
+    what could not be removed; everything else is, and the state stays for the next call."""
     parts = Parts()
     _remove(container, parts)
     parts.check()
@@ -152,23 +153,23 @@ def _remove(container: "Record", parts: Parts) -> None:
         parts.do(part, container)
     try:
         _poststop(container)
-    finally:  # a signal that ends a hook, which may never end by itself, is not to keep the container
+    finally:  # also after a signal that interrupts a hook, which might otherwise run forever
         _forget(container, parts)
 
 
 def _forget(container: "Record", parts: Parts) -> None:
-    """The state goes last, and only when all else has gone."""
+    """Removes the state, but only if nothing has failed. Otherwise saves that the poststop hooks have run."""
     if not parts.failed:
         parts.do(Record.remove, container)
     elif container.state.poststop_done:
         try:
             container.save()
         except PyruncError:
-            pass  # then the hooks run again
+            pass  # then the hooks run again at the next call
 
 
 def _end_processes(container: "Record", until: float) -> None:
-    """A container without a pid namespace leaves its children running when init ends."""
+    """Kills the processes that remain after init has ended, if the container does not have its own pid namespace."""
     if container.state.mount_namespace:
         _kill_everyone(container, until)
 
@@ -196,7 +197,7 @@ def _reap(container: "Record") -> None:
 
 
 def _poststop(container: "Record") -> None:
-    """The hooks, once. Whatever goes wrong is logged only (runtime.md "Lifecycle", step 13)."""
+    """Runs the poststop hooks, once. Errors are only logged (runtime.md "Lifecycle", step 13)."""
     state = container.state
     if state.poststop_done or not state.pid or "hooks" not in state.config:
         return

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from pyrunc.container.record import Record
 
 COUNTERS = 16
-"""Of each interface, in /proc/PID/net/dev."""
+"""Counters per interface in /proc/PID/net/dev."""
 
 
 def stats(container: "Record") -> "dict[str, Any]":
-    """What ``events --stats`` has under ``data``."""
+    """Returns what ``events --stats`` prints under ``data``."""
     container.require("stats")
     try:
         data = of_cgroups(container.state.cgroups)
@@ -39,10 +39,11 @@ def stats(container: "Record") -> "dict[str, Any]":
 
 
 def interfaces(pid: int) -> "list[dict[str, Any]]":
-    """Counters of the network interfaces that ``pid`` sees, but for loopback (proc(5), net/dev); keys are runc's."""
+    """Returns the counters of ``pid``'s network interfaces, except for loopback (proc(5), net/dev). The keys are
+    runc's."""
     names = ("Bytes", "Packets", "Errors", "Dropped")
     found = []
-    # Bytes, and lines that end at a newline alone: a container calls its interfaces what it likes.
+    # As bytes, and split at \n only: the container chooses the names of its interfaces.
     for line in files.read(f"/proc/{pid}/net/dev").split(b"\n")[2:]:
         name, _, counters = line.strip(b" ").partition(b":")
         values = [int(word) for word in counters.split() if word.isdigit()]
@@ -55,7 +56,8 @@ def interfaces(pid: int) -> "list[dict[str, Any]]":
 
 
 class OutOfMemory:
-    """Out-of-memory notices: a descriptor to be polled, and ``count``, how many there were since it was last asked."""
+    """Watches for out-of-memory events: registers a descriptor with a poll, and ``count`` returns the number of new
+    events."""
 
     def __init__(self, dirs: "dict[str, str]") -> None:
         self.opened: list[int] = []
@@ -69,17 +71,17 @@ class OutOfMemory:
             self.watch(f"{dirs[UNIFIED]}/memory.events", self.key)
 
     def _legacy(self, directory: str) -> None:
-        """v1: an eventfd, told through cgroup.event_control (cgroup-v1/memory.rst)."""
+        """v1: opens an eventfd and registers it in cgroup.event_control (cgroup-v1/memory.rst)."""
         self.eventfd = posix.eventfd(0, posix.EFD_CLOEXEC | posix.EFD_NONBLOCK)
         control = posix.open(f"{directory}/memory.oom_control", posix.O_RDONLY | posix.O_CLOEXEC)
         self.opened = [self.eventfd, control]
         files.write(f"{directory}/cgroup.event_control", f"{self.eventfd} {control}")
 
     def watch(self, path: str, key: str) -> None:
-        """v2: the file at ``path`` has POLLPRI when a number in it has changed since it was read (cgroup-v2.rst)."""
+        """v2: opens the file at ``path``. It has POLLPRI if it has changed since it was read (cgroup-v2.rst)."""
         try:
             self.file = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
-        except FileNotFoundError:  # no memory controller in this cgroup: nothing is killed for its limit
+        except FileNotFoundError:  # the cgroup has no memory controller, so no process is killed for its limit
             return
         self.opened.append(self.file)
         self.key = key
@@ -93,14 +95,14 @@ class OutOfMemory:
         return 0
 
     def register(self, poll: "select.poll") -> None:
-        """With ``poll``, whose answer is then a reason to call ``count``."""
+        """Registers the descriptors with ``poll``. If one is ready, the caller calls ``count``."""
         if self.eventfd >= 0:
             poll.register(self.eventfd, select.POLLIN)
         if self.file >= 0:
             poll.register(self.file, select.POLLPRI)
 
     def count(self) -> int:
-        """How many notifications have come since the last call."""
+        """Returns the number of events since the last call."""
         if self.eventfd >= 0:
             try:
                 return posix.eventfd_read(self.eventfd)
@@ -110,7 +112,7 @@ class OutOfMemory:
             return 0
         try:
             before, self.seen = self.seen, self._number()
-        except OSError:  # ENODEV: the cgroup has gone, with the container
+        except OSError:  # ENODEV: the cgroup has been removed, with the container
             return 0
         return self.seen - before
 
@@ -121,7 +123,7 @@ class OutOfMemory:
 
 
 def events(container: "Record", interval: float) -> "Iterator[dict[str, Any]]":
-    """Ends with the container. ``interval``: seconds between two statistics."""
+    """Yields events until the container ends. ``interval``: seconds between two statistics."""
     from time import monotonic
 
     init = pidfd.open_process(container.state.pid, container.state.start_time)

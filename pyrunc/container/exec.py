@@ -1,4 +1,4 @@
-"""`exec`: another process in a running container."""
+"""`exec`: executes another process in a running container."""
 
 import posix
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def launch(container: "Record", process_: "Process", options: ExecOptions) -> int:
-    """Executes ``process_``; returns its pid. Raises PyruncError or StepError; then no process is left."""
+    """Executes ``process_``; returns its pid. After a PyruncError or StepError no process is left."""
     status = container.require("exec")
     if status == PAUSED and not options.ignore_paused:
         raise WrongStatus("cannot exec in a paused container (use --ignore-paused to override)")
@@ -50,7 +50,7 @@ def launch(container: "Record", process_: "Process", options: ExecOptions) -> in
         run.kill()
         run.rollback.run()
         if isinstance(error, PyruncError) and procfs.exiting(state.pid):
-            raise NotRunning from None  # whatever could not be found any more
+            raise NotRunning from None  # init is ending: that is the cause, whatever the error says
         raise
     finally:
         for slot in (protocol.SLOT_TARGET, protocol.SLOT_ROOT):
@@ -63,7 +63,8 @@ def launch(container: "Record", process_: "Process", options: ExecOptions) -> in
 
 
 def _root(container: "Record") -> int:
-    """Init's root directory. That init is alive afterwards means that it was its root (its pid is held by a pidfd)."""
+    """Opens init's root directory. It is init's if init is still alive afterwards: its pid then cannot have been
+    reused. NotRunning if init has ended."""
     root = posix.open(f"/proc/{container.state.pid}/root", posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC)
     if container.alive:
         return root
@@ -77,7 +78,7 @@ def _run(run: Launch, options: ExecOptions, opened: "dict[int, int]") -> None:
     else:
         run.run(opened, options.preserve_fds)
     if run.cgroups is not None and not run.cgroups.fell_back and options.placement != "legacy":
-        # A thread or a daemon can move it as late as this (docs/hostile-libraries.md).
+        # A thread of a library, or a daemon, can move the process as late as this (docs/hostile-libraries.md).
         verify_placement(run.cgroups, run.pid)
 
 
@@ -108,7 +109,8 @@ def _facts(container: "Record", options: ExecOptions, status: str) -> Facts:
 
 
 def _cgroups(dirs: "dict[str, str]", places: "Sequence[str]") -> "dict[str, str]":
-    """The container's cgroups, or those ``places`` below them (``--cgroup [controllers:]path``, one for each)."""
+    """Returns the container's cgroups, or the cgroups ``places`` below them (the values of ``--cgroup
+    [controllers:]path``). PyruncError if one is wrong or does not exist."""
     dirs = dict(dirs)
     if not dirs:
         return dirs
@@ -134,7 +136,7 @@ def _cgroups(dirs: "dict[str, str]", places: "Sequence[str]") -> "dict[str, str]
 
 
 def _hierarchies(place: str, controllers: str, dirs: "dict[str, str]") -> "set[str]":
-    """Names of those that have the ``controllers`` (separated by commas)."""
+    """Returns the names of the hierarchies in ``dirs`` that have the ``controllers`` (separated by commas)."""
     found = set()
     for controller in controllers.split(","):
         name = next((name for name in dirs if controller and controller in name.split(",")), None)

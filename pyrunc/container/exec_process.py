@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class ExecProcess:
-    """Our child until it is waited for, by whichever thread. ``pid``: in our pid namespace."""
+    """A child process, until any thread has waited for it. ``pid``: in this process's pid namespace."""
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
@@ -22,7 +22,8 @@ class ExecProcess:
         self._status: int | None = None
 
     def wait(self, timeout: "float | None" = None) -> int:
-        """Its exit status, 128 + n when signal n ended it. TimeoutError when ``timeout`` seconds passed first."""
+        """Waits for the process; returns its exit status, 128 + n if signal n ended it. TimeoutError after ``timeout``
+        seconds."""
         if self._status is None and not pidfd.ended(self.pid, self._start_time, timeout):
             raise TimeoutError(f"process {self.pid} runs on after {timeout:g} s")
         status = self.poll()
@@ -30,7 +31,7 @@ class ExecProcess:
         return status
 
     def poll(self) -> "int | None":
-        """Its exit status, or None while it runs."""
+        """Returns the exit status, or None while the process runs."""
         from pyrunc.linux.wait_status import exit_status
 
         with self._lock:
@@ -38,27 +39,29 @@ class ExecProcess:
                 try:
                     pid, status = posix.waitpid(self.pid, posix.WNOHANG)
                 except ChildProcessError:
-                    # Reaped by who killed the container through another instance, or by a wait for any child.
+                    # Another instance killed the container and reaped the process, or the program waits for any child.
                     self._status = UNKNOWN
                 else:
                     self._status = exit_status(status) if pid else None
             return self._status
 
     def signal(self, signal: "int | str") -> None:
-        """Sends it a signal, by number or name; nothing when it has ended."""
+        """Sends a signal, by number or name. Does nothing if the process has ended."""
         with self._lock:
-            if self._status is None:  # not waited for, so the pid is its own
+            if self._status is None:  # not reaped, so the pid cannot have been reused
                 send_to(self.pid, number(signal))
 
 
 UNKNOWN = 128 + 9
-"""The status of a child that other code of the program has reaped: most likely it was killed with its container."""
+"""The status of a child process that other code of the program has reaped. Most likely SIGKILL ended it with its
+container."""
 
 
 def wait_for_init(init: int, start_time: int, executed: "Sequence[ExecProcess]", timeout: "float | None") -> bool:
-    """Waits until that init has ended; False when ``timeout`` seconds passed first.
+    """Waits until init has ended; returns False after ``timeout`` seconds.
 
-    Those of ``executed`` that end in this time are reaped: init can't end before them (pid_namespaces(7)).
+    Reaps processes in ``executed`` that end meanwhile, because init cannot end before they are reaped
+    (pid_namespaces(7)).
     """
     from time import monotonic
 

@@ -1,7 +1,7 @@
-"""What this pyrunc can do, as the runtime-spec's features document (features.md, features-linux.md).
+"""The features of this pyrunc, as the runtime-spec's features document (features.md, features-linux.md).
 
-Of most properties the spec says that they tell what the runtime does, whatever the host has; namespaces, capabilities
-and ``supportedFlags`` are of this kernel.
+By the spec, most properties describe the runtime and not the host. Namespaces, capabilities and ``supportedFlags``
+depend on the running kernel.
 """
 
 import posix
@@ -20,7 +20,7 @@ HOOKS: "Final" = ("prestart", "createRuntime", "createContainer", "startContaine
 
 
 def exists(path: str) -> bool:
-    """Whether ``path`` is there."""
+    """Whether ``path`` exists."""
     try:
         posix.stat(path)
         return True
@@ -29,7 +29,7 @@ def exists(path: str) -> bool:
 
 
 def features() -> "dict[str, Any]":
-    """The document; only what works is true in it."""
+    """Returns the document."""
     return {
         "ociVersionMin": "1.0.0",
         "ociVersionMax": "1.3.0",
@@ -68,7 +68,7 @@ def _seccomp() -> "dict[str, Any]":
         for name in get_args(Architecture)
         if lib.seccomp_arch_resolve_name(name.removeprefix("SCMP_ARCH_").lower().encode())
     ]
-    # WAIT_KILLABLE_RECV is one of a listener's; alone it is refused (seccomp(2)).
+    # The kernel accepts WAIT_KILLABLE_RECV only together with NEW_LISTENER (seccomp(2)).
     listening = {"SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV": lib.SECCOMP_FILTER_FLAG_NEW_LISTENER}
     return {
         "enabled": True,
@@ -90,7 +90,7 @@ def _libseccomp() -> str:
 
 
 def known_capabilities() -> "list[str]":
-    """The names that this kernel has, too."""
+    """Returns the names of the capabilities that the running kernel has."""
     from pyrunc.linux.files import read
 
     last = int(read("/proc/sys/kernel/cap_last_cap"))

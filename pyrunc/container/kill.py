@@ -1,4 +1,4 @@
-"""Signals: to init by pidfd, or to every process in the container's cgroups and pid namespace."""
+"""Sends signals: to init by pidfd, or to every process in the container's cgroups and pid namespace."""
 
 import posix
 
@@ -15,18 +15,19 @@ if TYPE_CHECKING:
     from pyrunc.container.record import Record
 
 LIMIT, ROUND = 10.0, 0.5
-"""Seconds that all processes have to end (as runc), and that one round of it takes."""
+"""Seconds in which all processes have to end (as runc), and seconds of one round of waiting."""
 AT_ONCE = 256
-"""Processes held at once: fewer than the descriptors that we may have."""
+"""The number of pidfds that are open at a time, below this process's limit on descriptors."""
 SHOWN = 10
-"""Pids in an error."""
+"""The number of pids that an error lists."""
 
 
 def kill(container: "Record", number: int, everyone: bool) -> None:
-    """Raises NotRunning, ``container not running``, the words engines look for, when init has ended.
+    """Sends signal ``number`` to init, or to every process. NotRunning if init has ended; engines match its message,
+    ``container not running``.
 
-    SIGKILL is for the whole container. Where its pid namespace is not its own, init's end leaves the other processes
-    running: they are killed with it, and also when init has gone (as with runc).
+    SIGKILL is for the whole container. If the container does not have its own pid namespace, the other processes would
+    survive init. They are therefore killed as well, even if init has already ended (as in runc).
     """
     if everyone or (number == SIGKILL and container.shares_pids):
         if not everyone and not container.alive and not members(container):
@@ -38,19 +39,19 @@ def kill(container: "Record", number: int, everyone: bool) -> None:
     if number == SIGKILL and container.state.cgroups:
         freezer = container.freezer
         if freezer.frozen:
-            freezer.thaw()  # a v1 freezer holds even SIGKILL back (freezer-subsystem.txt)
+            freezer.thaw()  # SIGKILL does not end a process that the v1 freezer holds (freezer-subsystem.txt)
 
 
 def kill_everyone(container: "Record", number: int, until: float = 0.0) -> None:
-    """Every process, also of a container whose init is gone, also one that escaped its cgroups.
+    """Signals every process, also if init has ended, and also processes that have left the container's cgroups.
 
-    With SIGKILL it repeats until no process is left; PyruncError, at ``until`` (seconds of the monotonic clock) or
-    after LIMIT seconds, names those that do not end.
+    With SIGKILL repeats until no process is left. At ``until`` (seconds of the monotonic clock), or after LIMIT
+    seconds, PyruncError names the processes that have not ended.
     """
     if number != SIGKILL:
         signal_all(container, number)
         return
-    # First of all, and whatever is found: a container must not be able to live by what it shows us.
+    # Before anything that the container controls is read: no content of it must prevent the kill.
     _signal_init(container)
     from time import monotonic
 
@@ -64,7 +65,8 @@ def kill_everyone(container: "Record", number: int, until: float = 0.0) -> None:
             return
         if container.state.cgroups:
             container.cgroups.kill_all(SIGKILL, end)
-        # In rounds: exec'ed children of ours, for which init waits (pid_namespaces(7)), are reaped in between.
+        # In rounds: between them, exec'ed child processes of this process are reaped. Init waits for them
+        # (pid_namespaces(7)).
         await_ends(found, min(ROUND, end - monotonic()))
         reap(container)
         if monotonic() > end:
@@ -77,9 +79,11 @@ def kill_everyone(container: "Record", number: int, until: float = 0.0) -> None:
 
 
 def signal_all(container: "Record", number: int) -> "set[int]":
-    """Signals the container's processes; returns their pids. It looks twice: who is found again, and has the start time
-    that was read before, has been a member all the while, and not a process that got the pid of one that ended. It is
-    then signalled by a pidfd. Two looks for however many there are: one for each few of them takes their square."""
+    """Signals the container's processes; returns their pids.
+
+    Lists the members twice. A process that is in both lists with the same start time was a member all the time, and has
+    not just reused the pid of a member that ended. It is then signalled by pidfd. The two lists serve all processes:
+    a second list for every few of them would make the cost quadratic."""
     before = members(container)
     if not before:
         return set()
@@ -94,7 +98,7 @@ def signal_all(container: "Record", number: int) -> "set[int]":
 
 
 def await_ends(pids: "Iterable[int]", seconds: float) -> None:
-    """Waits until all of them have ended, or ``seconds`` have passed."""
+    """Waits until all processes have ended, or ``seconds`` have passed."""
     from time import monotonic
 
     end = monotonic() + seconds
@@ -114,7 +118,7 @@ def await_ends(pids: "Iterable[int]", seconds: float) -> None:
 
 
 def _held(pids: "Sequence[int]") -> "dict[int, int]":
-    """{pid: pidfd} of those processes that still exist."""
+    """Returns {pid: pidfd} of the processes that still exist."""
     held = {}
     for pid in pids:
         try:

@@ -1,4 +1,4 @@
-"""`pause` and `resume` through the freezer (v1) or cgroup.freeze (v2)."""
+"""`pause` and `resume`, by the freezer (v1) or cgroup.freeze (v2)."""
 
 from pyrunc import log
 from pyrunc.errors import PyruncError
@@ -9,7 +9,8 @@ if TYPE_CHECKING:
 
 
 def pause(container: "Record") -> None:
-    """Raises WrongStatus unless it is running or created. Never in the middle of a `start`, which waits for init."""
+    """Pauses the container. WrongStatus unless it is running or created. Holds the lock, so that it never freezes init
+    in the middle of a `start`, which waits for init."""
     with container.locked():
         container.require("pause")
         if not container.state.cgroups:
@@ -19,7 +20,7 @@ def pause(container: "Record") -> None:
 
 
 def resume(container: "Record") -> None:
-    """Raises WrongStatus unless it is paused."""
+    """Resumes the container. WrongStatus unless it is paused."""
     with container.locked():
         container.require("resume")
         container.freezer.thaw()

@@ -5,7 +5,7 @@ from pyrunc.linux.output import replace
 
 
 def write_pid_file(path: str, pid: int) -> None:
-    """Writes the pid, digits only; the file is whole or not there."""
+    """Writes the pid as digits only. The file is complete at any time, or does not exist."""
     try:
         replace(path, str(pid).encode())
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What another process in a container is: the container's own process, with what the caller changes."""
+"""The process for `exec`: the container's own process with the caller's changes, or a complete one from the caller."""
 
 from pyrunc.errors import PyruncError
 from pyrunc.spec.checks_linux import ID_END
@@ -26,9 +26,10 @@ def process_of(
     selinux_label: str = "",
     apparmor_profile: str = "",
 ) -> "Process":
-    """The container's process with ``args``; what is given changes it, ``env``, groups and ``capabilities`` add to it.
+    """Returns the container's process with ``args``. The other arguments replace its properties; ``env``,
+    ``additional_gids`` and ``capabilities`` are added to them.
 
-    ``user``: ``UID`` or ``UID:GID``. Raises SpecError and PyruncError for what no process can be.
+    ``user``: ``UID`` or ``UID:GID``. SpecError or PyruncError if a value is not valid.
     """
     made = container.config.process
     assert made is not None
@@ -54,27 +55,29 @@ def process_of(
 
 
 INHERITED = ("capabilities", "scheduler", "io_priority", "exec_cpu_affinity", "oom_score_adj")
-"""What a whole process has of the container's when it says nothing, as with runc: a process in a container is held to
-what its init is. Labels, below, too. noNewPrivileges, rlimits, user, env and cwd are its own."""
+"""Properties that a complete process inherits from the container's process if it does not set them, as in runc: a
+process in a container is restricted as much as init. The same holds for LABELS. noNewPrivileges, rlimits, user, env and
+cwd are not inherited."""
 LABELS = ("apparmor_profile", "selinux_label")
 
 
 def given_process(container: "Record", source: "dict[str, Any] | Process") -> "Process":
-    """A whole process as the spec has it, checked, with what it has of the container. SpecError names what is wrong."""
+    """Validates a complete process of the spec and returns it with the inherited properties. SpecError names what is
+    wrong."""
     from pyrunc.spec.load import process_from, raw
 
     return completed(container, process_from(source if isinstance(source, dict) else raw(source)))
 
 
 def process_of_file(container: "Record", path: str) -> "Process":
-    """The same, of the file or pipe at ``path`` (``exec --process``)."""
+    """The same for a process in the file or pipe at ``path`` (``exec --process``)."""
     from pyrunc.spec.load import load_process
 
     return completed(container, load_process(path))
 
 
 def completed(container: "Record", process: "Process") -> "Process":
-    """``process`` with what it does not say of the container's."""
+    """Sets the properties that ``process`` inherits from the container's process; returns ``process``."""
     own = container.config.process
     assert own is not None
     for attribute in INHERITED:
@@ -106,8 +109,8 @@ def _user(process: "Process", user: str) -> None:
 
 
 def _id(where: str, text: str, form: str) -> int:
-    """The user or group that ``text`` is, as Go reads a number; PyruncError at ``where``, whose value has this
-    ``form``."""
+    """Parses a user or group id in Go's syntax of numbers. PyruncError with ``where`` and the expected ``form`` if it
+    is not valid."""
     digits = text.removeprefix("+")
     if not digits.isascii() or not digits.isdigit():
         raise PyruncError(f"{where}: is not {form}")
@@ -117,7 +120,7 @@ def _id(where: str, text: str, form: str) -> int:
 
 
 def _capabilities(process: "Process", names: "Sequence[str]") -> None:
-    """Added to all sets; ambient only where the config's inheritable set already has it (as runc)."""
+    """Adds capabilities to the sets; to the ambient set only if the config's inheritable set has them (as runc)."""
     if not names:
         return
     if process.capabilities is None:

@@ -1,4 +1,4 @@
-"""Who runs in a container, also of those who are not in its cgroups any more."""
+"""Finds the processes of a container, also those that have left its cgroups."""
 
 import posix
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from pyrunc.spec.types import Config
 
 NS_GET_MNTNS_ID = 0x8008B705
-"""linux/nsfs.h, Linux 6.10: a number that no other mount namespace gets until the next boot, unlike its inode's."""
+"""linux/nsfs.h, Linux 6.10: returns a number that is not reused until the next boot, unlike the namespace's inode."""
 
 
 def members(container: "Record") -> "dict[int, int]":
-    """{pid: start time} of every process in any hierarchy's cgroup, in init's pid namespace, in its mount namespace,
-    and of the descendants of all these: a process that left every one of its cgroups is still in one of the others."""
+    """Returns {pid: start time} of every process in a cgroup of the container, in init's pid namespace, or in its mount
+    namespace, and of all their descendants. A process that has left all the cgroups is found by one of the others."""
     found = set(container.cgroups.pids()) if container.state.cgroups else set()
     if container.alive:
         found.add(container.state.pid)
@@ -33,8 +33,8 @@ def members(container: "Record") -> "dict[int, int]":
 
 
 def reap(container: "Record") -> None:
-    """Reaps our children that have ended in the container's pid namespace (exec'ed ones): until then its init, which
-    the kernel makes wait for all of them, can't end (pid_namespaces(7))."""
+    """Reaps child processes of this process (from `exec`) that have ended in the container's pid namespace. Init cannot
+    end before: the kernel makes it wait for all processes of the namespace (pid_namespaces(7))."""
     if not container.reaps:
         return
     for executed in container.executed:
@@ -49,8 +49,11 @@ def reap(container: "Record") -> None:
 
 
 def mount_namespace(spec: "Config", pid: int) -> str:
-    """What finds the processes of init ``pid`` when it has gone: "BOOT ID". Empty where its end is theirs, for it has a
-    pid namespace; where it has no mount namespace of its own; and on a kernel that does not number them."""
+    """Returns "BOOT ID", which identifies the mount namespace of init ``pid``, so that the container's processes can be
+    found after init has ended.
+
+    Returns "" if the container has its own pid namespace (its processes end with init), if it does not have its own
+    mount namespace, and if the kernel does not number mount namespaces."""
     if _own("pid", spec) or not _own("mount", spec):
         return ""
     number = _number(str(pid))
@@ -62,7 +65,8 @@ def _own(kind: str, spec: "Config") -> bool:
 
 
 def _recorded_pid_namespace(config: "dict[str, Any]") -> bool:
-    """As ``_own("pid", ...)``, of the stored config, which may be damaged: then it is looked for."""
+    """The same as ``_own("pid", ...)`` for the stored config. True if the config is damaged, so that the namespace is
+    searched."""
     try:
         spaces = config["linux"]["namespaces"]
         return any(space["type"] == "pid" and not space.get("path") for space in spaces)
@@ -101,7 +105,7 @@ def _of_mount_namespace(identity: str) -> "set[int]":
 
 
 def _of_pid_namespace(init: int) -> "set[int]":
-    """Processes of init's pid namespace, of those that we can see."""
+    """Returns the processes of init's pid namespace, as far as they are visible to this process."""
     wanted = _link(str(init))
     if not wanted or wanted == _link("self"):
         return set()

@@ -1,4 +1,4 @@
-"""One container: what is recorded of it, and what the kernel says of it now. Every verb works on one of these."""
+"""A container's record: its stored state, combined with what the kernel reports. Every command works on a Record."""
 
 import posix
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 
 class Record(Store):
-    """``executed``: children of ours that `exec` started in it, to be reaped with it. ``reaps``: false where a program
-    reaps its children itself."""
+    """The record of one container. ``executed``: child processes that `exec` started in it, to be reaped together with
+    init. ``reaps``: whether pyrunc reaps child processes; False if the program does it itself."""
 
     def __init__(self, root: str, container_id: str) -> None:
         super().__init__(root, container_id)
@@ -27,7 +27,7 @@ class Record(Store):
         self.reaps = True
 
     def apart(self) -> "Self":
-        """The same container once more: the lock that is taken through it is the calling thread's own."""
+        """Returns a copy of the record with its own lock, which belongs to the calling thread."""
         apart = type(self)(self.root, self.id)
         apart.state, apart.executed, apart.reaps = self.state, self.executed, self.reaps
         return apart
@@ -39,12 +39,12 @@ class Record(Store):
 
     @property
     def pid(self) -> int:
-        """Init's pid, in our pid namespace; 0 when it has ended."""
+        """The pid of init in this process's pid namespace, 0 if init has ended."""
         return self.state.pid if self.alive else 0
 
     @property
     def config(self) -> "Config":
-        """The config that it was created from, with what ``update`` changed."""
+        """The config that the container was created from, with the changes by ``update``."""
         from pyrunc.spec.load import restore
 
         try:
@@ -54,8 +54,8 @@ class Record(Store):
 
     @property
     def shares_pids(self) -> bool:
-        """Whether its pid namespace is not its own: then init's end is not the end of all its processes."""
-        # As JSON: a node of every part of the config would take longer than the signal.
+        """Whether the container does not have its own pid namespace. Its processes then do not end with init."""
+        # Read from the JSON data: building the model of the whole config would take longer than the signal.
         linux = self.state.config.get("linux")
         spaces = linux.get("namespaces") if isinstance(linux, dict) else None
         return not any(
@@ -65,14 +65,14 @@ class Record(Store):
 
     @property
     def cgroups(self) -> "Cgroups":
-        """Its cgroups; empty when they are disabled."""
+        """The container's cgroups; empty if cgroups are disabled."""
         from pyrunc.cgroup.manager import Cgroups
 
         return Cgroups(self.state.cgroups)
 
     @property
     def freezer(self) -> "Freezer":
-        """What pauses it."""
+        """The freezer that pauses the container."""
         from pyrunc.cgroup.freezer import Freezer
 
         return Freezer(self.state.cgroups)
@@ -83,16 +83,16 @@ class Record(Store):
         if not self.state.pid:
             self._try_reload()
         if not self.state.pid:
-            # Its creator holds the lock for as long as it lives.
+            # The command that creates the container holds the lock until it ends.
             return CREATING if self.is_locked() else STOPPED
         if not self.alive:
             return STOPPED
         if self.state.cgroups and self.freezer.frozen:
-            return PAUSED  # also when it is created: `start` would wait for an init that can't answer
+            return PAUSED  # also if not started yet: `start` would wait for an init that cannot answer
         return CREATED if self._waits_for_start() else RUNNING
 
     def require(self, command: str) -> str:
-        """The status, when ``command`` may be done in it; raises WrongStatus or NotRunning otherwise."""
+        """Returns the status. WrongStatus or NotRunning if ``command`` is not allowed in it."""
         status = self.status
         check(command, status, self.id)
         return status
@@ -102,13 +102,14 @@ class Record(Store):
         try:
             apart.reload()
         except PyruncError:
-            return  # what was known of it holds
+            return  # keep the state that was read before
         self.state = apart.state
 
     def _waits_for_start(self) -> bool:
-        """Whether init listens on its socket, as it does until `start` lets it go. `start` removes the socket's name;
-        one that was killed before leaves it, but nothing listens there any more. What a container says of itself, such
-        as its arguments (prctl(2), PR_SET_MM_MAP), is not asked."""
+        """Whether init listens on its socket, which it does until `start` lets it execute the program.
+
+        `start` then removes the socket's name. A `start` that was killed before leaves the name, but nothing listens
+        there. Data that the container controls, such as its arguments (prctl(2), PR_SET_MM_MAP), is not used."""
         try:
             posix.stat(self.socket)
         except OSError:
@@ -118,7 +119,7 @@ class Record(Store):
         return start_socket.has_listener(self.directory)
 
     def as_state(self) -> "dict[str, Any]":
-        """The spec's state (runtime.md "State") and the properties that runc adds."""
+        """Returns the spec's state (runtime.md "State") with the properties that runc adds."""
         status, recorded = self.status, self.state
         state: dict[str, Any] = {
             "ociVersion": recorded.version,
@@ -131,5 +132,5 @@ class Record(Store):
         }
         if recorded.annotations:
             state["annotations"] = recorded.annotations
-        state["owner"] = ""  # `list` has it; as with runc, whose `state` has the key only
+        state["owner"] = ""  # as in runc: only `list` fills it in
         return state

@@ -1,4 +1,4 @@
-"""`start`: the word to the init that `create` left waiting, and the hooks around it."""
+"""`start`: lets the init that `create` left waiting execute the program, and runs the poststart hooks."""
 
 import posix
 from _socket import CMSG_LEN, MSG_CMSG_CLOEXEC
@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 
 
 def start(container: "Record", service_manager: str = "") -> None:
-    """Raises WrongStatus when it is not ``created``, StepError when the program can't be executed.
+    """Starts the container. WrongStatus if it is not ``created``, StepError if the program cannot be executed.
 
-    ``service_manager``: its notify socket; then it returns when the program has said that it is ready.
+    ``service_manager``: the path of its notify socket. The function then returns after the program has reported that it
+    is ready.
     """
     listener = None
     with container.locked():
@@ -39,7 +40,7 @@ def start(container: "Record", service_manager: str = "") -> None:
         _let_go(container)
         posix.unlink(container.socket)
         log.debug(f"process {container.state.pid}: executed the program")
-        # A daemon or a thread may have moved it late; a program that has already ended is nowhere.
+        # A daemon, or a thread of a library, may have moved init late. If init has ended, it is in no cgroup: no error.
         _verify(container, cgroups)
         _poststart(container)
     if listener is not None:
@@ -48,7 +49,7 @@ def start(container: "Record", service_manager: str = "") -> None:
 
 
 def _verify(container: "Record", cgroups: Groups) -> None:
-    """Whether init is in its cgroups; one that can't be kept there is stopped, and nothing of it is left."""
+    """Checks that init is in its cgroups. If it cannot be kept there, destroys the container and raises PyruncError."""
     if not container.state.cgroups or container.state.placement == "legacy":
         return
     try:
@@ -66,7 +67,8 @@ def _destroy(container: "Record") -> None:
 
 
 def _let_go(container: "Record") -> None:
-    """End of file means that execve closed the connection; before it comes init's error, or a listener of seccomp."""
+    """Tells init to execute the program, and waits for the result. End of file means success: execve has closed the
+    connection. Before that init may send an error, or a seccomp listener."""
     connection = None
     try:
         connection = start_socket.connect(container.lock)
@@ -91,7 +93,8 @@ def _let_go(container: "Record") -> None:
 
 
 def _answer(connection: "Any") -> "Any":
-    """What recvmsg(2) gives. Init looks at the image, and runs hooks: it may take its time, and may be interrupted."""
+    """Returns the result of recvmsg(2). Init reads the image and runs hooks, so the wait is unbounded. After PATIENCE
+    seconds it can be interrupted by a signal."""
     connection.settimeout(interrupts.PATIENCE)
     try:
         return connection.recvmsg(MESSAGE_SIZE, RIGHTS, MSG_CMSG_CLOEXEC)
@@ -116,7 +119,7 @@ def _hand_over(container: "Record", rights: "Any") -> None:
 
 
 def _poststart(container: "Record") -> None:
-    """Hooks of poststart; one that fails ends the container, and all of it goes (runtime.md "Lifecycle", step 9)."""
+    """Runs the poststart hooks. If one fails, destroys the container (runtime.md "Lifecycle", step 9)."""
     if "hooks" not in container.state.config:
         return
     config = container.config
@@ -128,6 +131,6 @@ def _poststart(container: "Record") -> None:
     text = state_text(container, "running", container.state.pid)
     try:
         hooks.run("poststart", config.hooks.poststart, text.encode(), container.state.bundle)
-    except BaseException:  # also a signal: what it ends is a hook that has not succeeded
+    except BaseException:  # also for a signal: the hook that it interrupts has not succeeded
         _destroy(container)
         raise

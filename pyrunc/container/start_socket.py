@@ -11,20 +11,20 @@ if TYPE_CHECKING:
     from typing import Any
 
 SECONDS = 10
-"""That init has to take a connection, of which its queue is full."""
+"""How long ``connect`` waits if the queue of init's socket is full."""
 
 
 def listen(state_directory: int) -> int:
-    """Binds it below the state directory that is open as ``state_directory``; returns the descriptor for init."""
+    """Binds the socket in the state directory, open as ``state_directory``; returns the descriptor for init."""
     waiting = socket(AF_UNIX, SOCK_SEQPACKET)
-    # By descriptor: the state directory's own path may be longer than sun_path (unix(7)).
+    # By descriptor: the path of the state directory may be longer than sun_path (unix(7)).
     waiting.bind(f"/proc/self/fd/{state_directory}/{SOCKET}")
     waiting.listen(8)
     return int(waiting.detach())
 
 
 def connect(state_directory: int) -> "Any":
-    """A connection to init, to let it go; OSError when it does not listen. The caller closes it."""
+    """Returns a connection to init; the caller closes it. OSError if init does not listen."""
     from pyrunc.linux.unix_socket import limit
 
     connection = socket(AF_UNIX, SOCK_SEQPACKET)
@@ -38,7 +38,8 @@ def connect(state_directory: int) -> "Any":
 
 
 def has_listener(path: str) -> bool:
-    """Whether init listens, below the state directory at ``path``. A connection that says nothing starts nothing."""
+    """Whether init listens on the socket in the state directory ``path``. A connection without a message does not start
+    the program."""
     try:
         directory = open_directory(path)
     except FileNotFoundError:
@@ -48,7 +49,7 @@ def has_listener(path: str) -> bool:
         connection.setblocking(False)
         connection.connect(f"/proc/self/fd/{directory}/{SOCKET}")
     except BlockingIOError:
-        return True  # it listens, and its queue is full of such questions: it is frozen
+        return True  # init listens, but is frozen, and its queue is full of such connections
     except (ConnectionError, FileNotFoundError):
         return False
     finally:

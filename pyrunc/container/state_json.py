@@ -1,4 +1,4 @@
-"""The state (runtime-spec runtime.md "State") as text: what hooks and a seccomp listener are given."""
+"""The state (runtime-spec runtime.md "State") as JSON text, for hooks and seccomp listeners."""
 
 from pyrunc.spec.json_text import dumps
 from pyrunc.spec.version import VERSION
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def state_parts(container_id: str, bundle: str, annotations: "dict[str, str]") -> "tuple[str, str]":
-    """The state before and after the pid; STATUS stands for the status."""
+    """Returns the parts of the text before and after the pid. The first part has STATUS in place of the status."""
     head = dumps({"status": "STATUS", "ociVersion": VERSION, "id": container_id})[:-1] + ',"pid":'
     tail: dict[str, Any] = {"bundle": bundle}
     if annotations:
@@ -20,6 +20,6 @@ def state_parts(container_id: str, bundle: str, annotations: "dict[str, str]") -
 
 
 def state_text(container: "Record", status: str, pid: int) -> str:
-    """The state of an existing container, as hooks and listeners are given it."""
+    """Returns the state of an existing container."""
     head, tail = state_parts(container.id, container.state.bundle, container.state.annotations)
     return f"{head.replace('STATUS', status, 1)}{pid}{tail}"

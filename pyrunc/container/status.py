@@ -1,4 +1,4 @@
-"""The states of a container, and what each command may do in each of them (runtime-spec runtime.md "State").
+"""The states of a container, and the commands that each state allows (runtime-spec runtime.md "State").
 
 create         start          (the program ends)
 ───► creating ──► created ──────► running ───────────────► stopped ──► (delete)
@@ -20,10 +20,10 @@ ALLOWED: "dict[str, tuple[str, ...]]" = {
     "update": (CREATING, CREATED, RUNNING, PAUSED),
     "stats": (CREATING, CREATED, RUNNING, PAUSED),
     "checkpoint": (RUNNING, PAUSED),
-    # A container that was never started needs no --force (as with runc).
+    # A container that was never started can be deleted without --force (as in runc).
     "delete": (CREATING, CREATED, STOPPED),
 }
-"""{command: the states in which it may be done}. `delete --force` may be done in any."""
+"""{command: states in which it is allowed}. `delete --force` is allowed in every state."""
 
 REFUSALS: "dict[str, tuple[type[WrongStatus], str]]" = {
     "start": (WrongStatus, "cannot start a container that is {status}: {id}"),
@@ -36,11 +36,11 @@ REFUSALS: "dict[str, tuple[type[WrongStatus], str]]" = {
     "checkpoint": (WrongStatus, "cannot checkpoint a container that is {status}: {id}"),
     "delete": (WrongStatus, "cannot delete container {id} that is not stopped: {status}"),
 }
-"""{command: what refuses it in another state}. Engines match some of these words."""
+"""{command: (exception, message) in other states}. Engines match some of these messages."""
 
 
 def check(command: str, status: str, container_id: str) -> None:
-    """Raises WrongStatus or NotRunning unless ``command`` may be done in ``status``."""
+    """Raises WrongStatus or NotRunning if ``command`` is not allowed in ``status``."""
     if status not in ALLOWED[command]:
         raise _refusal(command, status, container_id)
 

@@ -1,4 +1,4 @@
-"""The standard descriptors of a process, from what a caller of the library has: descriptors, files, or nothing."""
+"""Converts what a caller of the library passes as standard streams (descriptors, files, or None) to descriptors."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -9,7 +9,8 @@ if TYPE_CHECKING:
 
 
 def descriptors(stdin: "Stream", stdout: "Stream", stderr: "Stream", more: "Sequence[int]" = ()) -> "Sequence[int]":
-    """What become 0, 1, 2 and, from 3 on, ``more``; None stands for our own. Nothing when all are our own."""
+    """Returns the descriptors that become 0, 1 and 2, and then ``more``, which become 3 and up. None stands for this
+    process's own. Returns () if all are this process's own."""
     given = (stdin, stdout, stderr)
     if not more and all(stream is None for stream in given):
         return ()

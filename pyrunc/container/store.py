@@ -1,7 +1,7 @@
-"""What is on disk about a container: ``ROOT/ID/state.json``, written whole, and the lock on its directory.
+"""The container's record on disk: ``ROOT/ID/state.json``, which is replaced atomically, and the lock on its directory.
 
-The order is what makes a SIGKILL at any moment harmless: the state names the cgroups before the first one is made,
-the pid before the process may go on, and is the last thing that ``delete`` removes.
+The order of the writes makes a SIGKILL at any moment harmless. The state names the cgroups before the first one is
+made, and the pid before the process continues; and it is the last thing that ``delete`` removes.
 """
 
 import errno
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 FILE = "state.json"
 SOCKET = "start.sock"
 ROOT_MOUNT = "criu-root"
-"""As resources/root_mount.py has it, which is imported only where there is one."""
+"""The same name as in resources/root_mount.py, which is imported only if the directory exists."""
 NOTIFY = "notify"
-"""As resources/notify_socket.py has it."""
+"""The same name as in resources/notify_socket.py."""
 LOCK_TIMEOUT = 10.0
 """Seconds that a command waits for another one on the same container."""
 REQUIRED = ("pid", "start_time", "bundle", "cgroups")
-"""Fields without which nothing can be done with a container."""
+"""Fields that every state must have."""
 ID_LIMIT = 255  # NAME_MAX of every filesystem that /run may be
 
 
 def check_id(container_id: str) -> None:
-    """PyruncError unless runc would take the id: letters, digits, ``_+-.`` and neither ``.`` nor ``..``."""
+    """Raises PyruncError unless runc accepts the id: letters, digits and ``_+-.``, but not ``.`` or ``..``."""
     if not container_id:
         raise PyruncError("container id cannot be empty")
     if not is_id(container_id):
@@ -43,13 +43,14 @@ def check_id(container_id: str) -> None:
 
 
 def is_id(name: str) -> bool:
-    """Whether a container may be called so; what else lies below the root (filter_cache.py) has another name."""
+    """Whether ``name`` can be the id of a container. Other files in the state root (filter_cache.py) have names that
+    cannot."""
     known = all(c.isascii() and (c.isalnum() or c in "_+-.") for c in name)
     return known and name not in ("", ".", "..") and len(name) <= ID_LIMIT
 
 
 def make_root(root: str) -> None:
-    """The directory of all states, 0700, with its parents."""
+    """Makes the directory of all states, with mode 0700, and its parents."""
     try:
         make_directories(root, 0o755, 0o700)
     except OSError as error:
@@ -57,7 +58,8 @@ def make_root(root: str) -> None:
 
 
 def unusable(what: str, error: OSError) -> PyruncError:
-    """``what``, the kernel's answer, and for a user without a state directory how to get one."""
+    """Returns an error with ``what`` and the kernel's answer. For a user without a state directory, it also says how to
+    get one."""
     advice = ""
     if error.errno == errno.EACCES and posix.geteuid() != 0 and b"XDG_RUNTIME_DIR" not in posix.environ:
         advice = "; XDG_RUNTIME_DIR is not set: log in (loginctl enable-linger keeps it), or give a directory by --root"
@@ -65,7 +67,7 @@ def unusable(what: str, error: OSError) -> PyruncError:
 
 
 def ids(root: str) -> "list[str]":
-    """Every container id below ``root``, sorted."""
+    """Returns every container id below ``root``, sorted."""
     try:
         return sorted(filter(is_id, posix.listdir(root)))
     except FileNotFoundError:
@@ -75,7 +77,7 @@ def ids(root: str) -> "list[str]":
 
 
 def matching(root: str, pattern: str) -> "list[str]":
-    """The ids below ``root`` that the regular expression finds something in; PyruncError when it is none."""
+    """Returns the ids below ``root`` in which the regular expression matches. PyruncError if it is not valid."""
     import re
 
     try:
@@ -86,14 +88,14 @@ def matching(root: str, pattern: str) -> "list[str]":
 
 
 class State:
-    """What is recorded of a container: the fields of state.json, with the values that a new one has.
+    """The fields of state.json. A new instance has the defaults.
 
     ``pid`` and ``start_time`` (field 22 of /proc/PID/stat) are init's, 0 until it is recorded. ``cgroups`` {hierarchy:
     absolute directory}. ``systemd_unit``: the scope, "" without systemd. ``mount_namespace``: container/processes.py.
-    ``config``: the validated config as JSON has it. ``intel_rdt``: directories below ``resctrl`` that end with the
-    container. ``root_mount``: where the root is mounted among the host's mounts, ``root_mount_below``: the id of the
-    mount under it (resources/host_root.py). ``descriptors``: what init's standard descriptors were, for CRIU.
-    ``poststop_done``: the hooks have run, in a `delete` that could not do all.
+    ``config``: the validated config as JSON data. ``intel_rdt``: directories below ``resctrl`` to remove with the
+    container. ``root_mount``: the mount point of the root if it is in the host's mount namespace, ``root_mount_below``:
+    the id of the mount under it (resources/host_root.py). ``descriptors``: what init's standard descriptors were, for
+    CRIU. ``poststop_done``: the hooks have run in a `delete` that failed in another part.
     """
 
     __slots__ = (
@@ -135,8 +137,8 @@ class State:
 
     @classmethod
     def of(cls, data: "Any") -> "Self":
-        """From the JSON object. What an older pyrunc did not record has the value of a new one; ValueError when what
-        every pyrunc records is missing, or a value has another type: the file was damaged."""
+        """Returns the state from its JSON object. A field that an older pyrunc did not record gets its default.
+        ValueError if a field in REQUIRED is missing or a value has another type: the file is damaged."""
         made = cls()
         if not isinstance(data, dict):
             raise ValueError("the state is damaged: not an object")
@@ -152,7 +154,7 @@ class State:
 
     @classmethod
     def salvaged(cls, data: "Any") -> "Self":
-        """What there is in damaged data, for the container to be removed by."""
+        """Returns the valid fields of damaged data, so that the container can be removed."""
         made = cls()
         for name in cls.__slots__ if isinstance(data, dict) else ():
             if type(data.get(name)) is type(getattr(made, name)) and _in_range(name, data[name]):
@@ -162,12 +164,12 @@ class State:
         return made
 
     def data(self) -> "dict[str, Any]":
-        """The JSON object."""
+        """Returns the JSON object."""
         return {name: getattr(self, name) for name in self.__slots__}
 
 
 NUMBERS = {"pid": 1 << 31, "start_time": 1 << 63, "owner": 1 << 32, "root_mount_below": 1 << 31}
-"""{field: what its numbers are less than}: the system calls that take them refuse larger ones (OverflowError)."""
+"""{field: upper bound, excluded}. Python's functions for system calls refuse larger numbers (OverflowError)."""
 
 
 def _in_range(name: str, value: "Any") -> bool:
@@ -175,8 +177,8 @@ def _in_range(name: str, value: "Any") -> bool:
 
 
 def _fits(value: "Any", default: "Any", name: str) -> bool:
-    """Whether ``value`` is what the field called ``name`` has: the type of its ``default``, a number in range, and
-    strings in lists and objects (the config is checked as one)."""
+    """Whether ``value`` is valid for the field ``name``: it has the type of its ``default``, numbers are in range, and
+    lists and objects contain strings (except for the config, which is validated separately)."""
     if type(value) is not type(default) or not _in_range(name, value):
         return False
     inner = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
@@ -184,7 +186,7 @@ def _fits(value: "Any", default: "Any", name: str) -> bool:
 
 
 class Store:
-    """The directory of one container, its lock, and what was last read of its ``state``."""
+    """The directory of one container, its lock, and its ``state`` as last read."""
 
     def __init__(self, root: str, container_id: str) -> None:
         check_id(container_id)
@@ -192,7 +194,7 @@ class Store:
         self.directory = f"{root.rstrip('/')}/{container_id}"
         self.state = State()
         self.lock = -1
-        self._loaded: bytes | None = None  # the text that ``state`` is, until it is read again
+        self._loaded: bytes | None = None  # the text from which ``load`` made ``state``, until the next reload
 
     @property
     def root(self) -> str:
@@ -201,12 +203,13 @@ class Store:
 
     @property
     def socket(self) -> str:
-        """Path on which init waits for `start`; it exists as long as the container is created, not started."""
+        """The path of the socket on which init waits for `start`. It exists until the container is started."""
         return f"{self.directory}/{SOCKET}"
 
     @classmethod
     def load(cls, root: str, container_id: str) -> "Self":
-        """An existing container; NoSuchContainer, or PyruncError when its state can't be read."""
+        """Loads an existing container. NoSuchContainer if it does not exist, PyruncError if its state cannot be
+        read."""
         store = cls(root, container_id)
         store._loaded = store.reload()
         return store
@@ -221,7 +224,7 @@ class Store:
                 raise NoSuchContainer(self.id) from None
             raise unusable(path, error) from None
         known, self._loaded = self._loaded, None
-        if text == known:  # mostly: a command loads the container, and reads again when it has the lock
+        if text == known:  # usually equal: a command loads the container, takes the lock, and reads again
             return text
         try:
             self.state = State.of(loads(text))
@@ -231,7 +234,7 @@ class Store:
         return text
 
     def salvage(self) -> None:
-        """Reads what can be read of a damaged state."""
+        """Reads the valid fields of a damaged state."""
         try:
             self.state = State.salvaged(loads(read(f"{self.directory}/{FILE}")))
         except ValueError:
@@ -257,12 +260,13 @@ class Store:
         self.take_lock()
 
     def locked(self, busy: "Callable[[], object] | None" = None) -> "Locked":
-        """``with store.locked():`` holds the lock, and has read the state anew; ``busy`` as for ``take_lock``."""
+        """Returns a context: ``with store.locked():`` takes the lock and reads the state again. ``busy``: as for
+        ``take_lock``."""
         return Locked(self, busy)
 
     def take_lock(self, busy: "Callable[[], object] | None" = None) -> None:
-        """Waits for other commands on this container, then holds it; NoSuchContainer if they removed it. ``busy`` is
-        called when there is one to be waited for."""
+        """Takes the lock, and waits for it if another command holds it; calls ``busy`` before such a wait.
+        NoSuchContainer if another command has removed the container."""
         try:
             self.lock = posix.open(self.directory, posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)
         except FileNotFoundError:
@@ -278,7 +282,8 @@ class Store:
             raise NoSuchContainer(self.id)
 
     def _wait_for_lock(self) -> None:
-        """flock(2) has no time limit of its own, and one by a signal would be the whole process's."""
+        """Polls for the lock until LOCK_TIMEOUT. flock(2) has no timeout, and a signal to interrupt it would affect the
+        whole process."""
         import time
 
         end = time.monotonic() + LOCK_TIMEOUT
@@ -300,7 +305,7 @@ class Store:
             self.lock = -1
 
     def is_locked(self) -> bool:
-        """Whether a command holds the lock now; its creator does for as long as it lives."""
+        """Whether a command holds the lock. The command that creates the container holds it until it ends."""
         try:
             descriptor = posix.open(self.directory, posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)
         except FileNotFoundError:
@@ -314,7 +319,7 @@ class Store:
             posix.close(descriptor)
 
     def remove(self) -> None:
-        """Removes the directory, state.json last: until then `delete` can be repeated."""
+        """Removes the directory. state.json goes last, so that `delete` can be repeated until then."""
         try:
             names = posix.listdir(self.directory)
         except FileNotFoundError:
@@ -327,7 +332,7 @@ class Store:
         if NOTIFY in names:
             from pyrunc.linux import trees
 
-            trees.remove_at(f"{self.directory}/{NOTIFY}")  # what the container made there
+            trees.remove_at(f"{self.directory}/{NOTIFY}")  # the container can make files there
             names.remove(NOTIFY)
         for name in sorted(names, key=lambda name: name == FILE):
             posix.unlink(f"{self.directory}/{name}")
@@ -336,7 +341,7 @@ class Store:
 
 
 class Locked:
-    """The context in which a command holds the container's lock."""
+    """A context in which a command holds the container's lock."""
 
     __slots__ = ("busy", "store")
 

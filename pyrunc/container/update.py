@@ -1,4 +1,4 @@
-"""Changing the limits of a container, and the config that is stored with it."""
+"""Changes the limits of a container, and the stored config."""
 
 from pyrunc import log
 from pyrunc.cgroup.devices import rules
@@ -21,14 +21,14 @@ TOGETHER = (
     *(("cpu", "quota", "period"), ("cpu", "period", "quota"), ("cpu", "idle", "shares")),
     *(("memory", "swap", "limit"), ("memory", "limit", "swap")),
 )
-"""(section, given, needed with it): v2 has one file, or one number, for two properties of the spec."""
+"""(section, property, other property that is needed with it): v2 combines the two in one file or one number."""
 LIMITS_AT_ZERO = {"cpu": ("idle", "burst"), "pids": ("limit",)}
-"""Properties of which 0 is a value, and not "leave it"."""
+"""Properties for which 0 is a value. For all others it means "do not change"."""
 
 
 def update(container: "Record", changes: "dict[str, Any]") -> None:
-    """``changes``: a resources object as JSON has it, and ``intelRdt`` beside it. 0 or absent leaves a limit alone, -1
-    lifts it. SpecError names what is refused; then every limit is as it was.
+    """Changes the limits. ``changes``: linux.resources as a JSON object, and ``intelRdt``. An absent limit, or 0, is
+    not changed; -1 removes a limit. SpecError names a refused change; all limits then have their previous values.
     """
     from pyrunc.spec.load import shaped_resources
 
@@ -56,7 +56,8 @@ def update(container: "Record", changes: "dict[str, Any]") -> None:
 def _apply(
     container: "Record", asked: "Resources", rules_: "Rules | None", stored: "dict[str, Any]"
 ) -> "Callable[[], None]":
-    """Changes the limits and the device rules; what undoes it. After a refusal everything is as it was."""
+    """Changes the limits and the device rules; returns a function that undoes this. If a change is refused, restores
+    the previous values and raises PyruncError."""
     cgroups, unit = container.cgroups, container.state.systemd_unit
     writes = limits(discover(), asked)
     files = previous(cgroups, writes)
@@ -68,7 +69,7 @@ def _apply(
         put_back(cgroups, files)
 
     try:
-        # The kernel first: it refuses a value, where systemd logs that it could not write it.
+        # The kernel first, because it refuses a wrong value, while systemd only logs that it could not write it.
         cgroups.apply(writes)
         for write in writes:
             log.debug(f"{write.where}: {write.file} is {write.value}")
@@ -76,7 +77,7 @@ def _apply(
             from pyrunc.cgroup.systemd.changes import changed, set_properties
 
             told = changed(cgroups, unit, asked, rules_, stored)
-            # systemd has written what it knows, rounded; what it cannot hold is written once more.
+            # systemd has written its values, rounded. Write again for the limits that it does not have.
             cgroups.apply(writes)
         if rules_ is not None:
             cgroups.apply_devices(rules_)
@@ -87,21 +88,22 @@ def _apply(
 
 
 def _completed(changes: "dict[str, Any]", stored: "dict[str, Any]") -> "dict[str, Any]":
-    """``changes`` with what is stored of a property that can only be written with one of them."""
+    """Returns ``changes`` with the stored value of each property that can only be written together with a change."""
     completed = {section: dict(v) if isinstance(v, dict) else v for section, v in changes.items()}
     for section, given, needed in TOGETHER:
         values, kept = completed.get(section) or {}, stored.get(section) or {}
         zero = given in LIMITS_AT_ZERO.get(section, ())
         asked = values.get(given) is not None if zero else values.get(given)
         if given == "limit" and asked == -1:
-            continue  # a lifted limit lifts swap, too
+            continue  # removing the memory limit removes the swap limit, too
         if asked and not values.get(needed) and kept.get(needed):
             values[needed] = kept[needed]
     return completed
 
 
 def _check_usage(cgroups: "Cgroups", resources: "Resources") -> None:
-    """memory.checkBeforeUpdate: v2 would kill for a limit below what is used, v1 refuses it by itself."""
+    """Checks memory.checkBeforeUpdate: SpecError if a limit is not above the usage. v2 would kill processes; v1 refuses
+    such a limit anyway."""
     memory = resources.memory
     if memory is None or not memory.check_before_update:
         return
@@ -113,7 +115,7 @@ def _check_usage(cgroups: "Cgroups", resources: "Resources") -> None:
 
 
 def _store(stored: "dict[str, Any]", changes: "dict[str, Any]") -> None:
-    """The stored config follows, so that `exec`, `state` and a later update see what holds."""
+    """Updates the stored config, so that `exec`, `state` and a later update see the current limits."""
     for section, values in changes.items():
         if isinstance(values, dict):
             kept = stored.setdefault(section, {})
@@ -125,11 +127,11 @@ def _store(stored: "dict[str, Any]", changes: "dict[str, Any]") -> None:
     memory.pop("checkBeforeUpdate", None)
     given = changes.get("memory") or {}
     if given.get("limit") == -1 and not given.get("swap"):
-        memory["swap"] = -1  # lifted with it
+        memory["swap"] = -1  # removed together with the memory limit
 
 
 def _update_rdt(container: "Record", schema: "dict[str, Any]") -> None:
-    """--l3-cache-schema and --mem-bw-schema; a container without Intel RDT gets a group now, as with runc."""
+    """Applies --l3-cache-schema and --mem-bw-schema. As in runc, a container without an Intel RDT group gets one."""
     from pyrunc.resources import resctrl
 
     root, linux = container.state.resctrl, container.state.config["linux"]
@@ -141,7 +143,7 @@ def _update_rdt(container: "Record", schema: "dict[str, Any]") -> None:
         resctrl.write_schemata(root, container.id, wanted)
         return
     resctrl.check(root, container.id, wanted)
-    # Told before it is made, as all that `delete` has to remove.
+    # Recorded before it is made, so that `delete` finds it.
     container.state.intel_rdt = resctrl.owned(root, container.id, wanted)
     container.save()
     try:
