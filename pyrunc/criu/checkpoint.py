@@ -1,4 +1,4 @@
-"""`checkpoint`: a container is written to disk, and is gone unless it is to go on."""
+"""`checkpoint`: writes a container to disk, and then removes it unless the options say that it continues."""
 
 import fcntl
 import os
@@ -23,15 +23,16 @@ if TYPE_CHECKING:
 
 LOG = "dump.log"
 OLDEST = 30000
-"""CRIU 3.0 can be asked for its version."""
+"""CRIU 3.0, the first version that reports its version."""
 UNIFIED_FREEZER, READY_TOLD = 31400, 31500
-"""CRIU knows cgroup.freeze, and sends a notification when lazy pages can be requested."""
+"""The first versions of CRIU that support cgroup.freeze, and that send a notification when lazy pages can be
+requested."""
 CONFIG_ANNOTATION, CONFIG_FILE = "org.criu.config", "/etc/criu/runc.conf"
-"""Where an administrator of runc overrides CRIU's options."""
+"""The places where an administrator can override CRIU's options, the same as for runc."""
 
 
 def checkpoint(container: "Record", options: CriuOptions) -> None:
-    """Raises PyruncError when it does not run, or CRIU can't; it then runs on as before."""
+    """Checkpoints the container. PyruncError if it is not running or CRIU fails; the container then continues."""
     with container.locked():
         status = container.require("checkpoint")
         _Dump(container, options).make(status == PAUSED)
@@ -49,7 +50,7 @@ class _Dump:
         self.config = container.config
 
     def make(self, was_paused: bool) -> None:
-        """Has CRIU write the image."""
+        """Lets CRIU write the image."""
         directories = Directories(self.options, make=True)
         try:
             request = self._request(directories)
@@ -69,7 +70,7 @@ class _Dump:
             raise explained(error, directory, LOG) from None
 
     def _go_on(self, was_paused: bool) -> None:
-        """After a failure: CRIU thaws what it froze, unless it was killed."""
+        """Thaws the container after a failure. CRIU does this itself, unless it was killed."""
         freezer = self.container.freezer
         if not was_paused and freezer.frozen:
             freezer.thaw()
@@ -102,7 +103,8 @@ class _Dump:
         return {"type": DUMP, "opts": asked}
 
     def _freezer(self) -> str | None:
-        """Frozen, the processes can't fork while CRIU walks the tree; without, it stops them one by one."""
+        """Returns the cgroup that CRIU freezes, so that the processes cannot fork while CRIU walks the tree. With None,
+        CRIU stops the processes one by one."""
         freezer = self.container.freezer
         usable = not freezer.v2 or self.version >= UNIFIED_FREEZER
         return freezer.directory or None if usable else None
@@ -139,21 +141,21 @@ class _Dump:
                 os.write(self.options.status_fd, b"\0")
             except OSError as error:
                 log.warning(f"--status-fd {self.options.status_fd}: {error.strerror}")
-            # The reader waits for the end of file, too.
+            # The reader also waits for end of file.
             os.close(self.options.status_fd)
             self.options.status_fd = -1
 
 
 def config_file(annotations: dict[str, str]) -> dict[str, str]:
-    """CRIU's own configuration, whose settings win; an empty annotation means none at all."""
+    """Returns CRIU's configuration file, whose settings override the request. An empty annotation disables it."""
     chosen = annotations.get(CONFIG_ANNOTATION, CONFIG_FILE)
     return {"config_file": chosen} if chosen else {}
 
 
 def explained(error: PyruncError, directory: str, name: str) -> PyruncError:
-    """With what CRIU's log of this run says, for its answer is a number at best."""
+    """Returns ``error`` with the errors in CRIU's log of this run, because CRIU's reply has at most an error number."""
     if not str(error).startswith("criu "):
-        return error  # a hook's, or the terminal's
+        return error  # an error of a hook, or of the terminal
     try:
         with open(f"{directory}/{name}", errors="replace") as file:
             reason = errors(file.read())
@@ -163,7 +165,7 @@ def explained(error: PyruncError, directory: str, name: str) -> PyruncError:
 
 
 def forget(directory: str, name: str) -> None:
-    """The log of an earlier run would explain the wrong failure."""
+    """Removes the log of an earlier run, which would explain the wrong failure."""
     try:
         os.unlink(f"{directory}/{name}")
     except OSError:

@@ -1,4 +1,4 @@
-"""The directories of an image, of CRIU's logs, and of the image before, opened for CRIU."""
+"""Opens the directories for CRIU: of the image, and of CRIU's logs. Checks that of the parent image."""
 
 import os
 
@@ -7,10 +7,12 @@ from pyrunc.errors import PyruncError
 
 
 class Directories:
-    """``image`` and ``work`` are descriptors: CRIU opens them through /proc/OUR-PID/fd. ``log``: where it writes."""
+    """Open directories. ``image`` and ``work`` are descriptors, which CRIU opens through /proc/PID/fd of this process.
+    ``log``: the path of the directory with CRIU's log."""
 
     def __init__(self, options: CriuOptions, make: bool) -> None:
-        """Makes what is missing when ``make``; PyruncError names what can't be opened."""
+        """Opens the directories. ``make``: whether to make a missing image directory. PyruncError names one that cannot
+        be opened."""
         self.log = options.work_path or options.image_path
         self.work = -1
         self.image = _open("--image-path", options.image_path, make)
@@ -24,11 +26,11 @@ class Directories:
             raise
 
     def options(self) -> dict[str, int | None]:
-        """The directories' part of the request to CRIU."""
+        """Returns the directories as options of a request to CRIU."""
         return {"images_dir_fd": self.image, "work_dir_fd": self.work if self.work >= 0 else None}
 
     def close(self) -> None:
-        """Closes the descriptors; called when CRIU has ended."""
+        """Closes the descriptors. To be called when CRIU has ended."""
         for descriptor in (self.image, self.work):
             if descriptor >= 0:
                 os.close(descriptor)
@@ -39,7 +41,8 @@ def _open(option: str, path: str, make: bool) -> int:
     try:
         if make:
             os.makedirs(path, 0o700, exist_ok=True)
-        # What is written into is no link of another user's: an image has fixed names, that would replace the host's.
+        # Do not follow a link when writing: another user could have made it, and the files of an image have fixed
+        # names, which would replace files of the host.
         follow = os.O_NOFOLLOW if make else 0
         return os.open(path.rstrip("/") or "/", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | follow)
     except OSError as error:

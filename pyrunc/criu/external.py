@@ -1,4 +1,4 @@
-"""What a container has from outside of itself, which CRIU must be told: mounts, namespaces, standard descriptors."""
+"""A container's external resources, which a request to CRIU must list: mounts, namespaces, standard descriptors."""
 
 import os
 from typing import Any
@@ -12,27 +12,29 @@ from pyrunc.plan.steps import Step
 from pyrunc.spec.types import Config
 
 DESCRIPTORS = "descriptors.json"
-"""In the image's directory: what the standard descriptors of init were."""
+"""The file in the image's directory that records what init's standard descriptors were."""
 BY_INODE = {"network": ("net", 31100), "pid": ("pid", 31500)}
-"""Namespaces that CRIU takes as external ones: its name for them, and since which version."""
+"""Namespaces that CRIU supports as external ones: {type: (CRIU's name, first version)}."""
 DEV_NULL = "/dev/null"
 
 
 def mounts(steps: list[Step]) -> list[tuple[str, str]]:
-    """(destination, source on the host) of every mount whose source lies outside: what the plan attaches."""
+    """Returns (destination, source on the host) of every mount whose source is outside of the container: those that the
+    plan attaches."""
     sources = {step.args[2]: str(step.args[0]) for step in steps if step.kind == "open-tree"}
     attached = (step for step in steps if step.kind == "attach")
     return [("/" + clean(str(step.args[1])), sources[step.args[0]]) for step in attached]
 
 
 def plan(spec: Config, facts: Facts) -> list[Step]:
-    """The steps that made, or would make, the container."""
+    """Returns the steps that create a container with this config."""
     facts.options.libraries = []
     return compile_create(spec, facts)
 
 
 def dumped_mounts(spec: Config, steps: list[Step], root: int) -> list[dict[str, str]]:
-    """Where each is in the running container, whose root is ``root``; its name is the config's destination."""
+    """Returns CRIU's list of external mounts for a dump: the path in the running container, whose root is ``root``, and
+    the mount's name in the image, which is the config's destination."""
     found = [{"key": _real(root, destination), "val": destination} for destination, _ in mounts(steps)]
     for path in spec.linux.masked_paths:
         real = _real(root, path, "")
@@ -42,7 +44,8 @@ def dumped_mounts(spec: Config, steps: list[Step], root: int) -> list[dict[str, 
 
 
 def restored_mounts(spec: Config, steps: list[Step]) -> list[dict[str, str]]:
-    """What lies on the host for each name."""
+    """Returns CRIU's list of external mounts for a restore: the mount's name in the image, and the source on the
+    host."""
     found = [{"key": destination, "val": source} for destination, source in mounts(steps)]
     if spec.linux.masked_paths:
         found.append({"key": DEV_NULL, "val": DEV_NULL})
@@ -56,12 +59,14 @@ def _open_in_root(root: int, path: str) -> int:
 
 
 def _real(root: int, path: str, otherwise: str | None = None) -> str:
-    """``path`` without its links, as the container's mountinfo names it; ``otherwise``, or the path itself."""
+    """Resolves the links in ``path``, so that it is as in the container's mountinfo. If ``path`` cannot be opened,
+    returns ``otherwise``, or ``path`` if that is None."""
     descriptor = _open_in_root(root, path)
     if descriptor < 0:
         return path if otherwise is None else otherwise
     try:
-        # Told from the root of the container's mount namespace, which its root directory need not be (--no-pivot).
+        # The paths start at the root of the container's mount namespace. Its root directory may be elsewhere
+        # (--no-pivot).
         top, whole = (os.readlink(f"/proc/self/fd/{number}").rstrip("/") for number in (root, descriptor))
         return (whole.removeprefix(top) if whole.startswith(f"{top}/") else whole) or "/"
     finally:
@@ -79,12 +84,13 @@ def _is_directory(root: int, path: str) -> bool:
 
 
 def name_of(kind: str) -> str:
-    """What CRIU's image calls the external namespace (and runc's images, too)."""
+    """Returns the name of the external namespace in CRIU's image, the same as in runc's images."""
     return f"extRoot{BY_INODE[kind][0].title()}NS"
 
 
 def dumped_namespaces(spec: Config, pid: int, version: int) -> list[str]:
-    """``net[INODE]:extRootNetNS``: joined by path, they are not part of the container and not dumped."""
+    """Returns the namespaces that the container joined by path, as ``net[INODE]:extRootNetNS``. They are not part of
+    the container, and are not dumped."""
     found = []
     for kind in Namespaces(spec).paths:
         if kind in BY_INODE:
@@ -104,10 +110,11 @@ def _supported(kind: str, version: int) -> str:
 
 
 class Joined:
-    """Namespaces that the restored container joins again. ``descriptors`` are to be given to CRIU and closed."""
+    """The namespaces that the restored container joins again. The caller passes ``descriptors`` to CRIU, and then
+    closes them."""
 
     def __init__(self, spec: Config, version: int, first: int) -> None:
-        """``first``: the number that CRIU has the first of ``descriptors`` under."""
+        """``first``: the number of the first of ``descriptors`` in CRIU."""
         spaces = Namespaces(spec)
         self.descriptors: list[int] = []
         self.inherit: list[dict[str, Any]] = []
@@ -133,12 +140,13 @@ class Joined:
         self.inherit.append({"key": name_of(kind), "fd": first + len(self.descriptors) - 1})
 
     def close(self) -> None:
-        """Closes the descriptors; called once CRIU has them."""
+        """Closes the descriptors. To be called after CRIU has received them."""
         for descriptor in self.descriptors:
             os.close(descriptor)
         self.descriptors.clear()
 
 
 def pipes(names: list[str]) -> list[dict[str, Any]]:
-    """Standard descriptors that were pipes are replaced by the ones that CRIU itself has under that number."""
+    """Returns CRIU's list of descriptors to inherit: each standard descriptor that was a pipe is replaced by the
+    descriptor of CRIU's that has the same number."""
     return [{"key": name, "fd": number} for number, name in enumerate(names) if name.startswith("pipe:")]

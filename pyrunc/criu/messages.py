@@ -1,4 +1,4 @@
-"""CRIU's messages (images/rpc.proto of its sources), as far as pyrunc sends and reads them (pyrunc/protobuf.py)."""
+"""The part of CRIU's messages (images/rpc.proto of its sources) that pyrunc sends and reads (pyrunc/protobuf.py)."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ NAMES = {DUMP: "dump", RESTORE: "restore", PRE_DUMP: "pre-dump", FEATURE_CHECK: 
 """criu_req_type."""
 
 CGROUP_MODES = {"ignore": 0, "soft": 3, "full": 4, "strict": 5, "": 6}
-"""criu_cg_mode; "" is CRIU's own choice (soft)."""
+"""criu_cg_mode. "" is CRIU's default (soft)."""
 
 MESSAGES = {
     "request": {
@@ -78,16 +78,16 @@ MESSAGES = {
     "version": {"major_number": (1, "int"), "minor_number": (2, "int"), "gitid": (3, "text"), "sublevel": (4, "int")},
 }
 
-_codec = Codec(MESSAGES, sparse=False)  # proto2: what is given is written, also a zero
+_codec = Codec(MESSAGES, sparse=False)  # proto2: every given field is written, also a zero
 
 
 def encode(message: str, values: dict[str, Any]) -> bytes:
-    """The bytes of ``message``; a list is a repeated field, None an absent one."""
+    """Returns the bytes of ``message``. A list is a repeated field, None an absent one."""
     return _codec.encode(message, values)
 
 
 def decode(message: str, data: bytes) -> dict[str, Any]:
-    """The known fields of ``data``; PyruncError when they are not of ``message``."""
+    """Returns the known fields in ``data``. PyruncError if it is not a valid ``message``."""
     try:
         return _codec.decode(message, data)
     except ValueError:

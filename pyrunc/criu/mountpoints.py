@@ -1,7 +1,7 @@
-"""Mount points in the rootfs, missing when it is a fresh copy: made as `create` makes them, by the same steps.
+"""Makes the mount points in the rootfs, which are missing if it is a fresh copy, by the same steps as `create`.
 
-They are carried out by the helper in a mount namespace that ends with it. So a mount point on a tmpfs, or in a bound
-directory, comes to be where it belongs, and what an image has in its paths is as harmless as for `create`.
+The helper executes the steps in a mount namespace that ends with the helper. So a mount point on a tmpfs, or in a bound
+directory, is made in the right place, and links in the paths of an image are as harmless as for `create`.
 """
 
 from collections.abc import Iterable
@@ -29,24 +29,24 @@ MOUNTING = frozenset(
 
 
 def preparing(steps: Iterable[Step]) -> list[Step]:
-    """Of the steps that would create the container those that make its tree, in a mount namespace of their own;
-    nothing when the container only joins one."""
+    """Selects from the steps that create the container those that make its tree, and adds a mount namespace for them.
+    Returns [] if the container joins an existing mount namespace."""
     kept = [step for step in steps if step.kind in MOUNTING or step.kind == "clone"]
     clone = next(at for at, step in enumerate(kept) if step.kind == "clone")
     if not any(step.kind == "root" for step in kept):
         return []
     before = [step for step in kept[:clone] if step.kind != "clone"]
     after = [step for step in kept[clone:] if step.kind != "clone"]
-    # The last one is ours: the helper waits there, and is not needed any more.
+    # The last step is the runtime's. The helper waits there, and is no longer needed.
     return [*before, Step("clone", "root.path", FLAGS["mount"]), *after, Step("record", "root.path")]
 
 
 def _nothing(launch: Launch, step: Step) -> None:
-    """All is made when the helper has come this far."""
+    """The step ``record``. When the helper reaches it, all mount points have been made."""
 
 
 def make_mount_points(steps: Iterable[Step]) -> None:
-    """StepError at the mount that can't be made."""
+    """Makes the mount points. StepError if one cannot be made."""
     prepared = preparing(steps)
     if not prepared:
         return

@@ -1,4 +1,4 @@
-"""What can be chosen for a checkpoint and a restore, with runc's defaults."""
+"""The options of a checkpoint and a restore, with runc's defaults."""
 
 from typing import Any
 
@@ -8,13 +8,13 @@ from pyrunc.plan.namespaces import FLAGS
 
 
 class CriuOptions:
-    """Plain values, which are called as the options of the command line.
+    """The options as plain values, with the names of the command line's options.
 
-    ``image_path`` is the directory of the image, ``work_path`` that of CRIU's logs (the image's unless given),
-    ``parent_path`` the image before, relative to ``image_path``; ``page_server`` is ``ADDRESS:PORT`` or "";
-    ``status_fd`` a descriptor that gets a NUL when lazy pages can be asked for, or -1; ``manage_cgroups_mode`` is
-    ``soft``, ``full``, ``strict``, ``ignore`` or "" (CRIU's own choice). Raises TypeError for an unknown name and
-    PyruncError for a wrong value.
+    ``image_path``: the directory of the image. ``work_path``: the directory of CRIU's logs, by default the image's.
+    ``parent_path``: the previous image, relative to ``image_path``. ``page_server``: ``ADDRESS:PORT`` or "".
+    ``status_fd``: a descriptor that receives a NUL when lazy pages can be requested, or -1. ``manage_cgroups_mode``:
+    ``soft``, ``full``, ``strict``, ``ignore`` or "" (CRIU's default). TypeError for an unknown name, PyruncError for a
+    wrong value.
     """
 
     def __init__(self, **given: Any) -> None:
@@ -34,13 +34,13 @@ class CriuOptions:
             raise PyruncError(f"invalid manage-cgroups-mode {self.manage_cgroups_mode!r}")
 
     def shared(self) -> dict[str, Any]:
-        """The options of the request that a dump and a restore have in common."""
+        """Returns the options that the requests for a dump and a restore share."""
         mode = CGROUP_MODES[self.manage_cgroups_mode]
         return {
             "log_level": 4,
             "notify_scripts": True,
             "orphan_pts_master": True,
-            "manage_cgroups": True,  # what CRIU before 2.0 looks at
+            "manage_cgroups": True,  # for CRIU before 2.0
             "manage_cgroups_mode": mode,
             "empty_ns": EMPTY_NAMESPACES,
             "shell_job": self.shell_job,
@@ -52,7 +52,7 @@ class CriuOptions:
         }
 
     def page_server_address(self) -> dict[str, Any] | None:
-        """Of ``--page-server``; PyruncError when it is no ADDRESS:PORT. An IPv6 address stands in brackets."""
+        """Parses ``--page-server``. PyruncError if it is not ADDRESS:PORT. An IPv6 address is in brackets."""
         if not self.page_server:
             return None
         address, _, port = self.page_server.rpartition(":")
@@ -63,4 +63,4 @@ class CriuOptions:
 
 
 EMPTY_NAMESPACES = FLAGS["network"]
-"""Always, as runc: its links are for the hook or the engine that made them to make again."""
+"""Always set, as in runc: the hook or the engine that made the network interfaces makes them again."""

@@ -1,4 +1,5 @@
-"""`restore`: CRIU makes the processes of an image again, in cgroups, a root and namespaces that are prepared here."""
+"""`restore`: prepares the cgroups, the root and the namespaces, in which CRIU then restores the processes of an
+image."""
 
 import os
 import socket
@@ -25,11 +26,11 @@ from pyrunc.spec.types import Config
 
 LOG = "restore.log"
 LSM_CHANGES, TIME_NAMESPACES = 31600, 31400
-"""CRIU versions: since when another LSM profile is taken, and a time namespace made."""
+"""The first versions of CRIU that accept another LSM profile, and that make a time namespace."""
 
 
 class Restoration:
-    """One container on its way back; ``options`` as for creating it."""
+    """A container that is being restored. ``options``: as for creating it."""
 
     def __init__(self, container_id: str, spec: Config, options: CreateOptions, chosen: CriuOptions) -> None:
         options.run = True
@@ -40,7 +41,8 @@ class Restoration:
         self.pid = 0
 
     def make(self) -> int:
-        """Restores; returns the pid of init, which is our child. On failure nothing is left."""
+        """Restores the container; returns the pid of init, which is a child process of this process. On failure removes
+        everything that was made."""
         installed = version()
         self._check(installed)
         directories = Directories(self.chosen, make=False)
@@ -80,7 +82,8 @@ class Restoration:
             creation.record.release()
 
     def _expect_time_namespace(self) -> None:
-        """CRIU keeps the clocks of the image by a time namespace, which `exec` then has to join as well."""
+        """Adds a time namespace to the stored config, so that `exec` joins it. CRIU makes one to keep the clocks of the
+        image."""
         stored = self.creation.record.state.config.setdefault("linux", {}).setdefault("namespaces", [])
         if not any(namespace["type"] == "time" for namespace in stored):
             stored.append({"type": "time"})
@@ -114,7 +117,7 @@ class Restoration:
                 self._place(criu.pid)
                 paths = paths_of(criu.pid)
                 request["opts"]["cg_root"] = [{"ctrl": name, "path": path} for name, path in paths.items()]
-            # Not earlier: the cgroups are sources of mounts, too.
+            # After the cgroups, which are also sources of mounts.
             make_mount_points(steps)
             root.mount(self.creation.record.state.rootfs)
         except BaseException:
@@ -130,7 +133,8 @@ class Restoration:
             self._record(answer.get("restore", {}).get("pid", 0))
 
     def _place(self, pid: int) -> None:
-        """What CRIU makes is made in its own cgroups, and those of the image are put below them."""
+        """Makes the container's cgroups and places CRIU in them. The processes that CRIU restores start in its cgroups,
+        and the cgroups of the image are made below them."""
         launch, facts = self.creation.launch, self.creation.facts
         launch.pid = pid
         for step in [*cgroups.making(facts), *cgroups.placing(None, facts)]:
@@ -174,7 +178,7 @@ class Restoration:
 
 
 def _descriptors(directory: str) -> list[str]:
-    """What `checkpoint` noted about init's standard descriptors; PyruncError when the image has no such note."""
+    """Reads what `checkpoint` recorded about init's standard descriptors. PyruncError if the image has no such file."""
     path = f"{directory}/{external.DESCRIPTORS}"
     try:
         with open(path, "rb") as file:

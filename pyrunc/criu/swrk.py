@@ -1,7 +1,8 @@
-"""The conversation with `criu swrk`: one request, its notifications, its answer (criu.org/RPC).
+"""The conversation with `criu swrk`: a request, its notifications, and its reply (criu.org/RPC).
 
-RPC and not the command line: only here CRIU hands over the terminal of a restored container, tells the pid of its init
-before it runs, and leaves init as our child. libcriu speaks the same messages, and would be one more library to load.
+pyrunc uses RPC instead of CRIU's command line, because only RPC passes the terminal of a restored container, reports
+the pid of init before it runs, and makes init a child process of pyrunc. libcriu uses the same messages, but would be
+one more library to load.
 """
 
 import os
@@ -15,14 +16,15 @@ from pyrunc.errors import PyruncError
 from pyrunc.launch.conversation import words_of
 
 CHANNEL = 3
-"""The descriptor that `criu swrk` is told to talk through."""
+"""The descriptor of the socket in `criu swrk`, which is its argument."""
 FIRST_EXTRA = CHANNEL + 1
 ERRORS_TOLD = 3
 LARGEST = 64 << 10
-"""Bytes of an answer."""
+"""The maximum size of a reply, in bytes."""
 
 Notified = Callable[[str, int, int], None]
-"""(script, pid or 0, a received descriptor or -1; who keeps it dups it). Raising ends the conversation."""
+"""The callback for notifications: (script, pid or 0, a received descriptor or -1). The descriptor is closed after the
+call, so a callback that keeps it duplicates it. An exception ends the conversation."""
 
 
 def _ignore(script: str, pid: int, descriptor: int) -> None:
@@ -33,8 +35,8 @@ class Criu:
     """One process of CRIU, for one request."""
 
     def __init__(self, stdio: Sequence[int] = (), extra: Sequence[int] = ()) -> None:
-        """``stdio``: its three standard descriptors, which a restored process inherits; /dev/null unless given.
-        ``extra``: descriptors that it has from FIRST_EXTRA on."""
+        """Starts CRIU. ``stdio``: its three standard descriptors, which a restored process inherits; the default is
+        /dev/null. ``extra``: descriptors that CRIU gets from FIRST_EXTRA on."""
         program = shutil.which("criu")
         if program is None:
             raise PyruncError("criu: executable file not found in $PATH (Debian's package is criu)")
@@ -54,9 +56,9 @@ class Criu:
                 os.close(null)
 
     def ask(self, request: dict[str, Any], notified: Notified = _ignore) -> dict[str, Any]:
-        """Its answer to ``request`` when that is success; PyruncError with its own words otherwise.
+        """Sends ``request``; returns the reply. PyruncError with CRIU's message if it fails.
 
-        In any case it is gone and reaped when this returns.
+        In both cases CRIU has ended and is reaped.
         """
         try:
             self.channel.send(encode("request", request))
@@ -64,10 +66,10 @@ class Criu:
         except OSError as error:
             raise PyruncError(f"criu: {(error.strerror or '').lower()}") from None
         finally:
-            self.channel.close()  # CRIU ends at this, also in the middle
+            self.channel.close()  # this ends CRIU, even during an operation
             status = os.waitpid(self.pid, 0)[1]
             self.pid = 0
-        # After a pre-dump it waits for the next one, and calls it a failure that there is none.
+        # After a pre-dump CRIU waits for another request, and exits with a failure if none arrives.
         if status and request["type"] in NAMES and request["type"] not in (PRE_DUMP, VERSION, FEATURE_CHECK):
             raise PyruncError(f"criu {NAMES[request['type']]}: ended by {words_of(status)}")
         return answer
@@ -91,7 +93,7 @@ class Criu:
                     os.close(descriptor)
 
     def kill(self) -> None:
-        """Kills CRIU; for a caller that does not come to ``ask``."""
+        """Kills CRIU. For a caller that has an error before ``ask``."""
         self.channel.close()
         if self.pid:
             os.kill(self.pid, 9)
@@ -124,10 +126,10 @@ def _refusal(kind: int, answer: dict[str, Any]) -> str:
 
 
 def version() -> int:
-    """Of the installed CRIU, as runc counts: 31701 is 3.17.1. PyruncError when there is none."""
+    """Returns the version of the installed CRIU in runc's form: 31701 is 3.17.1. PyruncError if it is not installed."""
     found = Criu().ask({"type": VERSION}).get("version", {})
     if found.get("gitid"):
-        # Built between two releases: what the next one has may be there already.
+        # Built between two releases: treat it as the next release, whose features it may already have.
         return int(found.get("major_number", 0)) * 10000 + (int(found.get("minor_number", 0)) + 1) * 100
     numbers = (found.get(name, 0) for name in ("major_number", "minor_number", "sublevel"))
     major, minor, sublevel = numbers
@@ -135,13 +137,15 @@ def version() -> int:
 
 
 def require(feature: str, option: str) -> None:
-    """PyruncError unless kernel and CRIU have ``feature`` (``mem_track``, ``lazy_pages``), which ``option`` takes."""
+    """Raises PyruncError unless kernel and CRIU support ``feature`` (``mem_track``, ``lazy_pages``), which ``option``
+    needs."""
     have = Criu().ask({"type": FEATURE_CHECK, "features": {feature: True}}).get("features", {})
     if not have.get(feature):
         raise PyruncError(f"{option}: this kernel or this criu has no {feature.replace('_', ' ')}")
 
 
 def errors(text: str) -> str:
-    """The words of the last errors in CRIU's log, whose lines are ``(00.012345) Error (criu/x.c:1): words``."""
+    """Returns the messages of the last errors in CRIU's log, whose lines are ``(00.012345) Error (criu/x.c:1):
+    message``."""
     lines = (line.partition("Error (")[2] for line in text.splitlines() if "Error (" in line)
     return "; ".join([line.partition("): ")[2].strip() for line in lines][-ERRORS_TOLD:])
