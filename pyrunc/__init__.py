@@ -1,4 +1,4 @@
-"""pyrunc, an OCI runtime for Linux. ``Container`` is the library's door (docs/library.md)."""
+"""pyrunc, an OCI runtime for Linux. ``Container`` is the entry point of the library (docs/library.md)."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> "Any":
-    # Imported when asked for: the command line imports this package for its version alone.
+    # Imported lazily: the command line imports this package, but uses none of these names.
     if name not in __all__:
         raise AttributeError(f"module 'pyrunc' has no attribute {name!r}")
     from importlib import import_module

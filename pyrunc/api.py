@@ -1,6 +1,6 @@
-"""The library's door: ``pyrunc.Container`` with all that it can do (docs/library.md).
+"""The entry point of the library: ``pyrunc.Container`` with all its methods (docs/library.md).
 
-The container room knows nothing of CRIU; what of it programs call is added here.
+The container room must not import the criu room, so the methods that use CRIU are added here.
 """
 
 from pyrunc.container import container
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Container(container.Container):
-    """One container of a state directory. Made by ``create``, ``run``, ``restore``, ``load`` and ``all``."""
+    """A container of a state directory. Made by ``create``, ``run``, ``restore``, ``load`` and ``all``."""
 
     @classmethod
     def restore(
@@ -31,9 +31,10 @@ class Container(container.Container):
         creating: "Mapping[str, Any] | None" = None,
         **options: "Any",
     ) -> "Self":
-        """Brings back with CRIU what ``checkpoint`` wrote to ``image_path``; init is our child.
+        """Restores with CRIU what ``checkpoint`` wrote to ``image_path``. Init is a child process of this process.
 
-        ``creating``: options as of ``create``; ``options`` as of CriuOptions. On failure nothing is left.
+        ``creating``: the options of ``create``. ``options``: those of CriuOptions. On failure restore() removes
+        everything that it made.
         """
         from pyrunc.criu.options import CriuOptions
         from pyrunc.criu.restore import Restoration
@@ -46,8 +47,8 @@ class Container(container.Container):
         return cls.load(container_id, root)
 
     def checkpoint(self, image_path: str, **options: "Any") -> None:
-        """Writes it to the directory ``image_path`` with CRIU; it is gone then, unless ``leave_running`` or
-        ``pre_dump``. ``options`` as of CriuOptions. After a failure it runs on."""
+        """Writes the container to the directory ``image_path`` with CRIU, and then removes it, unless ``leave_running``
+        or ``pre_dump``. ``options``: those of CriuOptions. After a failure the container continues."""
         from pyrunc.criu import checkpoint
         from pyrunc.criu.options import CriuOptions
 

@@ -1,15 +1,15 @@
-"""What can go wrong, in words a user can act on. Imports nothing: it is on every hot path."""
+"""The exceptions, with messages for the user. Imports nothing, because every hot path imports this module."""
 
 
 class PyruncError(Exception):
-    """Any failure that pyrunc reports as one line, ``str()``. ``exit_status``: the command line's, where it is another
-    one than the command's own for failures."""
+    """Any failure that pyrunc reports, as one line: ``str()``. ``exit_status``: the exit status of the command line, 0
+    for the command's usual status of a failure."""
 
     exit_status = 0
 
 
 class SpecError(PyruncError):
-    """config.json is wrong at ``where`` (a path such as ``process.rlimits[2].type``) because of ``why``."""
+    """config.json is wrong. ``where``: the place, such as ``process.rlimits[2].type``. ``why``: what is wrong there."""
 
     def __init__(self, where: str, why: str) -> None:
         super().__init__(f"{where}: {why}" if where else why)
@@ -20,8 +20,8 @@ class SpecError(PyruncError):
 class StepError(PyruncError):
     """The kernel refused a step of the plan.
 
-    ``step`` is its number, ``where`` the place in config.json that asked for it, ``what`` the attempt
-    and the kernel's answer, ``errno`` that answer as a number (0 when it was not the kernel's).
+    ``step``: its number. ``where``: the place in config.json that requires it. ``what``: the operation and the kernel's
+    answer. ``errno``: that answer as a number, 0 if it is not from the kernel.
     """
 
     def __init__(self, step: int, where: str, what: str, errno: int = 0) -> None:
@@ -33,29 +33,29 @@ class StepError(PyruncError):
 
 
 class NoSuchContainer(PyruncError):
-    """The state directory has no container of this id. Engines match these words (moby, containerd)."""
+    """The state directory has no container with this id. Engines match the message (moby, containerd)."""
 
     def __init__(self, container_id: str) -> None:
         super().__init__(f'container "{container_id}" does not exist')
 
 
 class ContainerExists(PyruncError):
-    """The id is taken."""
+    """A container with this id exists."""
 
     def __init__(self, container_id: str) -> None:
         super().__init__(f"container with given ID already exists: {container_id}")
 
 
 class DamagedState(PyruncError):
-    """state.json is not what pyrunc wrote. Only `delete --force` goes on."""
+    """state.json is damaged. Only `delete --force` can handle the container."""
 
 
 class WrongStatus(PyruncError):
-    """The container is not in a state in which this can be done (``start`` of a running one)."""
+    """The container's status does not allow the command (such as ``start`` of a running container)."""
 
 
 class NotRunning(WrongStatus):
-    """Its init has ended, or is about to. Engines match the words."""
+    """The container's init has ended, or is ending. Engines match the message."""
 
     def __init__(self, words: str = "container not running") -> None:
         super().__init__(words)

@@ -1,7 +1,7 @@
-"""How much of the interpreter has been started.
+"""Whether the interpreter is only half started.
 
-The launcher starts its first phase only (nsenter/launcher/interpreter.c): built-in modules, no codecs, no streams, no
-import of files, no signals. Imports nothing: it is on every hot path.
+The launcher runs only the first phase of its initialization (nsenter/launcher/interpreter.c): built-in modules, no
+codecs, no streams, no import of files, no signals. This module imports nothing, because it is on every hot path.
 """
 
 import sys
@@ -12,25 +12,25 @@ if TYPE_CHECKING:
     from typing import Any
 
 Namespace: "Any" = type(sys.implementation)
-"""types.SimpleNamespace. For what there is one of, since a class takes Python 64,000 instructions to make."""
+"""types.SimpleNamespace. Used for single objects, because making a class takes Python 64,000 instructions."""
 PACKAGES: "list[str]" = []
-"""The directories of packages, as the archive's loader has them."""
+"""The directories of packages, set by the loader of archives."""
 _asked: "list[bool]" = []
 _loaders: "list[Callable[[str], object]]" = []
-"""Of archives of modules: none, or the one that the launcher has executed."""
+"""The loader of archives of modules, if the launcher has executed one; else empty."""
 
 
 def half_started() -> bool:
-    """Whether only the first phase of the interpreter has run, and nothing has asked for the second yet."""
+    """Whether only the first phase has run, and ``complete`` has not been called yet."""
     return not _asked and not hasattr(sys, "stdout")
 
 
 def complete() -> None:
-    """Runs the second phase, once; where the interpreter was started as a whole, does nothing."""
+    """Runs the second phase. Does nothing if it has already run."""
     if half_started():
         import _launcher
 
-        # First: the second phase imports modules, and what finds them asks again.
+        # Before the second phase: it imports modules, and their finder calls this function again.
         _asked.append(True)
         arguments = sys.argv
         _launcher.complete()
@@ -39,7 +39,7 @@ def complete() -> None:
 
 
 def load(archive: str) -> None:
-    """Imports the modules of one more archive, where this process was started from one; otherwise does nothing: they
-    are imported as any other."""
+    """Loads the modules of another archive if this process was started from one. Otherwise does nothing: the modules
+    are then imported from their files."""
     for loader in _loaders:
         loader(archive)

@@ -1,9 +1,10 @@
-"""When a signal may end a command.
+"""Controls when a signal may end a command.
 
-A command of milliseconds that is ended in the middle leaves half a container: signals that would end it are held back
-(by the launcher, nsenter/launcher/interpreter.c, or by ``hold``) and let in only while it waits for another process:
-``with allowed``. There they raise KeyboardInterrupt or Terminated, so that what was half made is undone. In a program
-that uses pyrunc as a library signals are the program's own: nothing is done here.
+A command takes milliseconds, but a signal in the middle would leave half a container. Signals that end a process are
+therefore blocked (by the launcher, nsenter/launcher/interpreter.c, or by ``hold``), and unblocked only while the
+command waits for another process: ``with allowed``. There they raise KeyboardInterrupt or Terminated, so that the
+command rolls back. In a program that uses pyrunc as a library the signals belong to the program, and this module does
+nothing.
 """
 
 import posix
@@ -16,13 +17,13 @@ if TYPE_CHECKING:
 
 SIGHUP, SIGINT, SIGQUIT, SIGTERM = 1, 2, 3, 15
 PATIENCE = 0.2
-"""Seconds that a step of the helper takes at most, unless it waits for another process: then signals are let in."""
+"""Seconds after which a wait for the helper unblocks signals. A step takes longer only if it waits for a process."""
 ENDING = (SIGHUP, SIGQUIT, SIGTERM)
-"""Besides SIGINT, which is Python's own KeyboardInterrupt."""
+"""Signals that raise Terminated. SIGINT raises Python's KeyboardInterrupt."""
 
 
 class Terminated(BaseException):
-    """A signal that ends the command came while it waited. ``number``: which one."""
+    """Raised by a signal that ends the command, during a wait. ``number``: the signal's."""
 
     def __init__(self, number: int) -> None:
         super().__init__(f"ended by signal {number}")
@@ -33,7 +34,8 @@ _state = interpreter.Namespace(held=False, handled=False)
 
 
 def hold() -> None:
-    """From here on they wait for ``allowed``. The launcher has blocked them; where it could not, that is done here."""
+    """Blocks the signals from here on, except in ``allowed``. Usually the launcher has already blocked them; if the
+    interpreter was started without the launcher, this function does."""
     _state.held = True
     if not interpreter.half_started():
         import _signal
@@ -42,14 +44,14 @@ def hold() -> None:
 
 
 def allow() -> None:
-    """From here on they are let in, for the rest of the command."""
+    """Unblocks the signals for the rest of the command."""
     if _state.held:
         _state.held = False
         _let_in()
 
 
 class _Allowed:
-    """Blocks again at its end: an exception comes from inside the wait only."""
+    """A context that unblocks the signals. It blocks them again at its end, so that only the wait inside can raise."""
 
     __slots__ = ()
 
@@ -77,7 +79,7 @@ def _let_in() -> None:
         if _signal.getsignal(_signal.SIGINT) == _signal.SIG_DFL:
             _signal.signal(_signal.SIGINT, _signal.default_int_handler)
         for number in ENDING:
-            # Not those that the caller has us ignore (nohup).
+            # Do not handle signals that the caller has set to be ignored (nohup).
             if _signal.getsignal(number) == _signal.SIG_DFL:
                 _signal.signal(number, _terminate)
     _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
@@ -88,7 +90,8 @@ def _terminate(number: int, _: "FrameType | None") -> None:
 
 
 def _blocked() -> "set[int]":
-    """As the launcher's ``held_signals``: not what is an error of our own, nor what only informs."""
+    """Returns the signals to block, the same as the launcher's ``held_signals``: all except for those that report an
+    error of this process, and those that only inform."""
     import _signal as s
 
     faults = {s.SIGSEGV, s.SIGBUS, s.SIGFPE, s.SIGILL, s.SIGTRAP, s.SIGABRT, s.SIGSYS}
@@ -96,7 +99,7 @@ def _blocked() -> "set[int]":
 
 
 def die_by(number: int) -> None:
-    """Ends this process by signal ``number``, as its parent expects of a command that was terminated."""
+    """Ends this process by signal ``number``, so that its parent sees that a signal has ended the command."""
     import _signal
 
     _signal.signal(number, _signal.SIG_DFL)

@@ -1,4 +1,5 @@
-"""The log: lines as logrus writes them, for engines read runc's (``--log``, ``--log-format``, ``--log-level``)."""
+"""The log (``--log``, ``--log-format``, ``--log-level``). Lines have the format of logrus, because engines read runc's
+log."""
 
 import _json
 import errno
@@ -13,33 +14,33 @@ if TYPE_CHECKING:
 
 LEVELS = ("debug", "info", "warning", "error")
 ALIASES = {"trace": "debug", "warn": "warning", "fatal": "error", "panic": "error"}
-"""Logrus' other levels."""
+"""Other levels of logrus, and the levels here that they correspond to."""
 BARE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._/@^+")
-"""What logrus' text form leaves unquoted."""
+"""The characters that the text format of logrus does not quote."""
 FIXED = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
 
 
 NUMBERS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
-"""Of the module ``logging``."""
+"""The levels of Python's module ``logging``."""
 
 
 _Namespace: "Any" = type(sys.implementation)  # pyrunc/interpreter.py says why
 _log = _Namespace(
-    library=True,  # until the command line begins: the program's own logging takes what we have to say
+    library=True,  # until the command line begins: messages go to the program's own ``logging``
     descriptor=2,
     json=False,
-    alone=False,  # nothing goes to standard error besides
+    alone=False,  # whether nothing is written to standard error in addition
     lowest=LEVELS.index("info"),
 )
 
 
 def begin() -> None:
-    """This process is the command line's: lines go to standard error until ``configure`` says where."""
+    """Marks this process as the command line's: lines go to standard error until ``configure`` is called."""
     _log.library = False
 
 
 def configure(path: "str | None", form: str, level: "str | None", debug: bool) -> None:
-    """Opens the log. PyruncError when it can't be, or the level is unknown."""
+    """Opens the log. PyruncError if that fails, or if the level is unknown."""
     begin()
     _log.json = form == "json"
     if path:
@@ -52,7 +53,7 @@ def configure(path: "str | None", form: str, level: "str | None", debug: bool) -
 
 
 def to(descriptor: int, debug: bool) -> None:
-    """From now on lines go to ``descriptor`` alone, as logrus' text; -1: nowhere."""
+    """Sends lines from now on only to ``descriptor``, in the text format of logrus. -1: discards them."""
     begin()
     _log.descriptor = descriptor
     _log.json = False
@@ -68,8 +69,9 @@ def _open(path: str) -> int:
 
 
 def append(path: str) -> int:
-    """A descriptor to append to ``path``, which is made when it is missing; the caller's to close. A link, and a file
-    with a second name, which may be another user's, are refused (ELOOP, EMLINK); a pipe without a reader is ENXIO."""
+    """Opens ``path`` for appending, and makes it if it is missing; returns the descriptor, which the caller closes.
+    OSError for a link (ELOOP) and for a file with several names (EMLINK), which may be another user's file, and for a
+    pipe without a reader (ENXIO)."""
     if (number := own_descriptor(path)) >= 0:
         return posix.dup(number)
     flags = posix.O_WRONLY | posix.O_APPEND | posix.O_NOFOLLOW | posix.O_NONBLOCK | posix.O_NOCTTY | posix.O_CLOEXEC
@@ -85,8 +87,8 @@ def append(path: str) -> int:
 
 
 def own_descriptor(path: str) -> int:
-    """The number of a descriptor of ours that ``path`` names, else -1: one that is a socket (systemd's standard error)
-    can't be opened by name."""
+    """Returns the number of the descriptor of this process that ``path`` names, else -1. A socket, such as standard
+    error from systemd, cannot be opened by such a path."""
     for prefix in ("/dev/fd/", "/proc/self/fd/"):
         number = path.removeprefix(prefix)
         if number != path and number.isascii() and number.isdigit():
@@ -95,14 +97,14 @@ def own_descriptor(path: str) -> int:
 
 
 def out(text: str) -> None:
-    """A line on standard output, whole, as bytes: what a hot command prints."""
+    """Writes a line to standard output completely, without Python's streams: for hot commands."""
     left = memoryview(_bytes(f"{text}\n"))
     while left:
         left = left[posix.write(1, left) :]
 
 
 def only(level: str) -> None:
-    """From now on nothing below ``level``, unless --debug asked for everything."""
+    """Logs nothing below ``level`` from now on, unless the level is debug."""
     if _log.lowest != LEVELS.index("debug"):
         _log.lowest = max(_log.lowest, LEVELS.index(level))
 
@@ -121,28 +123,29 @@ def _line(level: str, message: str) -> str:
     stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     quote = _json.encode_basestring
     if _log.json:
-        # Go's decoder, too, wants the text to be UTF-8: what the file system gave us otherwise is shown escaped.
+        # JSON must be UTF-8, also for Go's decoder. Bytes from the file system that are not are escaped.
         return f'{{"level":"{level}","msg":{quote(_valid(message))},"time":"{stamp}"}}\n'
     text = message if message and BARE.issuperset(message) else quote(message)
     return f'time="{stamp}" level={level} msg={text}\n'
 
 
 def _valid(text: str) -> str:
-    """With what is no text as an escape. By hand: the half-started interpreter has not all error handlers of codecs."""
+    """Returns ``text`` with surrogates escaped. Done by hand, because the half-started interpreter does not have all
+    error handlers of codecs."""
     if text.isascii():
         return text
     return "".join(_escaped(c) for c in text)
 
 
 def _escaped(character: str) -> str:
-    # By number: a constant that is no character could not be unmarshalled in the half-started interpreter either.
+    # By number, because the half-started interpreter cannot unmarshal a string constant with a surrogate either.
     if 0xDC80 <= ord(character) <= 0xDCFF:
         return f"\\x{ord(character) - 0xDC00:02x}"
     return "\ufffd" if 0xD800 <= ord(character) <= 0xDFFF else character
 
 
 def _bytes(text: str) -> bytes:
-    """Paths as the bytes that they are; any other half of a surrogate pair as the character for what is none."""
+    """Encodes ``text``. Surrogates that stand for bytes of a path become these bytes; others become U+FFFD."""
     if not text.isascii():
         text = "".join(c if 0xDC80 <= ord(c) <= 0xDCFF else _escaped(c) for c in text)
     return text.encode("utf-8", "surrogateescape")
@@ -152,11 +155,11 @@ def _write(descriptor: int, text: str) -> None:
     try:
         posix.write(descriptor, _bytes(text))
     except OSError:
-        pass  # there is no other place to report it
+        pass  # there is nowhere else to report it
 
 
 def log(level: str, message: str) -> None:
-    """Writes one line, if ``level`` is wanted."""
+    """Writes one line if ``level`` is enabled."""
     if _log.library:
         import logging
 
@@ -171,18 +174,19 @@ def debug(message: str) -> None:
 
 
 def warning(message: str) -> None:
-    """Writes a line of level warning: the user should know it, and the command goes on."""
+    """Writes a line of level warning: something that the user should know, but that does not end the command."""
     log("warning", message)
 
 
 def notice(message: str) -> None:
-    """A warning that must be seen: on standard error, too, when the log is elsewhere."""
+    """Writes a warning that the user must see: also on standard error if the log is elsewhere."""
     _both("warning", message)
 
 
 def error(message: str) -> None:
-    """The reason why the command failed: one line on standard error, and one in the log when that is elsewhere."""
-    # One line, whatever name from config.json is in it: no line of the log can be forged, no terminal be driven.
+    """Writes the reason for the command's failure: one line on standard error, and one in the log if that is
+    elsewhere."""
+    # Names from config.json may contain any character: they must not forge a line of the log, nor control a terminal.
     shown = "".join([c if c.isprintable() or 0xDC80 <= ord(c) <= 0xDCFF else " " for c in message])
     _both("error", shown.strip())
 

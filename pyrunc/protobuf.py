@@ -1,13 +1,12 @@
-"""Protocol buffers by tables: the bytes of messages whose fields are listed in a dictionary (protobuf.dev, "Encoding").
+"""Encodes and decodes protocol buffers by tables of the messages' fields (protobuf.dev, "Encoding").
 
 CRIU's requests and containerd's task service are a few dozen small messages. The ``protobuf`` package would read them,
-too, but a resident shim pays for it in every pod, and it needs the whole interpreter (figures: docs/performance.md).
-The tests hold this module against that package.
+too, but it needs the whole interpreter, and costs memory in every resident shim (figures: docs/performance.md). The
+tests compare this module with that package.
 
 A table is ``{message: {field: (number, kind)}}``. Kinds: ``int`` and ``uint`` (of 64 bits), ``int32``, ``uint32``,
-``bool``, ``text`` (str), ``bytes``, ``map`` (str to str), or the name of another message; with ``[]`` after it the
-field is repeated, and its value a list. On reading, text that is not UTF-8 becomes surrogates, as paths do everywhere
-here.
+``bool``, ``text`` (str), ``bytes``, ``map`` (str to str), or the name of another message. A kind that ends in ``[]`` is
+a repeated field, whose value is a list. When decoding, text that is not UTF-8 becomes surrogates, as in paths.
 """
 
 TYPE_CHECKING = False
@@ -25,11 +24,12 @@ MASK = (1 << 64) - 1
 PAIR: "Fields" = {"key": (1, "text"), "value": (2, "text")}
 """An entry of a map."""
 DEPTH = 100
-"""Of groups within groups: unknown fields of an old kind, which are skipped."""
+"""The maximum nesting of groups: a legacy kind of field, which is skipped."""
 
 
 class Codec:
-    """The messages of one table. ``sparse``: proto3, where a field at its default (0, "", false) is not written."""
+    """Encodes and decodes the messages of one table. ``sparse``: proto3, in which a field with its default value (0,
+    "", false) is not written."""
 
     def __init__(self, messages: "dict[str, Fields]", sparse: bool = True) -> None:
         self.messages = messages
@@ -37,7 +37,7 @@ class Codec:
         self._numbered: dict[str, dict[int, tuple[str, str, bool]]] = {}
 
     def encode(self, message: str, values: "dict[str, Any]") -> bytes:
-        """The bytes of ``message``; None is an absent field. KeyError for a field that the table has not."""
+        """Returns the bytes of ``message``. None is an absent field. KeyError for a field that is not in the table."""
         return self._encode(self.messages[message], values)
 
     def _encode(self, fields: "Fields", values: "dict[str, Any]") -> bytes:
@@ -50,7 +50,7 @@ class Codec:
                 for item in value.items():
                     _put(out, number, self._encode(PAIR, dict(zip(PAIR, item, strict=True))))
             elif kind.endswith("[]") and kind[:-2] in NUMBERS:
-                _put(out, number, b"".join(varint(int(item)) for item in value))  # packed, as proto3 has it
+                _put(out, number, b"".join(varint(int(item)) for item in value))  # packed, as in proto3
             else:
                 for item in value if isinstance(value, list) else (value,):
                     self._put_one(out, number, kind.removesuffix("[]"), item)
@@ -65,20 +65,20 @@ class Codec:
             _put(out, number, item if kind == "bytes" else self._encode(self.messages[kind], item))
 
     def decode(self, message: str, data: bytes) -> "dict[str, Any]":
-        """The known fields of ``data`` that are there. ValueError when they are no protocol buffers."""
+        """Returns the known fields that ``data`` contains. ValueError if it is not a protocol buffer."""
         names = self._numbered.get(message)
         if names is None:
             fields = PAIR if message == "map" else self.messages[message]
             names = {number: (name, k.removesuffix("[]"), k[-2:] == "[]") for name, (number, k) in fields.items()}
             self._numbered[message] = names
         found: dict[str, Any] = {}
-        parts: dict[str, bytes] = {}  # of messages that are not repeated: several are one (they are merged)
+        parts: dict[str, bytes] = {}  # of messages that are not repeated: several occurrences are merged into one
         for number, raw in _fields(data):
             if number not in names:
                 continue
             name, kind, repeated = names[number]
             if isinstance(raw, int) and kind not in NUMBERS:
-                continue  # another wire type than the table's: to be taken as unknown
+                continue  # the wire type does not match the table: the field counts as unknown
             if kind == "map":
                 pair = self.decode("map", _bytes(raw))
                 found.setdefault(name, {})[pair.get("key", "")] = pair.get("value", "")
@@ -104,7 +104,7 @@ class Codec:
 
 
 def varint(value: int) -> bytes:
-    """Seven bits a byte, the lowest first; a negative number goes as 64 bits."""
+    """Encodes a number with seven bits per byte, lowest first. A negative number takes 64 bits."""
     value &= MASK
     if value < 0x80:
         return bytes((value,))
@@ -136,7 +136,7 @@ def _value(kind: str, raw: "Raw") -> "Any":
 
 
 def _fields(data: bytes) -> "Iterator[tuple[int, Raw]]":
-    """(number, value) of every field with a varint or a length; the others are skipped."""
+    """Yields (number, value) of every field with a varint or a length. Skips the others."""
     at, end = 0, len(data)
     while at < end:
         key, at = _read(data, at)
@@ -157,7 +157,8 @@ def _fields(data: bytes) -> "Iterator[tuple[int, Raw]]":
 
 
 def _skip(data: bytes, at: int, key: int, depth: int) -> int:
-    """Where the value after ``key`` ends: one of a fixed size, or a group (an old kind of message)."""
+    """Returns the position after the value that follows ``key``: a value of fixed size, or a group (a legacy kind of
+    message)."""
     number, wire = key >> 3, key & 7
     if wire == VARINT:
         return _read(data, at)[1]
@@ -184,7 +185,7 @@ def _skip(data: bytes, at: int, key: int, depth: int) -> int:
 
 
 def _read(data: bytes, at: int) -> "tuple[int, int]":
-    """(a varint, where it ends)."""
+    """Reads a varint; returns (number, position after it)."""
     value = shift = 0
     while at < len(data):
         byte = data[at]
