@@ -1,4 +1,4 @@
-"""Freezing a container: the v1 freezer (cgroup-v1/freezer-subsystem.rst) or v2's cgroup.freeze (cgroup-v2.rst)."""
+"""Freezes a container by the v1 freezer (cgroup-v1/freezer-subsystem.rst) or v2's cgroup.freeze (cgroup-v2.rst)."""
 
 from pyrunc import interrupts
 from pyrunc.errors import PyruncError

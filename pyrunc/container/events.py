@@ -1,4 +1,4 @@
-"""Statistics and out-of-memory notices of a running container."""
+"""Statistics and out-of-memory events of a running container."""
 
 import posix
 import select

@@ -51,7 +51,7 @@ def kill_everyone(container: "Record", number: int, until: float = 0.0) -> None:
     if number != SIGKILL:
         signal_all(container, number)
         return
-    # Before anything that the container controls is read: no content of it must prevent the kill.
+    # Before anything is read that the container controls, because that must not be able to prevent the kill.
     _signal_init(container)
     from time import monotonic
 

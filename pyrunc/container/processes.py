@@ -19,7 +19,7 @@ NS_GET_MNTNS_ID = 0x8008B705
 
 def members(container: "Record") -> "dict[int, int]":
     """Returns {pid: start time} of every process in a cgroup of the container, in init's pid namespace, or in its mount
-    namespace, and of all their descendants. A process that has left all the cgroups is found by one of the others."""
+    namespace, and of all their descendants. So a process that has left all the cgroups is found nevertheless."""
     found = set(container.cgroups.pids()) if container.state.cgroups else set()
     if container.alive:
         found.add(container.state.pid)

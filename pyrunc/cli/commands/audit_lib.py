@@ -130,7 +130,7 @@ def _findings(outcome: str, rows: "list[dict[str, str]]") -> "set[str]":
 
 
 def exceeding(path: str, audit: Audit, expected: "dict[str, set[str]]") -> "list[str]":
-    """Returns a line for each finding that is not in ``expected``. For a library that is not there, that is all."""
+    """Returns a line for each finding that ``expected`` does not have for ``path``: all if ``path`` is not in it."""
     now = _findings(audit.outcome, as_json(path, audit)["rows"])
     return [f"{path}: not expected: {finding}" for finding in sorted(now - expected.get(path, set()))]
 

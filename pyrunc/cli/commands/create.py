@@ -47,7 +47,7 @@ def prepare(options: "Any") -> "tuple[Config, CreateOptions]":
 
 def connect_console(spec: "Config", chosen: CreateOptions, path: "str | None") -> None:
     """Connects to the console socket. A detached process with a terminal needs a socket, which receives the terminal's
-    master; a process without a terminal cannot have one. PyruncError in both cases."""
+    master; a process without a terminal cannot have one. PyruncError otherwise."""
     terminal = spec.process is not None and spec.process.terminal
     if terminal and not path:
         raise PyruncError("process.terminal: cannot allocate tty if pyrunc will detach without setting console socket")
