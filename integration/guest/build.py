@@ -134,6 +134,9 @@ def copy_sources(checkout: Path, files: list[Path], copy: Path) -> None:
         same = (copy / path).is_file() and (copy / path).read_bytes() == (checkout / path).read_bytes()
         if not same:
             shutil.copyfile(checkout / path, copy / path)
+            # mkfs keeps whole seconds only, and an archive of hot modules is of sources of exactly its time.
+            now = int(time.time())
+            os.utime(copy / path, (now, now))
         shutil.copymode(checkout / path, copy / path)
     manifest.write_text("\0".join(str(path) for path in files))
 

@@ -17,6 +17,7 @@ from peers import also_on, is_peer
 from harness import NOBODY, PYRUNC, ROOTFS, Box, base_config, namespace, skip_unless_a_user_may_run_it, wait_for
 
 SYSTEMD = pytest.mark.skipif(not Path("/run/systemd/system").is_dir(), reason="systemd does not run this machine")
+HOT = Path(__file__).resolve().parents[2] / "pyrunc" / "_bin" / "hot" / "state"
 USER = 1000
 AS_USER = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", "env", "-u", "XDG_RUNTIME_DIR"]
 
@@ -42,6 +43,18 @@ def test_a_root_on_a_file_system_mounted_noexec(box: Box, noexec: Path, readonly
     assert "noexec" not in options
     if not is_peer(box):
         assert {"nosuid", "nodev"} <= set(options)
+
+
+@pytest.mark.rootless
+@pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
+@pytest.mark.skipif(not HOT.exists(), reason="no archives of hot modules were built")
+def test_a_command_starts_from_its_archive(box: Box) -> None:
+    """And from nothing else: an archive whose sources have another time than it knows is left, and all is imported."""
+    log = box.directory / "opened"
+    traced = ["strace", "-f", "-e", "trace=openat", "-o", str(log)]
+    subprocess.run([*traced, PYRUNC, "--root", str(box.root), "state", "nosuch"], capture_output=True, check=False)
+    opened = log.read_text()
+    assert str(HOT) in opened and "/encodings/" not in opened
 
 
 @pytest.mark.rootless
@@ -88,11 +101,10 @@ def user_bundle() -> Iterator[Path]:
 LIFE = """
 set -eu
 mount -t proc -o hidepid=2 proc /proc
-pyrunc() { %s %s --root "$1/state" "$@"; }
 cd $1
 state() { $AS $P --root state state $1 | grep -E '"(status|pid)"' | tr -d ' ,\\n'; echo; }
 AS="$2" P=$3
-$AS $P --root state create one </dev/null >/dev/null 2>&1; state one
+$AS $P --root state create one </dev/null >/dev/null 2>log || cat log; state one
 $AS $P --root state start one; state one
 $AS $P --root state exec one echo inside
 $AS $P --root state kill one KILL
@@ -104,10 +116,12 @@ $AS $P --root state delete --force two; $AS $P --root state list -q; echo end
 """
 
 
-def test_a_proc_that_hides_processes(user_bundle: Path) -> None:
+@pytest.mark.parametrize("runtime", [PYRUNC, "runc"], ids=["pyrunc", "runc"])
+def test_a_proc_that_hides_processes(user_bundle: Path, runtime: str) -> None:
     """hidepid=2 hides init from its own user until the execve: it is not dumpable."""
-    script = LIFE.replace('pyrunc() { %s %s --root "$1/state" "$@"; }\n', "")
-    words = ["unshare", "--mount", "sh", "-c", script, "sh", str(user_bundle), " ".join(AS_USER), PYRUNC]
+    if not (path := shutil.which(os.environ.get(runtime.upper(), runtime))):
+        pytest.skip(f"{runtime} is not installed")
+    words = ["unshare", "--mount", "sh", "-c", LIFE, "sh", str(user_bundle), " ".join(AS_USER), path]
     done = subprocess.run(words, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, (done.stdout, done.stderr)
     created, started, inside, stopped, *rest = done.stdout.splitlines()
