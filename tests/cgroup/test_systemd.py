@@ -3,7 +3,8 @@
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import pytest
 
@@ -251,6 +252,33 @@ def test_which_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_versions() -> None:
     assert [manager.number(text) for text in ("252.38-1~deb12u1", "v257-rc1", "240", "", "x")] == [252, 257, 240, 0, 0]
+
+
+class Answering:
+    """A bus on which systemd answers; what it was asked is noted."""
+
+    asked: ClassVar[list[str]] = []
+
+    def __init__(self, address: str, direct: bool) -> None:
+        self.asked.clear()
+
+    def tell(self, *_: object) -> None:
+        pass
+
+    def call(self, target: tuple[str, str, str], member: str, signature: str, arguments: list[str], _: float) -> object:
+        self.asked.append(" ".join([member, *arguments[1:]]))
+        answer = {"Version": "257.9-1", "ControlGroup": "/user.slice/"}[arguments[-1]]
+        return SimpleNamespace(read=lambda kind: [answer])
+
+
+@pytest.mark.parametrize("users", [False, True])
+def test_what_a_creation_needs_to_know_is_asked_once(monkeypatch: pytest.MonkeyPatch, users: bool) -> None:
+    """Each question is a round trip. That of a connection, whether systemd answers at all, is the first of them."""
+    monkeypatch.setattr(manager, "Bus", Answering)
+    made = manager.Manager(users)
+    made.connect()
+    assert made.facts() == made.facts() == (257, "/user.slice" if users else "")
+    assert Answering.asked == ["Get Version", *(["Get ControlGroup"] if users else [])]
 
 
 def test_without_systemd_it_says_so() -> None:

@@ -91,6 +91,7 @@ class Manager:
         self.users = users
         self.bus: Bus | None = None
         self.process = posix.getpid()  # a child process needs its own connection
+        self.version = 0
         self._facts: tuple[int, str] | None = None
 
     def connect(self) -> Bus:
@@ -104,7 +105,8 @@ class Manager:
                 if not direct:
                     bus.tell(DAEMON, "AddMatch", "s", [MATCH])
                 # Only the first call shows whether a manager answers: the socket may be left over from one that exited.
-                bus.call((MANAGER[0], MANAGER[1], "org.freedesktop.DBus.Peer"), "Ping", "", [], DEADLINE)
+                answer = bus.call((NAME, MANAGER[1], PROPERTIES), "Get", "ss", [MANAGER[2], "Version"], DEADLINE)
+                self.version = number(str(answer.read("vs")[0]))
                 self.bus = bus
                 return bus
             except BusError as error:
@@ -150,9 +152,9 @@ class Manager:
     def facts(self) -> "tuple[int, str]":
         """Returns (version, such as 252; the manager's own cgroup, below which its units are, "" for the system's)."""
         if self._facts is None:
-            version = str(self.get(MANAGER[1], MANAGER[2], "Version", "s"))
-            group = str(self.get(MANAGER[1], MANAGER[2], "ControlGroup", "s"))
-            self._facts = number(version), group.rstrip("/")
+            self.connect()
+            group = str(self.get(MANAGER[1], MANAGER[2], "ControlGroup", "s")) if self.users else ""
+            self._facts = self.version, group.rstrip("/")
         return self._facts
 
 
