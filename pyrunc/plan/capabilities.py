@@ -22,7 +22,7 @@ BITS = {name: 1 << number for number, name in enumerate(NAMES)}
 
 
 def mask(names: "Iterable[str]") -> int:
-    """The bits of ``names``. Unknown names have none."""
+    """Returns the bits of ``names``. An unknown name has none."""
     bits = 0
     for name in names:
         bits |= BITS.get(name, 0)
@@ -30,9 +30,9 @@ def mask(names: "Iterable[str]") -> int:
 
 
 def check(sets: "Capabilities") -> None:
-    """Warns of names that pyrunc does not know, and of ambient ones that the kernel will not raise, as runc does.
+    """Warns about unknown names, and about ambient capabilities that the kernel will not raise, as runc does.
 
-    Raises SpecError for an effective capability that is not permitted: capset(2) refuses it, and so does runc.
+    Raises SpecError for an effective capability that is not permitted, because capset(2) refuses it. So does runc.
     """
     asked = {*sets.bounding, *sets.effective, *sets.inheritable, *sets.permitted, *sets.ambient}
     if unknown := asked - BITS.keys():

@@ -1,4 +1,4 @@
-"""Mounts of type cgroup: the container's part of each hierarchy, as the host has them."""
+"""Compiles mounts of type cgroup: the container's cgroup in each hierarchy of the host."""
 
 from pyrunc.errors import SpecError
 from pyrunc.plan import mount_options
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def add(mounts: "Mounts", mount: "Mount", options: "mount_options.Options", where: str) -> None:
-    """One mount of type ``cgroup`` (what the host has) or ``cgroup2``."""
+    """Adds a mount of type ``cgroup`` (the host's version) or ``cgroup2``."""
     host = mounts.facts.host
     hierarchies = list(host.hierarchies) if host is not None else []
     v1 = [hierarchy for hierarchy in hierarchies if hierarchy.version == 1]
@@ -26,7 +26,8 @@ def add(mounts: "Mounts", mount: "Mount", options: "mount_options.Options", wher
 def _unified(
     mounts: "Mounts", mount: "Mount", options: "mount_options.Options", where: str, hierarchy: "Hierarchy | None"
 ) -> None:
-    """cgroup2: in a cgroup namespace its root is the container's cgroup; otherwise that directory is bound."""
+    """Adds a cgroup2 mount: a new mount in a cgroup namespace, whose root is the container's cgroup; otherwise a bind
+    mount of that directory."""
     own = mounts.facts.cgroups.get(hierarchy.name) if hierarchy else None
     if "cgroup" in mounts.namespaces or own is None:
         mounts.filesystem("cgroup2", "cgroup", destination(mount.destination), options, where)
@@ -39,7 +40,7 @@ def _unified(
 def _legacy(
     mounts: "Mounts", mount: "Mount", options: "mount_options.Options", where: str, hierarchies: "list[Hierarchy]"
 ) -> None:
-    """v1: a tmpfs with a directory a hierarchy, and links for the controllers that share one."""
+    """Adds the v1 mounts: a tmpfs with a directory for each hierarchy, and links for controllers that share one."""
     top = destination(mount.destination)
     tmpfs = mount_options.Options(["nosuid", "noexec", "nodev", "mode=755"])
     mounts.filesystem("tmpfs", "tmpfs", top, tmpfs, where)
@@ -66,7 +67,8 @@ def _legacy(
 
 
 def _bind(mounts: "Mounts", directory: str, target: str, options: "mount_options.Options", where: str) -> None:
-    """Opened by init, which was placed in it: the helper before it does not wait until the directory is made."""
+    """Binds a cgroup directory. init opens it, after its placement: the helper before it does not wait until the
+    directory is created."""
     if not directory:
         raise SpecError(where, "cgroups are disabled")
     slot = mounts.slots.new(where)

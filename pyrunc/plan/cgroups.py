@@ -1,4 +1,4 @@
-"""The steps that make a container's cgroups, limit them, and put its process into them."""
+"""Compiles the steps that create a container's cgroups, set their limits, and place its process in them."""
 
 from pyrunc.cgroup.paths import entries
 from pyrunc.plan.steps import Step
@@ -14,8 +14,8 @@ PLACE = "linux.cgroupsPath"
 
 
 def making(facts: "Facts") -> "list[Step]":
-    """Before the helper's first step: made, and limited, before any process is in them. None where systemd makes the
-    scope, for it does so around a process (``placing``)."""
+    """Returns the steps before the helper's first one: the cgroups are created and limited before any process is in
+    them. With systemd there are none, because it creates a scope around a process (``placing``)."""
     return [] if facts.systemd is not None else _making(facts)
 
 
@@ -34,7 +34,7 @@ def _making(facts: "Facts") -> "list[Step]":
 
 
 def device_rules(facts: "Facts") -> "tuple[str, Sequence[str]]":
-    """(HIERARCHY:DIRECTORY, the rules in words); the first is empty where there are none."""
+    """Returns (HIERARCHY:DIRECTORY, the rules as text). The first is empty if there are no rules."""
     if facts.devices is None:
         return "", ()
     from pyrunc.cgroup.devices import describe
@@ -45,8 +45,9 @@ def device_rules(facts: "Facts") -> "tuple[str, Sequence[str]]":
 
 
 def placing(process: "Process | None", facts: "Facts", where: str = PLACE) -> "list[Step]":
-    """Of the process that becomes the container's, while it waits: nothing that it does or allocates is outside of its
-    cgroups. systemd makes the scope now; the other hierarchies, and what systemd knows nothing of, are ours."""
+    """Returns the steps that place the container's process while it waits, so that nothing it does or allocates is
+    outside of its cgroups. systemd creates the scope now. The runtime creates the other hierarchies, and sets what
+    systemd does not support."""
     steps = []
     if facts.systemd is not None:
         unit, slice_, properties = facts.systemd
@@ -58,5 +59,5 @@ def placing(process: "Process | None", facts: "Facts", where: str = PLACE) -> "l
 
 
 def verifying(facts: "Facts", where: str = PLACE) -> Step:
-    """Reads back where the process is, after everything that could have moved it."""
+    """Returns the step that reads back the process's cgroups, after everything that could have moved it."""
     return Step("cgroup-verify", where, entries(facts.cgroups))

@@ -1,7 +1,7 @@
-"""The order of everything: a config becomes the list of steps that creates its container, or executes in it.
+"""Compiles a config into the list of steps that creates its container, or executes a process in it.
 
-Nothing here touches the host. Each concern compiles its own steps (namespaces, mounts, devices, process); this file
-puts them in order and says why the order is this one.
+Nothing here accesses the host. Each concern compiles its own steps (namespaces, mounts, devices, process). This module
+orders them and explains the order.
 """
 
 from pyrunc.errors import SpecError
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def compile_create(spec: "Config", facts: "Facts") -> "list[Step]":
-    """Every step from nothing to the execve of the user's program (and the hooks of ``poststart`` after it)."""
+    """Returns every step up to the execve of the user's program, and the ``poststart`` hooks after it."""
     if spec.process is None:
         raise SpecError("process", "required to create a container")
     spaces = Namespaces(spec)
@@ -32,19 +32,20 @@ def compile_create(spec: "Config", facts: "Facts") -> "list[Step]":
     if facts.options.libraries:
         from pyrunc.plan import preload
 
-        # Whatever a library does is to be done inside of the cgroups.
+        # Everything that a library does must happen inside the cgroups.
         steps += [*preload.before_placement(facts), *placement, *preload.at_exec(facts)]
         placement = []
     if "user" in spaces:
         steps += process.raised_limits(spec.process)
-    # All of the host is opened before anything is joined: a joined mount namespace has other paths.
+    # All paths of the host are opened before a namespace is joined, because paths differ in a joined mount namespace.
     steps += [*opening, *mounts.before]
-    # A joined pid namespace has processes that may look at us at once. But the owner of a new, unprivileged user
-    # namespace must still be able to write its maps in /proc, which is root's for who is not dumpable (proc(5)).
+    # Processes of a joined pid namespace could trace this one, so it becomes undumpable before the join. But the owner
+    # of a new, unprivileged user namespace must first write its maps in /proc, which belongs to root once a process is
+    # not dumpable (proc(5)).
     late = "user" in spaces.new and not facts.privileged
     steps += [] if late else [Step("undumpable", "linux.namespaces")]
     steps += [*joins, *namespaces.creating(spaces, spec, facts, placement)]
-    # /proc of a host that mounts it with hidepid does not show it to a user from then on.
+    # From then on, a /proc that the host mounted with hidepid does not show the process to a user.
     steps += [Step("identify", ""), Step("undumpable", "linux.namespaces")] if late else []
     steps += _session(spec, facts, spaces)
     steps += filesystem
@@ -59,7 +60,7 @@ def compile_create(spec: "Config", facts: "Facts") -> "list[Step]":
 
 
 def _session(spec: "Config", facts: "Facts", spaces: Namespaces) -> "list[Step]":
-    """What the namespaces other than mount are given."""
+    """Returns the steps that configure the namespaces other than mount."""
     steps = [Step("session", "process.terminal"), *_preloaded(facts, spaces)]
     if not facts.options.no_new_keyring:
         steps.append(Step("keyring", "", f"_ses.{facts.container_id}"))
@@ -79,17 +80,18 @@ def _session(spec: "Config", facts: "Facts", spaces: Namespaces) -> "list[Step]"
 
 
 def _preloaded(facts: "Facts", spaces: Namespaces, rooted: bool = True) -> "list[Step]":
-    """After the session: a library finds no terminal of the caller's. ``rooted``: the root is the namespace's own."""
+    """Returns the loading of libraries at init. It comes after the new session, so that a library finds no terminal of
+    the caller's. ``rooted``: the mount namespace has the container's root as its own."""
     if not facts.options.libraries:
         return []
     from pyrunc.plan import preload
 
-    # Entering a mount namespace again would undo a chroot (setns(2)).
+    # Re-entering a mount namespace would undo a chroot (setns(2)).
     return preload.in_init(facts, preload.fresh_namespaces(spaces) & ~(0 if rooted else preload.MOUNT))
 
 
 def _filesystem(spec: "Config", facts: "Facts", spaces: Namespaces, mounts: Mounts) -> "list[Step]":
-    """The container's tree, in the mount namespace that it has of its own."""
+    """Returns the steps that build the container's tree, in its own mount namespace if it has one."""
     root = absolute(spec.root.path, facts.options.bundle)
     own = "mount" in spaces
     if own:
@@ -109,12 +111,12 @@ def _filesystem(spec: "Config", facts: "Facts", spaces: Namespaces, mounts: Moun
         rows, columns = (size.height, size.width) if size is not None else (0, 0)
         steps.append(Step("console", "process.terminal", rows, columns, 1))
     steps += mounts.late
-    # Before anything becomes read-only.
+    # Before anything is made read-only.
     steps.append(Step("make-working-directory", "process.cwd", spec.process.cwd))
     steps += [
         Step("sysctl", f"linux.sysctl.{name}", _sysctl_path(name), value) for name, value in spec.linux.sysctl.items()
     ]
-    # Read-only first: a mask lies over it, and a recursive read-only clone must not undo a mask.
+    # Read-only first: a mask is mounted on top of it, and a recursive read-only clone must not undo a mask.
     for name, kind, paths, extra in (
         ("readonlyPaths", "read-only", spec.linux.readonly_paths, ()),
         ("maskedPaths", "mask", spec.linux.masked_paths, ("".join(mounts.label),)),
@@ -126,7 +128,7 @@ def _filesystem(spec: "Config", facts: "Facts", spaces: Namespaces, mounts: Moun
     else:
         steps.append(Step("chroot", "root.path", root))
     if spec.linux.rootfs_propagation:
-        # Only now: done earlier, it would reach the host's mounts (and private it is already).
+        # Only after the change of root: earlier it would affect the host's mounts (and the tree already is private).
         steps.append(Step("root-propagation", "linux.rootfsPropagation", mounts.propagation))
     if spec.root.readonly:
         steps.append(Step("root-read-only", "root.readonly"))
@@ -134,13 +136,14 @@ def _filesystem(spec: "Config", facts: "Facts", spaces: Namespaces, mounts: Moun
 
 
 def mounts_on_host(spec: "Config", facts: "Facts") -> bool:
-    """Whether the container's mounts are made among the host's: it has no mount namespace, and the privileges to."""
+    """Whether the container's mounts are made in the host's mount namespace: it has none of its own, and is privileged
+    to mount there."""
     spaces = Namespaces(spec)
     return "mount" not in spaces and "user" not in spaces and facts.privileged and not facts.mapped
 
 
 def _bare(spec: "Config", facts: "Facts", root: str) -> "list[Step]":
-    """A changed root and nothing else: a user namespace may mount in its own mount namespace only."""
+    """Only changes the root. A user namespace may mount only in its own mount namespace."""
     assert spec.process is not None
     asked = {
         "mounts[0]": spec.mounts,
@@ -159,7 +162,7 @@ def _bare(spec: "Config", facts: "Facts", root: str) -> "list[Step]":
 
 
 def _intel_rdt(rdt: "IntelRdt", facts: "Facts") -> Step:
-    """Right before the pid is recorded, when init is all there."""
+    """Returns the step for resctrl, right before the pid is recorded, when init is complete."""
     group = (facts.options.resctrl, facts.container_id, rdt.clos_id)
     schemata = (rdt.l3_cache_schema, rdt.mem_bw_schema, rdt.schemata)
     return Step("intel-rdt", "linux.intelRdt", *group, *schemata, int(rdt.enable_monitoring))
@@ -170,7 +173,8 @@ def _second(pair: "tuple[str, int]") -> int:
 
 
 def _sysctl_path(name: str) -> str:
-    """``net.ipv4.ip_forward`` or ``net/ipv4/conf/eth0.1/forwarding``, below /proc/sys (sysctl(8))."""
+    """Returns the path below /proc/sys of ``net.ipv4.ip_forward`` or ``net/ipv4/conf/eth0.1/forwarding``
+    (sysctl(8))."""
     slash, dot = name.find("/"), name.find(".")
     return (
         name
@@ -180,7 +184,7 @@ def _sysctl_path(name: str) -> str:
 
 
 def _ending(spec: "Config", facts: "Facts") -> "list[Step]":
-    """The steps after `start` has asked for the program, or with `run` at once."""
+    """Returns the steps after the request of `start`, which `run` does at once."""
     assert spec.process is not None
     steps = [cgroups.verifying(facts) if facts.options.run else Step("await-start", "")]
     steps += process.final(spec.process, spec.linux.seccomp, facts, hooks.at_start(spec, facts))
@@ -188,7 +192,7 @@ def _ending(spec: "Config", facts: "Facts") -> "list[Step]":
 
 
 def compile_exec(spec: "Config", process_: "Process", facts: "Facts") -> "list[Step]":
-    """Another process in a running container: its cgroups, its namespaces, then as for init."""
+    """Returns the steps for another process in a running container: cgroups, namespaces, then the same as for init."""
     spaces = Namespaces(spec)
     steps = [Step("trace", "--trace")] if facts.options.trace else []
     if process_.exec_cpu_affinity is not None:
@@ -209,7 +213,7 @@ def compile_exec(spec: "Config", process_: "Process", facts: "Facts") -> "list[S
         steps += process.raised_limits(process_)
     steps.append(Step("undumpable", "linux.namespaces"))
     steps += namespaces.joining_process(spaces.flags, facts)
-    # A pid namespace is entered by a child only, and the child must be the caller's (pid_namespaces(7)).
+    # Only a child process enters a joined pid namespace, and it must be the caller's child (pid_namespaces(7)).
     steps.append(Step("clone", "linux.namespaces", 0))
     if "user" in spaces:
         steps.append(Step("become-root", "linux.uidMappings"))
@@ -231,6 +235,6 @@ def compile_exec(spec: "Config", process_: "Process", facts: "Facts") -> "list[S
     steps.append(process.program(process_))
     steps.append(cgroups.verifying(facts, "--cgroup"))
     if facts.options.pid_file:
-        # As late as the runtime acts, and before the program runs: a file that cannot be written is an error of ours.
+        # As late as possible for the runtime, but before the program runs, so that a failed write fails the exec.
         steps.append(Step("pid-file", "--pid-file", facts.options.pid_file))
     return steps + process.final(process_, spec.linux.seccomp, facts)

@@ -1,4 +1,4 @@
-"""Device nodes and links of /dev (runtime-spec "Default Devices", "Dev symbolic links")."""
+"""Compiles device nodes and links of /dev (runtime-spec "Default Devices", "Dev symbolic links")."""
 
 from pyrunc.cgroup.paths import clean
 from pyrunc.errors import SpecError
@@ -23,9 +23,9 @@ LINKS = (
 
 
 def add(mounts: "Mounts", spec: "Config", bind: bool) -> None:
-    """All nodes and links; ``bind``: nodes of the host are bound, for in a user namespace mknod(2) is denied.
+    """Adds all nodes and links. ``bind``: bind the host's nodes, because mknod(2) is denied in a user namespace.
 
-    Nothing is done to a /dev that the config binds from the host.
+    Does nothing if the config binds /dev from the host.
     """
     if any(clean(mount.destination) == "dev" and _is_bind(mount) for mount in spec.mounts):
         return
@@ -58,7 +58,7 @@ def _add(
     bind: bool,
 ) -> None:
     if path in ("/dev/ptmx", "/dev/pts/ptmx"):
-        return  # the container's own, of its devpts
+        return  # the container's own devpts provides them
     if bind and type_ != S_IFIFO:
         if not path.startswith("/dev/"):
             raise SpecError(f"{where}.path", "in a user namespace only devices of the host's /dev can be bound")

@@ -1,4 +1,4 @@
-"""A plan in words: what `plan` prints, and what --trace writes with the times."""
+"""Formats a plan as text and as JSON: for `plan`, and for --trace, which adds the times."""
 
 from pyrunc.plan.capabilities import BITS
 from pyrunc.plan.devices import TYPES
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from pyrunc.plan.steps import Arg, Step
 
 SHOWN = 60
-"""Characters of one argument in the text; JSON has all."""
+"""The longest argument in the text, in characters. JSON has the whole argument."""
 
 
 def plain(value: "Arg") -> "Any":
-    """An argument as JSON can hold it; bytes as their length."""
+    """Converts an argument for JSON. Bytes are replaced by their length."""
     if isinstance(value, bytes):
         return f"<{len(value)} bytes>"
     if isinstance(value, (int, str)):
@@ -27,7 +27,7 @@ def plain(value: "Arg") -> "Any":
 
 
 def table(steps: "Sequence[Step]") -> "list[dict[str, Any]]":
-    """One object a step: number, actor, kind, where, and its arguments by name."""
+    """Returns one object for each step: number, actor, kind, where, and its arguments by name."""
     return [
         {
             "step": number,
@@ -41,7 +41,7 @@ def table(steps: "Sequence[Step]") -> "list[dict[str, Any]]":
 
 
 def text(steps: "Sequence[Step]") -> str:
-    """One line a step; the place in config.json that asked for it comes last."""
+    """Returns one line for each step, with its place in config.json last."""
     rows = [(str(number), step.actor, step.kind, _words(step), step.where) for number, step in enumerate(steps)]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     lines = []
@@ -52,13 +52,13 @@ def text(steps: "Sequence[Step]") -> str:
 
 
 def _bits(kind: str, name: str, value: int) -> str:
-    """Numbers of the kernel by the names that config.json has for them; "" when the argument is none of that sort."""
+    """Returns the config.json names for a number of the kernel, "" if the argument is not such a number."""
     if name == "types":
         return ",".join(space for space, bit in FLAGS.items() if value & bit)
     if name == "flags" and kind.endswith("propagation"):
         return next(option for option, bits in PROPAGATION.items() if bits | MS_REC == value | MS_REC)
     if name in ("set", "clear", "recursive_set", "recursive_clear"):
-        if value & ATIME_MASK == ATIME_MASK:  # the whole field is cleared, whatever it was
+        if value & ATIME_MASK == ATIME_MASK:  # the whole atime field is cleared
             return ",".join(filter(None, (_bits(kind, name, value & ~ATIME_MASK), "atime")))
         return ",".join(option for option, (bit, _) in ATTRIBUTES.items() if bit and value & bit == bit)
     if name == "mode" or kind == "umask":

@@ -1,4 +1,4 @@
-"""What a plan depends on besides config.json: the caller's options, and facts of the host and of the container."""
+"""The input of a plan besides config.json: the caller's options, and facts about the host and the container."""
 
 from pyrunc.plan.options import CreateOptions
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pyrunc.plan.options import ExecOptions
 
     class FilterCache(Protocol):
-        """Compiled seccomp filters (resources/filter_cache.py)."""
+        """A cache of compiled seccomp filters (resources/filter_cache.py)."""
 
         def find(self, wanted: bytes) -> "bytes | None": ...
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 
 class Facts:
-    """Plain values, all with defaults; a step never depends on anything else.
+    """Plain values, all with defaults. Steps depend on nothing else but the config.
 
-    ``options``: the caller's. ``privileged``: effective root that may do what root may; ``mapped``: it is the root of a
-    user namespace only. ``cgroups`` {hierarchy: directory}, ``limits`` the writes, ``devices`` the rules, ``host`` what
-    is mounted (None: cgroups disabled), ``systemd`` (unit, slice, properties) when it makes the cgroups. ``filters``:
-    the seccomp filters that were compiled before. ``environment``: ours, for hooks that name none. ``init``:
-    the pid of a running container's init, for exec, and ``unit`` the systemd unit that has its cgroup.
+    ``options``: the caller's. ``privileged``: the effective user is root with all privileges; ``mapped``: root of a
+    user namespace only. ``cgroups``: {hierarchy: directory}; ``limits``: the writes; ``devices``: the rules; ``host``:
+    the mounted hierarchies (None: cgroups are disabled); ``systemd``: (unit, slice, properties) if systemd creates the
+    cgroups. ``filters``: cached seccomp filters. ``environment``: the runtime's, for hooks without ``env``. For exec:
+    ``init``, the pid of the running container's init, and ``unit``, the systemd unit that has its cgroup.
     """
 
     __slots__ = (
@@ -66,5 +66,5 @@ class Facts:
         self.state_head = self.state_tail = ""
 
     def state_of(self, status: str) -> "tuple[str, str]":
-        """The container's state as a hook reads it, before and after the pid that the reader sees."""
+        """Returns the container's state for a hook, as the parts before and after the pid."""
         return self.state_head.replace("STATUS", status, 1), self.state_tail

@@ -1,9 +1,10 @@
-"""Hooks of the config: when each runs, with which environment, and where (config.md "POSIX-platform Hooks").
+"""Compiles the config's hooks: when each runs, with which environment, and in which directory (config.md
+"POSIX-platform Hooks").
 
-The spec says nothing of the environment of a hook that names none, nor of any hook's working directory. As with runc
-and crun the first is the runtime's, for the hooks that belong to the host, and the process's for startContainer, which
-belongs to the container. An empty list is an environment without variables, not an absent one. Hooks run in the
-bundle, where the paths of a bundle's author begin; those inside of the container's namespaces in its root.
+The spec does not define the environment of a hook without ``env``, nor the working directory of a hook. As with runc
+and crun, host hooks without ``env`` get the runtime's environment, and startContainer hooks, which belong to the
+container, the process's. An empty ``env`` means no variables and differs from an absent one. Host hooks run in the
+bundle, because a bundle's author writes paths relative to it. Hooks in the container's namespaces run in its root.
 """
 
 from pyrunc.plan.process import NO_HOME, environment, home_of
@@ -17,12 +18,12 @@ if TYPE_CHECKING:
     from pyrunc.spec.types import Config, Hook
 
 THE_ROOT = ""
-"""As a hook's directory: the container's root, by descriptor."""
+"""As a hook's directory: the container's root, which the helper has open."""
 
 
 def before_root(spec: "Config", facts: "Facts", directory: str = THE_ROOT) -> "list[Step]":
-    """prestart and createRuntime on the host, createContainer in the namespaces and in ``directory``; all before the
-    root is changed."""
+    """Returns prestart and createRuntime on the host, createContainer in the namespaces and in ``directory``. All run
+    before the change of root."""
     if spec.hooks is None:
         return []
     bundle = facts.options.bundle or "/"
@@ -34,7 +35,7 @@ def before_root(spec: "Config", facts: "Facts", directory: str = THE_ROOT) -> "l
 
 
 def at_start(spec: "Config", facts: "Facts") -> "list[Step]":
-    """startContainer: in the container, right before its program."""
+    """Returns the steps of startContainer: in the container, right before its program."""
     if spec.hooks is None or not spec.hooks.start_container:
         return []
     assert spec.process is not None
@@ -43,7 +44,7 @@ def at_start(spec: "Config", facts: "Facts") -> "list[Step]":
 
 
 def after_start(spec: "Config", facts: "Facts") -> "list[Step]":
-    """poststart: on the host, when the program runs."""
+    """Returns the steps of poststart: on the host, after the program was executed."""
     if spec.hooks is None:
         return []
     return _steps("runtime-hook", "poststart", spec.hooks.poststart, facts, "running", facts.options.bundle or "/")
@@ -59,7 +60,7 @@ def _steps(
     default: "Sequence[str] | None" = None,
     home: int = NO_HOME,
 ) -> "list[Step]":
-    """``default``, and HOME of the user ``home``: the environment of a hook that names none."""
+    """``default`` and HOME of the user ``home`` are the environment of a hook without ``env``."""
     head, tail = facts.state_of(status)
     absent = facts.environment if default is None else default
     made = []

@@ -1,4 +1,5 @@
-"""Id-mapped mounts (mount_setattr(2), Linux 5.12): options idmap and ridmap, a mount's own mappings."""
+"""Compiles id-mapped mounts (mount_setattr(2), Linux 5.12): the options idmap and ridmap, and a mount's own
+mappings."""
 
 from pyrunc.errors import SpecError
 from pyrunc.plan.steps import Step
@@ -13,8 +14,8 @@ if TYPE_CHECKING:
 
 
 def add(mounts: "Mounts", mount: "Mount", options: "Options", slot: int, where: str) -> None:
-    """Maps the tree in ``slot`` before it is attached: with the mount's own mappings, the container's, or with neither
-    as the user namespace does that the container joins."""
+    """Maps the tree in ``slot`` before it is attached. Uses the mount's own mappings, else the container's, else those
+    of the user namespace that the container joins."""
     if not mounts.facts.privileged:
         raise SpecError(where, "an id-mapped mount needs privileges over the file system")
     linux = mounts.spec.linux
@@ -26,11 +27,11 @@ def add(mounts: "Mounts", mount: "Mount", options: "Options", slot: int, where: 
         raise SpecError(f"{where}.{missing}", "an id-mapped mount needs mappings, its own or those of linux")
     else:
         space = mounts.slots.new(where)
-        # Before the clone: pids of a new pid namespace are not those of the host's /proc.
+        # Before the clone, because pids of a new pid namespace differ from those of the host's /proc.
         mounts.before.append(Step("user-namespace", where, lines(users), lines(groups), space))
     mounts.opening.append(Step("map-tree", where, slot, space, int(options.recursive_idmap)))
 
 
 def lines(mappings: "Sequence[IdMapping]") -> "list[str]":
-    """As the kernel reads them (user_namespaces(7))."""
+    """Formats mappings as the kernel reads them (user_namespaces(7))."""
     return [f"{m.container_id} {m.host_id} {m.size}" for m in mappings]

@@ -1,5 +1,5 @@
-"""``process.selinuxLabel`` and ``process.apparmorProfile``: for the next execve (proc(5), attr/exec); and
-``linux.mountLabel``, a mount option."""
+"""Compiles ``process.selinuxLabel`` and ``process.apparmorProfile``, which apply to the next execve (proc(5),
+attr/exec), and ``linux.mountLabel``, a mount option."""
 
 import posix
 
@@ -11,14 +11,15 @@ if TYPE_CHECKING:
     from pyrunc.spec.types import Process
 
 MODULES = {
-    # what must be there when the module is active: (path, attribute, prefix of what is written)
+    # {property: (a file that exists if the module is active, attribute, prefix of the written label)}
     "selinuxLabel": ("/sys/fs/selinux/enforce", "exec", ""),
     "apparmorProfile": ("/sys/module/apparmor/parameters/enabled", "apparmor/exec", "exec "),
 }
 
 
 def steps(process: "Process") -> "list[Step]":
-    """SpecError when the config asks for a module that the kernel has not: it would silently not confine."""
+    """Raises SpecError if the config names a security module that is not enabled, because the label would confine
+    nothing."""
     result = []
     for name, value in (("selinuxLabel", process.selinux_label), ("apparmorProfile", process.apparmor_profile)):
         if not value:
@@ -30,7 +31,7 @@ def steps(process: "Process") -> "list[Step]":
 
 
 def mount_option(label: str) -> "list[str]":
-    """What a new file system is mounted with for ``linux.mountLabel`` (mount(8) "context")."""
+    """Returns the mount option for ``linux.mountLabel`` (mount(8) "context")."""
     if not label:
         return []
     _require("selinuxLabel", "linux.mountLabel")

@@ -1,7 +1,7 @@
-"""Mount options: what each name does (runtime-spec config-linux.md "Linux mount options", mount_setattr(2)).
+"""The table of mount options (runtime-spec config-linux.md "Linux mount options", mount_setattr(2)).
 
-The one table: the compiler reads it, ``features`` prints its names. Numbers are of linux/mount.h, the same on
-every architecture.
+The compiler reads this table, and ``features`` prints its names. The numbers are those of linux/mount.h, which are the
+same on every architecture.
 """
 
 from pyrunc.errors import SpecError
@@ -18,7 +18,7 @@ MS_RDONLY, MS_SYNCHRONOUS, MS_MANDLOCK, MS_DIRSYNC, MS_LAZYTIME = 1, 16, 64, 128
 MS_REC, MS_UNBINDABLE, MS_PRIVATE, MS_SLAVE, MS_SHARED = 1 << 14, 1 << 17, 1 << 18, 1 << 19, 1 << 20
 
 ATTRIBUTES: "dict[str, tuple[int, int]]" = {
-    # name: (MOUNT_ATTR_* that it sets, that it clears); with an `r` before it, of the whole tree.
+    # name: (MOUNT_ATTR_* that it sets, that it clears). With a leading `r` it applies to the whole tree.
     "ro": (RDONLY, 0),
     "rw": (0, RDONLY),
     "nosuid": (NOSUID, 0),
@@ -29,7 +29,7 @@ ATTRIBUTES: "dict[str, tuple[int, int]]" = {
     "exec": (0, NOEXEC),
     "nodiratime": (NODIRATIME, 0),
     "diratime": (0, NODIRATIME),
-    # The kinds of atime are a field, not bits: it is cleared as a whole before one is set.
+    # The atime modes are a field, not bits: the whole field is cleared before one is set.
     "relatime": (0, ATIME_MASK),
     "norelatime": (0, ATIME_MASK),
     "noatime": (NOATIME, ATIME_MASK),
@@ -41,10 +41,10 @@ ATTRIBUTES: "dict[str, tuple[int, int]]" = {
 }
 
 RELATIME = 1 << 24
-"""Asked for by its name. No attribute: it is what a mount has where no other kind of atime is asked for."""
+"""Requested by name. It is not an attribute: a mount has relatime if no other atime mode is requested."""
 
 ATIME: "dict[str, tuple[int, int]]" = {
-    # name: (bit that it asks for, that it no longer asks for), as mount(2)'s flags
+    # name: (bit that it requests, bit whose request it cancels), as mount(2)'s flags
     "noatime": (NOATIME, 0),
     "atime": (0, NOATIME),
     "relatime": (RELATIME, 0),
@@ -52,11 +52,11 @@ ATIME: "dict[str, tuple[int, int]]" = {
     "strictatime": (STRICTATIME, 0),
     "nostrictatime": (0, STRICTATIME),
 }
-"""Of several kinds, in whatever order, mount(2) takes strictatime before noatime before relatime. With none asked for
-any more, a bind mount keeps its source's, for the kernel's remount then leaves it alone (runc 1.5)."""
+"""If several modes are requested, mount(2) prefers strictatime to noatime to relatime, in any order of the options. If
+none is left, a bind mount keeps its source's mode, because the kernel's remount does not change it (runc 1.5)."""
 
 UNMENTIONED = RDONLY | NOSUID | NODEV | NOEXEC | NOSYMFOLLOW
-"""What a bind mount with any flag does not take over from its source, unless it is asked for (runc 1.5)."""
+"""Attributes that a bind mount with any flag does not inherit from its source, unless they are requested (runc 1.5)."""
 
 SUPERBLOCK: "dict[str, tuple[int, int]]" = {
     "ro": (MS_RDONLY, 0),
@@ -82,23 +82,23 @@ PROPAGATION: "dict[str, int]" = {
 }
 
 WITHOUT_EFFECT = ("loud", "silent", "iversion", "noiversion")
-"""Flags of mount(2) that the mount API has not. A bind mount with any flag has those of UNMENTIONED taken away."""
+"""Flags of mount(2) that do not exist in the mount API. They count as flags, so a bind mount loses UNMENTIONED."""
 
 IGNORED = (*WITHOUT_EFFECT, "defaults", "quiet", "acl", "noacl")
-"""Accepted for compatibility: the kernel's default, or of no effect through the mount API."""
+"""Accepted for compatibility: these are the kernel's defaults, or have no effect through the mount API."""
 
 SPECIAL = ("bind", "rbind", "remount", "tmpcopyup", "copy-symlink", "idmap", "ridmap")
 
 
 def names() -> "list[str]":
-    """Every option that pyrunc itself understands, for the ``features`` document."""
+    """Returns every option that pyrunc itself interprets, for the ``features`` document."""
     recursive = [f"r{name}" for name in ATTRIBUTES]
     known = {*ATTRIBUTES, *recursive, *SUPERBLOCK, *PROPAGATION, *IGNORED, *SPECIAL}
     return sorted(known - {"copy-symlink", "quiet"})
 
 
 def split(options: "Iterable[str]") -> "Iterator[str]":
-    """Single options. One entry may hold several, split at commas as mount(8) does: not in quotes or after ``\\``."""
+    """Yields single options. An entry is split at commas as mount(8) does: not within quotes or after ``\\``."""
     for entry in options:
         if "," not in entry:
             yield entry
@@ -113,10 +113,10 @@ def split(options: "Iterable[str]") -> "Iterator[str]":
 
 
 class Options:
-    """The options of one mount, sorted out; a later option overrides an earlier one.
+    """The parsed options of one mount. A later option overrides an earlier one.
 
     ``set``/``clear`` (and ``recursive_*``) are MOUNT_ATTR_* bits, ``superblock`` MS_* bits, ``propagation`` a list of
-    MS_* values in order, ``data`` what goes to the filesystem itself. ``mentioned``: whether any flag is given.
+    MS_* values in order, ``data`` the options for the file system itself. ``mentioned``: whether any flag is given.
     """
 
     __slots__ = (
@@ -149,14 +149,14 @@ class Options:
                     raise SpecError(where, f"mount option {option} is not supported")
                 self.data.append(option)
         if self.atime and not self.set & NODIRATIME:
-            self.clear |= NODIRATIME  # with any kind of atime mount(2) changes all of them (path_mount, MNT_ATIME_MASK)
+            self.clear |= NODIRATIME  # with any atime mode mount(2) changes all of them (path_mount, MNT_ATIME_MASK)
 
     def _take(self, option: str) -> bool:
         taken = option in ATTRIBUTES or option in SUPERBLOCK or option in WITHOUT_EFFECT
         self.mentioned |= taken
         if option in ATIME:
             self._take_atime(*ATIME[option])
-        elif option == "diratime":  # as with kinds of atime: the source's nodiratime stays
+        elif option == "diratime":  # as with atime modes: the source's nodiratime stays
             self.set &= ~NODIRATIME
         elif option in ATTRIBUTES:
             on, off = ATTRIBUTES[option]

@@ -1,4 +1,4 @@
-"""Mounts of the config, in its order: binds, filesystems, cgroups, and what is done to the whole tree."""
+"""Compiles the mounts of the config in their order: bind mounts, file systems, cgroups, and the root itself."""
 
 from pyrunc.errors import SpecError
 from pyrunc.plan import mount_options
@@ -12,19 +12,19 @@ if TYPE_CHECKING:
 
 
 def root(mounts: "Mounts", path: str) -> None:
-    """The root itself: everything else is attached below it."""
+    """Adds the steps for the root. Everything else is attached below it."""
     propagation = mounts.propagation
-    if propagation & mount_options.MS_UNBINDABLE:  # only when nothing is left to be bound
+    if propagation & mount_options.MS_UNBINDABLE:  # set only at the end, when nothing has to be bound any more
         propagation = mount_options.MS_PRIVATE | mount_options.MS_REC
-    # First of all: what is unbindable on the host can be bound afterwards.
+    # The first step: what is unbindable on the host can be bound afterwards.
     mounts.inside.append(Step("propagation", "linux.rootfsPropagation", propagation))
     slot = mounts.tree(path, True, "root.path")
     mounts.inside.append(Step("root", "root.path", path, slot, mount_options.NOEXEC))
 
 
 def host_root(mounts: "Mounts", path: str) -> None:
-    """The same without a mount namespace of its own: over the root's own directory, as runc and crun have it. What
-    becomes of it is told by resources/host_root.py."""
+    """Adds the root of a container without its own mount namespace: mounted over the root's own directory, as with runc
+    and crun. resources/host_root.py removes it."""
     slot = mounts.tree(path, True, "root.path")
     mounts.inside.append(Step("host-root", "root.path", path, slot, mount_options.NOEXEC))
 
@@ -50,7 +50,7 @@ def add(mounts: "Mounts", index: int, mount: "Mount") -> None:
 
 
 def _remount(mounts: "Mounts", mount: "Mount", options: "mount_options.Options", where: str) -> None:
-    """Attributes of the mount and, unless it is `remount,bind`, options of its file system."""
+    """Changes attributes of the mount and, unless it is `remount,bind`, options of its file system."""
     data = [] if options.bind else options.data
     if options.bind and options.data:
         raise SpecError(f"{where}.options", f"a bind mount has no filesystem of its own to take {options.data[0]!r}")
@@ -72,7 +72,7 @@ def _bind(mounts: "Mounts", mount: "Mount", options: "mount_options.Options", wh
         idmap.add(mounts, mount, options, slot, where)
     set_, clear = options.set, options.clear
     if set_ & mount_options.NODIRATIME:
-        clear |= mount_options.ATIME_MASK  # an atime flag is asked for: the others are the default
+        clear |= mount_options.ATIME_MASK  # an atime flag is requested: the others get their defaults
     unmentioned = mount_options.UNMENTIONED & ~set_ & ~clear if options.mentioned else 0
     locked = int("user" in mounts.namespaces)
     recursive = (options.recursive_set, options.recursive_clear)

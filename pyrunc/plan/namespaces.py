@@ -1,4 +1,4 @@
-"""Namespaces: which are joined, which are made, in which order, and by which process (namespaces(7),
+"""Compiles namespaces: which are joined or created, in which order, and by which process (namespaces(7),
 user_namespaces(7))."""
 
 from pyrunc.errors import SpecError
@@ -25,13 +25,13 @@ FLAGS: "dict[str, int]" = {
 USER, TIME, MOUNT, CGROUP = FLAGS["user"], FLAGS["time"], FLAGS["mount"], FLAGS["cgroup"]
 
 PROC_NAMES: "dict[str, str]" = {name: {"mount": "mnt", "network": "net"}.get(name, name) for name in FLAGS}
-"""runtime-spec name: its name below /proc/PID/ns."""
+"""{runtime-spec name: name below /proc/PID/ns}."""
 
 
 class Namespaces:
-    """The namespaces of a config: ``paths`` {name: path to join} and ``new`` {name}; both by runtime-spec names.
+    """The namespaces of a config: ``paths`` {name: path to join} and ``new`` {name}, by runtime-spec names.
 
-    ``slots`` {name: slot} of those to join, once ``joining`` has opened them.
+    ``slots``: {name: slot} of the namespaces to join, filled by ``joining``.
     """
 
     __slots__ = ("new", "paths", "places", "slots")
@@ -53,51 +53,51 @@ class Namespaces:
 
     @property
     def flags(self) -> int:
-        """The CLONE_NEW* bits of all namespaces given."""
+        """The CLONE_NEW* bits of all namespaces in the config."""
         return sum(FLAGS[name] for name in (*self.new, *self.paths))
 
 
 def joining(namespaces: Namespaces, facts: "Facts", slots: "Slots") -> "tuple[list[Step], list[Step]]":
-    """(steps that open the namespaces to be joined, steps that join them): every path is opened before the first
-    join, for a joined mount namespace has other paths."""
+    """Returns (steps that open the namespaces to join, steps that join them). All paths are opened before the first
+    join, because paths differ in a joined mount namespace."""
     opening, joins = [], []
     for name, path in namespaces.paths.items():
         place = f"{namespaces.places[name]}.path"
         slot = namespaces.slots[name] = slots.new(place)
         opening.append(Step("open-namespace", place, path, FLAGS[name], slot))
         joins.append(Step("join", place, slot, FLAGS[name]))
-    # Root joins the user namespace last: what it may do in the others comes from its own one. Without root's
-    # privileges they come from the joined user namespace, which must then be first.
+    # Root joins the user namespace last, because its privileges over the others come from its own user namespace. An
+    # unprivileged user joins it first, because the privileges come from the joined one.
     joins.sort(key=lambda step: (step.args[1] == USER) == facts.privileged)
     return opening, joins
 
 
 def joining_process(flags: int, facts: "Facts") -> "list[Step]":
-    """exec: the namespaces of the running init at once, by its pidfd (setns(2), Linux 5.8)."""
+    """Returns the steps of exec that join the namespaces of the running init by its pidfd (setns(2), Linux 5.8)."""
     others, user = flags & ~USER, flags & USER
     steps = [Step("join", "linux.namespaces", SLOT_TARGET, part) for part in (others, user) if part]
     return steps if facts.privileged else steps[::-1]
 
 
 def creating(namespaces: Namespaces, spec: "Config", facts: "Facts", placement: "list[Step]") -> "list[Step]":
-    """The clone (two for an unprivileged time namespace), the id maps, ``placement`` in the cgroups, and becoming root
-    in the user namespace.
+    """Returns the clone (two for an unprivileged time namespace), the id maps, ``placement`` in the cgroups, and the
+    change to root in the user namespace.
 
-    The placement comes after the first clone, so that what the kernel makes for the new namespaces, some 200 KiB, is
-    not charged to the container: it would forbid smaller memory limits, and a pids limit of 1. It comes before the
-    cgroup namespace, whose root is the cgroup that its maker is in (cgroup_namespaces(7)).
+    The placement follows the first clone, so that the kernel's memory for the new namespaces, about 200 KiB, is not
+    charged to the container. Otherwise small memory limits and a pids limit of 1 would fail. It precedes the cgroup
+    namespace, whose root is the current cgroup of the process that creates it (cgroup_namespaces(7)).
     """
     new = sum(FLAGS[name] for name in namespaces.new)
     offsets = _time(spec) if "time" in namespaces.new else []
     place = "linux.namespaces"
     steps: list[Step] = []
-    # Time is no flag of clone(2): it takes effect for the children of the process that unshares it.
+    # clone(2) has no flag for time: unshare(2) makes it effective for the child processes.
     new &= ~(TIME | CGROUP)
     if offsets and (facts.privileged or "user" not in namespaces.new):
         steps += [*offsets, Step("clone", place, new)]
         offsets = []
     elif offsets:
-        # Only inside of its new user namespace may it unshare; the processes of that namespace are then cloned anew.
+        # Only a process in the new user namespace may unshare; the next clone puts the processes into both.
         steps.append(Step("clone", place, USER))
     else:
         steps.append(Step("clone", place, new))
@@ -116,7 +116,8 @@ def creating(namespaces: Namespaces, spec: "Config", facts: "Facts", placement: 
 
 
 def mapping(spec: "Config") -> "list[Step]":
-    """The id maps, written by the runtime while the first process of the user namespace waits."""
+    """Returns the steps by which the runtime writes the id maps, while the first process of the user namespace
+    waits."""
     users = [f"{m.container_id} {m.host_id} {m.size}" for m in spec.linux.uid_mappings]
     groups = [f"{m.container_id} {m.host_id} {m.size}" for m in spec.linux.gid_mappings]
     return [Step("map-users", "linux.uidMappings", users), Step("map-groups", "linux.gidMappings", groups)]

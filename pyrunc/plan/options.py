@@ -1,4 +1,4 @@
-"""The caller's options of create, run and exec: one record from the command line, or the library, to the plan.
+"""The caller's options of create, run and exec: one record that the command line or the library passes to the plan.
 
 An attribute has the name of the command line's option (cli/options.py), and runc's default.
 """
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 
 class LaunchOptions:
-    """What every launch of a process takes. ``console``: a connected socket that takes the terminal's master, or -1.
+    """The options for every launch. ``console``: a connected socket that receives the terminal's master, or -1.
 
-    ``stdio``: the process's three standard descriptors, ours unless given. ``trace_format``: ``json`` or ``chrome``, of
-    the file ``trace``. ``libraries``: descriptors of checked libraries to be loaded into its path. TypeError for a
-    choice that there is not.
+    ``stdio``: the three standard descriptors of the process; empty means the caller's. ``trace_format``: the format of
+    the file ``trace``, ``json`` or ``chrome``. ``libraries``: descriptors of checked libraries to load into the init
+    path. Raises TypeError for an unknown option or format.
     """
 
     def __init__(self, **given: "Any") -> None:
@@ -35,7 +35,7 @@ class LaunchOptions:
         self.preload_timeout = 10.0
         self.legacy_delay = 0.0
         self.meanwhile: Callable[[], object] | None = None  # as Launch.meanwhile
-        self.observer: Any = None  # of a launch (launch/observer.py), where libraries are loaded
+        self.observer: Any = None  # of a launch (launch/observer.py), if libraries are loaded
         self.bundle = ""
         self.no_new_keyring = False
         self.resctrl = "/sys/fs/resctrl"
@@ -48,7 +48,7 @@ class LaunchOptions:
 
     @classmethod
     def of(cls, given: "Any") -> "Self":
-        """The attributes of ``given``, a command line's options, that this record has."""
+        """Returns a record with those attributes of ``given``, parsed command-line options, that this record has."""
         made = cls()
         for name, value in vars(given).items():
             if value is not None and hasattr(made, name):
@@ -57,8 +57,8 @@ class LaunchOptions:
 
 
 class CreateOptions(LaunchOptions):
-    """``bundle`` is absolute. ``resctrl``: where that file system is mounted. ``notify_socket``: the service manager's,
-    for sd_notify(3) out of the container."""
+    """``bundle`` is absolute. ``resctrl``: the mount point of resctrl. ``notify_socket``: the service manager's socket,
+    for sd_notify(3) from the container."""
 
     root = DEFAULT_ROOT
     run = False
@@ -68,7 +68,7 @@ class CreateOptions(LaunchOptions):
 
 
 class ExecOptions(LaunchOptions):
-    """``cgroup``: below the container's, as --cgroup has them."""
+    """``cgroup``: paths below the container's cgroups, in the form of --cgroup."""
 
     cgroup: "Sequence[str]" = ()
     ignore_paused = False

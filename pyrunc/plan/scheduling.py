@@ -1,4 +1,5 @@
-"""Scheduler, io priority, CPU affinity, memory policy and personality (runtime-spec config.md, config-linux.md)."""
+"""Compiles scheduler, I/O priority, CPU affinity, memory policy and personality (runtime-spec config.md,
+config-linux.md)."""
 
 import sys
 
@@ -45,7 +46,7 @@ MODE_FLAGS = {"MPOL_F_STATIC_NODES": 1 << 15, "MPOL_F_RELATIVE_NODES": 1 << 14, 
 
 
 def steps(process: "Process") -> "list[Step]":
-    """Of ``process.scheduler`` and ``process.ioPriority``."""
+    """Returns the steps for ``process.scheduler`` and ``process.ioPriority``."""
     result = []
     scheduler, io = process.scheduler, process.io_priority
     if scheduler is not None:
@@ -59,7 +60,7 @@ def steps(process: "Process") -> "list[Step]":
 
 
 def of_linux(linux: "Linux") -> "list[Step]":
-    """Of ``linux.personality`` and ``linux.memoryPolicy``."""
+    """Returns the steps for ``linux.personality`` and ``linux.memoryPolicy``."""
     result = []
     if linux.personality is not None:
         result.append(Step("personality", "linux.personality", PERSONALITIES[linux.personality.domain]))
@@ -72,16 +73,16 @@ def of_linux(linux: "Linux") -> "list[Step]":
 
 
 def affinity(cpus: str, where: str) -> "list[Step]":
-    """``process.execCPUAffinity``: a list of CPUs such as ``0-3,7``, or nothing."""
+    """Returns the step for ``process.execCPUAffinity``, a list of CPUs such as ``0-3,7``; none if it is empty."""
     return [Step("affinity", where, bits(cpus, where))] if cpus else []
 
 
 def bits(text: str, where: str) -> bytes:
-    """``0-3,7`` as the array of unsigned long that the kernel takes. SpecError when it is not a list."""
+    """Converts ``0-3,7`` to an array of unsigned long for the kernel. Raises SpecError if it is not such a list."""
     value = 0
     for numbers in ranges(where, text):
         for number in numbers:
             value |= 1 << number
     words = (value.bit_length() + 63) // 64
-    # Word by word: on a big-endian machine the bytes turn around in each, not over all.
+    # Word by word: on a big-endian machine the byte order is reversed in each word, not in the whole array.
     return b"".join((value >> 64 * word & (1 << 64) - 1).to_bytes(8, sys.byteorder) for word in range(words))

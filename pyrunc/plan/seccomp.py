@@ -1,4 +1,4 @@
-"""``linux.seccomp`` compiled by libseccomp into the bytes that the helper loads (runtime-spec "Seccomp")."""
+"""Compiles ``linux.seccomp`` with libseccomp into the bytes that the helper loads (runtime-spec "Seccomp")."""
 
 import posix
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 PLACE = "linux.seccomp"
 COMPILED_AS = 2
-"""Goes up whenever ``compile_filter`` makes another filter of the same config: kept ones are then compiled anew."""
+"""Increased whenever ``compile_filter`` makes a different filter of the same config, to invalidate cached filters."""
 EPERM = 1
-WAIT_KILLABLE_RECV = 1 << 5  # linux/seccomp.h since 5.19; Debian 12's has it not
+WAIT_KILLABLE_RECV = 1 << 5  # linux/seccomp.h since 5.19; Debian 12's headers do not have it
 FLAGS = {
     "SECCOMP_FILTER_FLAG_TSYNC": lib.SECCOMP_FILTER_FLAG_TSYNC,
     "SECCOMP_FILTER_FLAG_LOG": lib.SECCOMP_FILTER_FLAG_LOG,
@@ -39,23 +39,24 @@ ACTIONS = {
 
 
 def flags(seccomp: "Seccomp") -> int:
-    """SECCOMP_FILTER_FLAG_* bits for seccomp(2), NEW_LISTENER with them where a rule notifies."""
+    """Returns SECCOMP_FILTER_FLAG_* for seccomp(2), with NEW_LISTENER if a rule notifies."""
     bits = sum(FLAGS[name] for name in set(seccomp.flags))
     if notifies(seccomp):
         bits |= lib.SECCOMP_FILTER_FLAG_NEW_LISTENER
-        # The kernel wants one or the other error return of TSYNC and a listener; ours is one thread.
+        # TSYNC and a listener define different error returns, so the kernel refuses both; init has only one thread.
         bits &= ~lib.SECCOMP_FILTER_FLAG_TSYNC
     return int(bits)
 
 
 def notifies(seccomp: "Seccomp") -> bool:
-    """Whether any rule hands system calls to the listener."""
+    """Whether any rule passes system calls to the listener."""
     return any(rule.action == "SCMP_ACT_NOTIFY" for rule in seccomp.syscalls)
 
 
 def filter_of(seccomp: "Seccomp", kept: "FilterCache | None") -> bytes:
-    """As ``compile_filter``; what was compiled before, by this libseccomp, is taken from ``kept``."""
-    if kept is None or log.wanted("debug"):  # unknown names are logged while it is compiled
+    """Returns the filter as ``compile_filter`` does, from the cache ``kept`` if this libseccomp has compiled it
+    before."""
+    if kept is None or log.wanted("debug"):  # compiling logs unknown names
         return compile_filter(seccomp)
     version = lib.seccomp_version()
     wanted = dumps([COMPILED_AS, version.major, version.minor, version.micro, plain(seccomp)]).encode()
@@ -67,13 +68,13 @@ def filter_of(seccomp: "Seccomp", kept: "FilterCache | None") -> bytes:
 
 
 def compile_filter(seccomp: "Seccomp") -> bytes:
-    """The filter as an array of struct sock_filter. SpecError names the rule that libseccomp refused."""
+    """Returns the filter as an array of struct sock_filter. Raises SpecError that names the rule libseccomp refused."""
     default = _action(seccomp.default_action, seccomp.default_errno_ret, f"{PLACE}.defaultAction")
     context = lib.seccomp_init(default)
     if context == ffi.NULL:
         raise SpecError(f"{PLACE}.defaultAction", f"{seccomp.default_action} can't be a default")
     try:
-        # A search tree instead of a list of some four hundred comparisons at every system call.
+        # A search tree instead of a list of about four hundred comparisons for each system call.
         lib.seccomp_attr_set(context, lib.SCMP_FLTATR_CTL_OPTIMIZE, 2)
         tokens = [int(lib.seccomp_arch_native())]
         for index, name in enumerate(seccomp.architectures):
@@ -100,7 +101,7 @@ def _add_architecture(context: "Any", name: str, where: str) -> int:
     if token == 0:
         raise SpecError(where, f"{name} is not known to libseccomp")
     result = lib.seccomp_arch_add(context, token)
-    if result not in (0, -17):  # EEXIST: the native one is there from the start
+    if result not in (0, -17):  # EEXIST: the native architecture is always there
         raise SpecError(where, f"{name}: {posix.strerror(-result).lower()}")
     return int(token)
 
@@ -108,7 +109,7 @@ def _add_architecture(context: "Any", name: str, where: str) -> int:
 def _add_rule(context: "Any", rule: "Syscall", default: int, where: str) -> None:
     action = _action(rule.action, rule.errno_ret, f"{where}.action")
     if action == default:
-        return  # libseccomp refuses a rule that says what is said already
+        return  # libseccomp refuses a rule that repeats the default
     for name in rule.names:
         number = lib.seccomp_syscall_resolve_name(name.encode())
         if number == lib.__NR_SCMP_ERROR:
@@ -122,7 +123,7 @@ def _add_rule(context: "Any", rule: "Syscall", default: int, where: str) -> None
 
 
 def _alternatives(arguments: "list[Argument]") -> "list[list[Argument]]":
-    """One rule whose comparisons must all hold; if one argument is compared twice, a rule for each, as runc does."""
+    """Returns one rule whose comparisons must all hold, or one rule each if an argument is compared twice (as runc)."""
     if not arguments:
         return [[]]
     indexes = [argument.index for argument in arguments]

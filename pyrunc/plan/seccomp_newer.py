@@ -1,9 +1,9 @@
-"""ENOSYS for system calls that are newer than a seccomp profile.
+"""Returns ENOSYS for system calls that are newer than a seccomp profile.
 
-A C library tries a new system call first, and falls back to an old one when the kernel answers ENOSYS. A profile that
-was written before the new one existed does not name it, and its default action, EPERM mostly, is taken for the answer:
-no fall-back. So whatever lies above the highest number that the profile names, on the architecture of the call, gets
-ENOSYS, as a kernel of the profile's time would have answered; as runc does since 1.0.
+A C library tries a new system call first, and falls back to an old one if the kernel returns ENOSYS. A profile that is
+older than the call does not name it. The profile's default action, mostly EPERM, would be taken for the kernel's answer
+and prevent the fall-back. So every call with a number above the highest one that the profile names on the call's
+architecture gets ENOSYS, as from a kernel of the profile's time. runc does so since 1.0.
 """
 
 import sys
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 ENOSYS = 38
 LENIENT = ("SCMP_ACT_ALLOW", "SCMP_ACT_LOG", "SCMP_ACT_TRACE")
-"""Default actions that let the kernel, or a tracer, answer."""
+"""Default actions that let the kernel or a tracer decide."""
 X86_64, X32 = 0xC000003E, 0x4000003E
-"""linux/audit.h; libseccomp's own name for x32, of which the kernel says AUDIT_ARCH_X86_64."""
+"""linux/audit.h. X32 is libseccomp's own number; the kernel reports AUDIT_ARCH_X86_64 for such calls."""
 X32_BIT = 0x40000000
-"""Of a call's number (asm/unistd.h)."""
+"""Set in the number of an x32 call (asm/unistd.h)."""
 S390 = (0x16, 0x80000016)
-"""AUDIT_ARCH_S390 and S390X, where an unknown number becomes 0 before a filter sees it."""
+"""AUDIT_ARCH_S390 and S390X. On these an unknown number becomes 0 before a filter sees it."""
 NUMBER, ARCHITECTURE = 0, 4
 """Offsets in struct seccomp_data."""
 LOAD, RETURN, JUMP, EQUAL, GREATER, AT_LEAST = 0x20, 0x06, 0x05, 0x15, 0x25, 0x35
@@ -30,9 +30,10 @@ LOAD, RETURN, JUMP, EQUAL, GREATER, AT_LEAST = 0x20, 0x06, 0x05, 0x15, 0x25, 0x3
 
 
 def stub(seccomp: "Seccomp", architectures: "list[int]") -> bytes:
-    """The instructions (struct sock_filter) to go before the compiled filter; it follows wherever they do not answer.
+    """Returns the instructions (struct sock_filter) to prepend to the compiled filter. Calls that they do not answer
+    continue in the filter.
 
-    ``architectures``: libseccomp's tokens of the profile's, the native one with them.
+    ``architectures``: libseccomp's tokens of the profile's architectures, including the native one.
     """
     if seccomp.default_action in LENIENT or seccomp.default_errno_ret == ENOSYS:
         return b""
@@ -48,21 +49,22 @@ def stub(seccomp: "Seccomp", architectures: "list[int]") -> bytes:
     left = sum(map(len, sections))
     for section in sections:
         for at, (code, k, yes, no) in enumerate(section):
-            # A jump to the filter goes over the rest of this section and all the later ones.
+            # A jump to the filter skips the rest of this section and all later sections.
             made += _instruction(code, left - at - 1 if code == JUMP else k, yes, no)
         left -= len(section)
     return made
 
 
 def _highest(seccomp: "Seccomp", token: int) -> int:
-    """The highest number of a call that any rule names; 0 when none has a number on this architecture."""
+    """Returns the highest number of any call that a rule names, 0 if no named call exists on this architecture."""
     names = {name for rule in seccomp.syscalls for name in rule.names}
     numbers = [int(lib.seccomp_syscall_resolve_name_arch(token, name.encode())) for name in names]
-    return max([0, *numbers])  # a negative one: there is none, or libseccomp makes it of another
+    return max([0, *numbers])  # negative: the call does not exist, or libseccomp emulates it by another
 
 
 def _section(token: int, number: int, x32: int) -> "list[tuple[int, int, int, int]]":
-    """[(code, k, jump when true, jump when false)] for the calls of one architecture, ``JUMP`` being to the filter."""
+    """Returns [(code, k, jump if true, jump if false)] for the calls of one architecture. ``JUMP`` leads to the
+    filter."""
     answer = [(RETURN, int(lib.pyrunc_errno(ENOSYS)), 0, 0), (JUMP, 0, 0, 0)]
     body = [(LOAD, NUMBER, 0, 0)]
     if token in S390:

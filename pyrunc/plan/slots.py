@@ -1,11 +1,11 @@
-"""Hands out the slots of one plan: numbers of descriptors that one step opens and a later one uses."""
+"""Allocates the slots of a plan: numbers of descriptors that one step opens and a later step uses."""
 
 from pyrunc.errors import SpecError
 from pyrunc.plan.protocol import SLOT_COUNT, SLOT_INHERITED
 
 
 class Slots:
-    """Hands out the slots of one plan."""
+    """Allocates the slots of one plan."""
 
     __slots__ = ("next",)
 
@@ -13,7 +13,8 @@ class Slots:
         self.next = SLOT_INHERITED
 
     def new(self, where: str) -> int:
-        """The next free slot; SpecError at ``where`` when a config needs more than the helper has."""
+        """Returns the next free slot. Raises SpecError at ``where`` if the config needs more slots than the helper
+        has."""
         if self.next == SLOT_COUNT:
             raise SpecError(where, f"more than {SLOT_COUNT - SLOT_INHERITED} bind mounts, devices and namespaces")
         self.next += 1

@@ -1,7 +1,7 @@
-"""What a step is, and every kind of step there is: the one definition that Python and C share.
+"""The kinds of steps and their arguments, defined once for Python and C.
 
-nsenter/generate.py writes the helper's ``steps.h`` from ``KINDS``, so an opcode, the names and the types of a step's
-arguments stand here only. Imports nothing: the hot path reads it.
+nsenter/generate.py writes the helper's ``steps.h`` from ``KINDS``, so opcodes and the names and types of arguments are
+defined only here. This module imports nothing, because the hot path reads it.
 """
 
 TYPE_CHECKING = False
@@ -12,18 +12,18 @@ if TYPE_CHECKING:
     Arg = int | str | bytes | Sequence[str | bytes]
 
 RUNTIME: "Final" = "runtime"
-"""Executed by pyrunc itself, on the host, while the helper waits."""
+"""The runtime executes the step on the host while the helper waits."""
 HELPER: "Final" = "helper"
-"""Executed by the compiled helper, before or after its clone."""
+"""The compiled helper executes the step, before or after its clone."""
 
 STATE = ("state_head", "state_tail")
-"""Before and after the pid."""
+"""The container's state as JSON, before and after the pid."""
 
 # kind: (actor, argument types, argument names).
 # i = signed 64-bit integer, d = slot, s = string without NUL, b = bytes, l = list of strings.
-# A slot is the number of a descriptor that an earlier step opened and a later one uses.
+# A slot is the number of a descriptor that an earlier step opened and a later step uses.
 KINDS: "dict[str, tuple[str, str, tuple[str, ...]]]" = {
-    # Steps of the runtime. Their arguments never reach the helper.
+    # Steps of the runtime. Their arguments are not sent to the helper.
     "cgroup-create": (RUNTIME, "l", ("directories",)),
     "cgroup-limit": (RUNTIME, "ssi", ("path", "value", "optional")),
     "cgroup-devices": (RUNTIME, "sl", ("directory", "rules")),
@@ -131,10 +131,11 @@ KINDS: "dict[str, tuple[str, str, tuple[str, ...]]]" = {
 }
 
 WAITING: "Final" = ("sync", "seccomp-notify", "exec-helper", "exec-static")
-"""Kinds of the helper that wait by themselves for the runtime's steps that follow."""
+"""Kinds of the helper that by themselves wait for the runtime's steps after them."""
 
 AHEAD: "Final" = ("cgroup-create", "cgroup-limit", "cgroup-devices")
-"""At the head of a plan the runtime takes these while the helper is still being started; nothing waits for them."""
+"""At the beginning of a plan, the runtime does these while the helper is being started; the helper does not wait for
+them."""
 
 OPCODES: "dict[str, int]" = {
     kind: number for number, kind in enumerate(k for k, (actor, _, _) in KINDS.items() if actor == HELPER)
@@ -142,12 +143,12 @@ OPCODES: "dict[str, int]" = {
 
 
 def ahead(steps: "Sequence[Step]") -> int:
-    """How many of ``steps`` are taken without the helper."""
+    """Returns how many of ``steps`` the runtime does before the helper runs."""
     return next((at for at, step in enumerate(steps) if step.kind not in AHEAD), len(steps))
 
 
 class Step:
-    """One thing to be done: ``kind`` (a key of KINDS), ``where`` in config.json asked for it, and its arguments."""
+    """One step: ``kind`` (a key of KINDS), ``where`` (the place in config.json that requires it), and its arguments."""
 
     __slots__ = ("args", "kind", "where")
 

@@ -1,8 +1,8 @@
-"""The bytes of a plan, as the helper reads them (``nsenter/helper/plan.c``).
+"""Encodes a plan for the helper (``nsenter/helper/plan.c``).
 
-Native byte order, everything aligned to 8 bytes: a header (magic, steps, size in bytes), then each step
-(opcode, number in the whole plan, size in bytes with this header), then its arguments:
-an integer is 8 bytes; a string or bytes a length, the bytes, a NUL, padding; a list a count, then strings.
+Native byte order, everything aligned to 8 bytes. A plan has a header (magic, steps, size in bytes) and the steps. A
+step has a header (opcode, number in the whole plan, size in bytes with this header) and its arguments. An integer is 8
+bytes. A string or bytes is a length, the bytes, a NUL, and padding. A list is a count, then strings.
 """
 
 import sys
@@ -17,25 +17,26 @@ if TYPE_CHECKING:
     from pyrunc.plan.steps import Step
 
 SIZE = 1 << 14
-"""Bytes that a plan mostly fits into; one that does not is written again, into more."""
+"""The first buffer size in bytes, enough for most plans. A plan that does not fit is encoded again with a larger
+one."""
 _HEADER = HEADER // 8
-"""Integers of a header: the first holds two halves."""
+"""Integers of a header. The first integer consists of two halves."""
 _HALVES = (1, 1 << 32) if sys.byteorder == "little" else (1 << 32, 1)
-"""What each half counts."""
+"""The factors that put a number into the half of an integer that comes first in memory, and into the other half."""
 
 
 def encode(steps: "Sequence[Step]") -> bytes:
-    """The helper's part of ``steps``; where the runtime acts in between, a ``sync`` makes the helper wait."""
+    """Encodes the helper's part of ``steps``. Where the runtime acts in between, a ``sync`` makes the helper wait."""
     size = SIZE
     while True:
         try:
             return _encoded(steps, bytearray(size))
-        except (BufferError, IndexError):  # a string or an integer beyond the end
+        except (BufferError, IndexError):  # a string or an integer exceeds the buffer
             size *= 4
 
 
 def _encoded(steps: "Sequence[Step]", data: bytearray) -> bytes:
-    """Numbers go into ``data`` through a view of integers: each by itself made to bytes takes longer."""
+    """Writes numbers into ``data`` through a view of integers, which is faster than converting each to bytes."""
     words = memoryview(data).cast("q")
     low, high = _HALVES
     at, count, waiting, first = _HEADER, 0, False, ahead(steps)
@@ -46,7 +47,7 @@ def _encoded(steps: "Sequence[Step]", data: bytearray) -> bytes:
         if KINDS[kind][0] == HELPER:
             waiting = kind in WAITING
         elif waiting:
-            continue  # one message for a whole run of runtime steps: the helper has nothing to do between them
+            continue  # one sync for consecutive runtime steps: the helper does nothing between them
         else:
             kind, args, waiting = "sync", (), True
         begun, at = at, at + _HEADER
@@ -64,13 +65,13 @@ def _encoded(steps: "Sequence[Step]", data: bytearray) -> bytes:
         words[begun], words[begun + 1] = OPCODES[kind] * low + number * high, 8 * (at - begun)
         count += 1
     words[0], words[1] = MAGIC * low + count * high, 8 * at
-    if at > len(words):  # the last NUL is beyond the end
+    if at > len(words):  # the last NUL exceeds the buffer
         raise IndexError
     return bytes(words[:at])
 
 
 def _put(data: bytearray, words: "memoryview", at: int, value: "str | bytes") -> int:
-    """A string at the integer ``at``; returns where the next argument begins, after at least one NUL."""
+    """Writes a string at integer ``at``. Returns where the next argument begins, after at least one NUL."""
     text = value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
     length = len(text)
     words[at] = length
