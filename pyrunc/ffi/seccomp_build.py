@@ -54,7 +54,7 @@ ffibuilder.set_source(
     #include <sys/syscall.h>
     #include <unistd.h>
 
-    /* The kernel looks at the flags first (EINVAL), then for the filter (EFAULT): seccomp(2). */
+    /* The kernel checks the flags first (EINVAL), then the filter (EFAULT): seccomp(2). */
     static int pyrunc_knows_flag(unsigned int flags) {
         return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, (void *)0) < 0 && errno == EFAULT;
     }

@@ -77,7 +77,7 @@ ffibuilder.set_source(
         return call(BPF_OBJ_GET_INFO_BY_FD, &attributes) >= 0 && strcmp(info.name, PROGRAM_NAME) == 0;
     }
 
-    /* How many programs of a type are on the cgroup itself; their ids. */
+    /* Returns how many programs of a type are attached to the cgroup itself, and their ids. */
     static int pyrunc_cgroup_programs(int cgroup, int type, uint32_t *programs, int most) {
         union bpf_attr attributes;
         memset(&attributes, 0, sizeof attributes);
@@ -109,7 +109,8 @@ ffibuilder.set_source(
         return result < 0 ? result : 0;
     }
 
-    /* Attached beside those of others, as systemd (BPF_F_ALLOW_MULTI: all must agree); ours from before is replaced. */
+    /* Attaches the program in addition to those of others, such as systemd's (BPF_F_ALLOW_MULTI: all must allow an
+     * access), and replaces the runtime's earlier program. */
     static int pyrunc_attach_device_program(int cgroup, int program) {
         union bpf_attr attributes;
         uint32_t programs[64];
@@ -143,7 +144,7 @@ ffibuilder.set_source(
         return result;
     }
 
-    /* O_PATH, with the kernel itself keeping every link and `..` below `root`. */
+    /* Opens with O_PATH. The kernel keeps every link and `..` below `root`. */
     static int pyrunc_open_in_root(int root, const char *path) {
         struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
         long result = syscall(SYS_openat2, root, path, &how, sizeof how);
@@ -158,7 +159,8 @@ ffibuilder.set_source(
         return umount2(target, MNT_DETACH | UMOUNT_NOFOLLOW) == 0 ? 0 : -errno;
     }
 
-    /* A program in a process group of its own, with no signal blocked or ignored, and three descriptors. Its pid. */
+    /* Starts a program in its own process group, with no signal blocked or ignored, and three descriptors. Returns the
+     * pid. */
     static int pyrunc_spawn(const char *path, char *const *args, char *const *env, const char *directory,
                             int in, int out, int error) {
         posix_spawn_file_actions_t actions;
@@ -187,7 +189,7 @@ ffibuilder.set_source(
         return result != 0 ? -result : pid;
     }
 
-    /* The mount API by number: these calls have wrappers in the C library since glibc 2.36 only. */
+    /* The mount API is called by number, because glibc has wrappers for these calls only since 2.36. */
     static int answer(long result) {
         return result < 0 ? -errno : (int)result;
     }
@@ -216,7 +218,7 @@ ffibuilder.set_source(
         return answer(syscall(mount_setattr, tree, "", flags, &attributes, sizeof attributes));
     }
 
-    /* Onto the target itself: a symbolic link as its last part is not followed. */
+    /* Mounts onto the target itself: a symbolic link as its last component is not followed. */
     static int pyrunc_move_mount(int tree, const char *target) {
         return answer(syscall(SYS_move_mount, tree, "", AT_FDCWD, target, 4 /* MOVE_MOUNT_F_EMPTY_PATH */));
     }
@@ -226,9 +228,9 @@ ffibuilder.set_source(
         return answer(mount(source, target, type, flags, data));
     }
 
-    /* Orphans of containers without a pid namespace become our children (PR_SET_CHILD_SUBREAPER), and SIGCHLD a
-     * descriptor, which is returned. Every other signal that could end us is held back: containerd has Shutdown for
-     * that. One arena of malloc for all threads: each has its own 64 KiB and more otherwise. */
+    /* Makes orphans of containers without a pid namespace children of this process (PR_SET_CHILD_SUBREAPER). Returns a
+     * descriptor for SIGCHLD. Blocks every other signal that could end the process, because containerd ends it by
+     * Shutdown. Limits malloc to one arena, because otherwise each thread has its own of 64 KiB and more. */
     static int pyrunc_become_resident(void) {
         sigset_t signals;
         if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0)
@@ -249,7 +251,7 @@ ffibuilder.set_source(
         return answer(signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
     }
 
-    /* A core-scheduling group of its own for the process group (PR_SCHED_CORE, Linux 5.14), which forks inherit. */
+    /* Creates a core-scheduling group for the process group (PR_SCHED_CORE, Linux 5.14). Forks inherit it. */
     static int pyrunc_schedule_core(void) {
         return answer(prctl(62 /* PR_SCHED_CORE */, 1 /* CREATE */, 0, 2 /* of the process group */, 0));
     }

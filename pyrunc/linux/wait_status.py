@@ -50,7 +50,7 @@ def wait_for_child(pid: int) -> int:
             return int(status)
         if monotonic() > end:
             break
-        # Allowing signals needs the second half of the interpreter, and poll(2) a module that is in no archive: 7 ms
+        # Allowing signals needs the second phase of the interpreter, and poll(2) a module that is in no archive: 7 ms
         # per start, while the helper ends within one millisecond after it has reported the pid.
         sleep(PAUSE)
     import select
