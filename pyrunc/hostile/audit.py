@@ -1,4 +1,4 @@
-"""What merely loading a library did: the difference that it made, as rows of before, after and verdict."""
+"""Judges what the loading of a library changed, as rows of before, after and verdict."""
 
 import errno
 from collections import Counter
@@ -15,9 +15,9 @@ GROUPS = {
     "descriptor": "descriptors",
     "mount": "mounts",
 }
-"""Subjects of which there are several: shown in one row for as long as none of them changed."""
+"""Subjects with several values, which share one row while none of them has changed."""
 WORDS = {"cgroup": "moved", "descriptor": "left open", "namespace": "another one", "threads": "left running"}
-"""Verdicts of subjects for which there is a better word than ``changed``."""
+"""Verdicts for subjects for which ``changed`` is not the best word."""
 SELF_REPORTED = {
     "session keyring": "another one",
     "process keyring": "made",
@@ -70,15 +70,15 @@ SUBJECTS = {
     ),
     "unknown system call": ("unknown",),
 }
-"""The subject of a call; every other one is reported as ``system: NAME``."""
+"""{subject: calls}. Every other call is reported as ``system: NAME``."""
 SUBJECT = {name: subject for subject, names in SUBJECTS.items() for name in names}
 IN_STATE = (
     *("umask", "chdir", "fchdir", "capset", "setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid"),
     *("setgroups", "setrlimit", "personality", "unshare", "setns", "chroot", "seccomp"),
 )
-"""Calls of the loading process whose effect both looks at it show."""
+"""Calls whose effect on the loading process the two snapshots show."""
 OPTIONS_IN_STATE = (1, 4, 8, 22, 24, 26, 28, 29, 33, 36, 38, 41, 47, 53, 65, 67)
-"""Of prctl(2): those of which the process says more itself (nsenter/probe/load.c), or /proc/PID/status does."""
+"""Options of prctl(2) whose effect the process reports itself (nsenter/probe/load.c) or /proc/PID/status shows."""
 TRIED = (
     "connect",
     "sendto",
@@ -98,7 +98,7 @@ TRIED = (
     "bpf",
     "io_uring_setup",
 )
-"""Calls that are reported also when they failed."""
+"""Calls that are also reported if they failed."""
 PHASES = {"running": " later", "ending": " at its end"}
 HINTS = {
     "cannot allocate memory in static TLS block": "it wants to be loaded with the program: --preload-at exec",
@@ -106,12 +106,12 @@ HINTS = {
     "does not work under ptrace": "it looks for leaks at its end, which a tracer prevents: ASAN_OPTIONS=detect_leaks=0",
     "undefined symbol": "it is no library of its own: it needs another, or the program that it is a module of",
 }
-"""What helps where the loader, or the library, refuses."""
+"""{part of an error message: advice}, for errors of the loader or the library."""
 
 
 @dataclass
 class Row:
-    """One line of the table. ``verdict`` is ``unchanged``, or what the library did."""
+    """A line of the table. ``verdict`` is ``unchanged``, or what the library did."""
 
     subject: str
     before: str
@@ -120,13 +120,13 @@ class Row:
 
     @property
     def is_finding(self) -> bool:
-        """Whether the library did something."""
+        """Whether the library changed something."""
         return self.verdict != UNCHANGED
 
 
 @dataclass
 class Audit:
-    """The whole answer."""
+    """The whole result."""
 
     outcome: str
     milliseconds: float
@@ -138,12 +138,13 @@ class Audit:
 
     @property
     def findings(self) -> list[Row]:
-        """The rows that say more than ``unchanged``."""
+        """The rows whose verdict is not ``unchanged``."""
         return [row for row in self.rows if row.is_finding]
 
 
 def judge(seen: Observation, symbols: "list[str] | None" = None) -> Audit:
-    """Compares what was seen before and after. ``symbols``: of the C library, that it defines itself."""
+    """Compares the snapshots before and after. ``symbols``: functions of the C library that the library defines,
+    too."""
     audit = Audit(seen.outcome, seen.milliseconds, _grown(seen), seen.output, notes=list(seen.notes))
     if seen.outcome != "loaded" and not seen.outcome.startswith("cannot be loaded"):
         audit.rows.append(Row("loading", "-", seen.outcome, "does not come back"))
@@ -170,10 +171,10 @@ def _grown(seen: Observation) -> int:
 
 
 def _state(seen: Observation) -> list[Row]:
-    """The rows of both snapshots; none when the process could not be looked at again."""
+    """Returns the rows of the snapshots; none if there is no second snapshot."""
     if not seen.after:
         return []
-    # Mounts are named from the root directory: with another one all of them would differ.
+    # Mounts are named by their path below the root directory: after a change of root all would differ.
     another_root = seen.before.get("root directory") != seen.after.get("root directory")
     rows: list[Row] = []
     same: Counter[str] = Counter()
@@ -197,7 +198,7 @@ def _state(seen: Observation) -> list[Row]:
 
 
 def _self_reported(seen: Observation) -> list[Row]:
-    """What only the process itself knows."""
+    """Returns the rows about what only the process itself can report."""
     before, after = ([pair for pair in seen.values(when) if pair[0] != "environment"] for when in ("before", "after"))
     rows = []
     if after and seen.complete:
@@ -238,7 +239,7 @@ def _processes(seen: Observation) -> list[Row]:
 
 
 def _calls(seen: Observation) -> list[Row]:
-    """What was done, a row each: the same call about the same thing once, another one about it again."""
+    """Returns a row for each action. Repeated calls with the same object share one row."""
     rows: dict[tuple[str, str, str, str], Row] = {}
     for line in seen.lines:
         if line[0] != "call" or len(line) != 6:
@@ -251,7 +252,7 @@ def _calls(seen: Observation) -> list[Row]:
         if itself and phase == "constructor" and seen.after and _shows_in_state(name, detail, pid):
             continue
         if not detail and name.startswith("send"):
-            continue  # to the address that the socket was connected to
+            continue  # sent to the address to which the socket is connected
         shown = detail.removesuffix(" (create)")
         verdict = _verdict(name, result, detail) + PHASES.get(phase, "")
         row = Row(SUBJECT.get(name, f"system: {name}"), "-", shown, verdict)
@@ -263,9 +264,9 @@ def _calls(seen: Observation) -> list[Row]:
 
 
 def _shows_in_state(name: str, detail: str, pid: str) -> bool:
-    """Whether the difference between both looks at the process shows it; a call on another process is no such."""
+    """Whether the snapshots show the effect of a call. They do not for a call that affects another process."""
     if name == "prctl":
-        # Where there are no ambient capabilities to be cleared, the state does not show that they would be.
+        # If there are no ambient capabilities, the state does not show that they were cleared.
         return detail != "option 47, 0x4" and int(detail.partition(" ")[2].partition(",")[0]) in OPTIONS_IN_STATE
     if name == "prlimit64":
         return detail.endswith((" of process 0", f" of process {pid}"))
@@ -273,7 +274,7 @@ def _shows_in_state(name: str, detail: str, pid: str) -> bool:
     itself = ("0", f"{int(pid):#x}")
     if name in ("setpriority", "ioprio_set"):
         return first == {"setpriority": "0", "ioprio_set": "0x1"}[name] and second in itself
-    # The slice of sched_setattr(2) is seen nowhere.
+    # No snapshot shows the slice of sched_setattr(2).
     return name in IN_STATE or (name.startswith("sched_set") and name != "sched_setattr" and first in itself)
 
 

@@ -1,7 +1,7 @@
-"""What loading a library changed in a process: read before and after, restored where it can be.
+"""Compares a process before and after a library is loaded, and restores what can be restored.
 
-Read from the host through /proc, never from what the process says of itself. What can be restored by the process alone
-is named here, and restored by the step ``settle`` after it.
+The state is read from the host through /proc, never from what the process reports. Changes that only the process itself
+can undo are only listed here; the step ``settle`` undoes them later.
 """
 
 import posix
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 LIMITS = [name for name in dir(resource) if name.startswith("RLIMIT_") and name != "RLIMIT_OFILE"]
 FIXED = ("Uid", "Gid", "Groups", "NoNewPrivs", "Seccomp", "Seccomp_filters", "CapPrm", "CapBnd")
-"""Lines of /proc/PID/status that a process cannot undo: what is lost is lost."""
+"""Lines of /proc/PID/status that a process cannot undo."""
 SETTLED = {
     "Umask": "umask",
     "SigBlk": "signal mask",
@@ -30,7 +30,7 @@ SETTLED = {
     "CapEff": "effective capabilities",
     "CapAmb": "ambient capabilities",
 }
-"""Lines that the step ``settle`` restores, in words."""
+"""Lines of /proc/PID/status that the step ``settle`` restores, and their names in messages."""
 KEPT = {
     "loginuid": "login uid",
     "sessionid": "audit session",
@@ -40,23 +40,23 @@ KEPT = {
     "cpu_resctrl_groups": "resctrl group",
     "projid_map": "project ids",
 }
-"""Files of /proc/PID whose change execve keeps, and which cannot be undone."""
+"""Files of /proc/PID whose change persists across execve and cannot be undone."""
 WRITABLE = {
     "oom_score_adj": "oom_score_adj",
     "coredump_filter": "coredump filter",
     "autogroup": "autogroup nice",
     "make-it-fail": "fault injection",
 }
-"""Files of /proc/PID that are written back."""
+"""Files of /proc/PID that are restored by writing them."""
 SEEN = frozenset((*FIXED, *SETTLED, "TracerPid"))
 NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid_for_children", "time_for_children", "user", "uts")
 
 
 class Baseline:
-    """A process as it was before the library was loaded."""
+    """The state of a process before the library is loaded."""
 
     def __init__(self, pid: int, fresh: "set[str]") -> None:
-        """``fresh``: namespaces (names in /proc/PID/ns) that it leaves after loading."""
+        """``fresh``: namespaces (names in /proc/PID/ns) that the process leaves after loading."""
         self.fresh = fresh
         self.status = _status(pid)
         self.namespaces = self._links(pid)
@@ -67,10 +67,11 @@ class Baseline:
         self.files = {name: _optional(f"/proc/{pid}/{name}") for name in (*KEPT, *WRITABLE)}
         self.directory = posix.readlink(f"/proc/{pid}/cwd")
         self.mounts = read(f"/proc/{pid}/mountinfo")
-        self.others = descendants(posix.getpid())  # ``pid`` is a child of ours
+        self.others = descendants(posix.getpid())  # ``pid`` is a child of this process
 
     def restore(self, pid: int) -> "list[str]":
-        """Brings ``pid`` back to this; returns what had to be. PyruncError for what can't be brought back."""
+        """Restores the state of ``pid``; returns what was changed. Raises PyruncError if something cannot be
+        restored."""
         undone = [f"child {child} killed" for child in self.kill_children(pid)]
         status = _status(pid)
         self._refuse_lost(pid, status)
@@ -99,7 +100,7 @@ class Baseline:
             raise PyruncError(f"loading changed what cannot be undone: {'; '.join(lost)}")
 
     def _links(self, pid: int) -> "dict[str, str]":
-        """Those of its namespaces in which it stays, and its root directory."""
+        """Returns the namespaces that the process keeps, and its root directory."""
         links = {name: namespace(pid, name) for name in NAMESPACES if name not in self.fresh}
         links["root"] = posix.readlink(f"/proc/{pid}/root")
         return links
@@ -113,8 +114,8 @@ class Baseline:
             if _optional(path) != was:
                 undone.append(_restore(words, write, path, _written(name, was)))
             elif name == "oom_score_adj":
-                # What it may be lowered to without privileges can't be read, and is set by a write with the privilege
-                # to lower it (Linux, fs/proc/base.c: oom_score_adj_min).
+                # The lowest value allowed without privileges cannot be read. A write by a process that may lower the
+                # value sets it (Linux, fs/proc/base.c: oom_score_adj_min).
                 write(path, was.decode())
         return undone
 
@@ -129,7 +130,8 @@ class Baseline:
         return different
 
     def kill_children(self, pid: int) -> "list[int]":
-        """Whatever the library forked: children of ``pid``, and those that were handed to us as their reaper."""
+        """Kills what the library forked: descendants of ``pid``, and orphans that this process got as their
+        subreaper."""
         return leftovers.kill(lambda: descendants(posix.getpid()) - self.others - {pid})
 
     def _restore_limits(self, pid: int) -> "list[str]":
@@ -137,7 +139,7 @@ class Baseline:
         for name, limits in self.limits.items():
             number = getattr(resource, name)
             if resource.prlimit(pid, number) != limits:
-                # A hard limit once lowered is raised by CAP_SYS_RESOURCE only (getrlimit(2)).
+                # Only CAP_SYS_RESOURCE can raise a hard limit that was lowered (getrlimit(2)).
                 undone.append(_restore(name, resource.prlimit, pid, number, limits))
         return undone
 
@@ -155,7 +157,7 @@ class Baseline:
 
 
 def _restore(name: str, function: "Callable[..., object]", *values: object) -> str:
-    """Calls ``function``; returns ``name``. PyruncError when we may not."""
+    """Calls ``function``; returns ``name``. Raises PyruncError if this process lacks the permission."""
     try:
         function(*values)
     except PermissionError:
@@ -173,12 +175,12 @@ def _status(pid: int) -> "dict[str, str]":
 
 
 def without_libc(mask: str) -> str:
-    """A signal mask without 32 and 33, which the C library takes for its threads (signal(7), nptl(7))."""
+    """Returns a signal mask without 32 and 33, which the C library uses for its threads (signal(7), nptl(7))."""
     return f"{int(mask, 16) & ~(3 << 31):016x}"
 
 
 def namespace(pid: int, name: str) -> str:
-    """Of /proc/PID/ns. The pid namespace for children is not shown before it has its first process (Linux,
+    """Returns a link of /proc/PID/ns. pid_for_children does not exist until its first process is created (Linux,
     kernel/pid_namespace.c)."""
     try:
         return posix.readlink(f"/proc/{pid}/ns/{name}")
@@ -187,7 +189,7 @@ def namespace(pid: int, name: str) -> str:
 
 
 def _written(name: str, value: bytes) -> str:
-    """What is to be written so that file ``name`` of /proc/PID reads ``value``."""
+    """Returns the text to write so that file ``name`` of /proc/PID reads ``value``."""
     text = value.decode().strip()
     if name == "autogroup":
         return text.rpartition(" ")[2]  # "/autogroup-7 nice 0"
@@ -199,7 +201,7 @@ def _shown(value: "bytes | None") -> str:
 
 
 def _optional(path: str) -> "bytes | None":
-    """What a file holds that not every kernel has, or shows: then None."""
+    """Returns the content of a file, None if this kernel does not have or show it."""
     try:
         return read(path)
     except OSError:

@@ -1,5 +1,5 @@
-"""The runtime's side of nsenter/helper/handover.c: what keeps the helper's descriptors while a library is loaded, and
-gives them back to the static helper, once that is seen to be the program that runs."""
+"""The runtime's side of nsenter/helper/handover.c: keeps the helper's descriptors while a library is loaded, and
+returns them to the static helper after checking that it really is the program that runs."""
 
 import array
 import posix
@@ -28,16 +28,16 @@ if TYPE_CHECKING:
     from pyrunc.launch.conversation import Launch
 
 ROOM, RIGHTS = 1 << 16, 253
-"""Bytes of the longest message; descriptors that come with one at most (SCM_MAX_FD of the kernel)."""
+"""The longest message in bytes, and the largest number of descriptors in one (SCM_MAX_FD of the kernel)."""
 KERNELS = ([b"[vdso]"], [b"[vsyscall]"], [b"[vectors]"], [b"[uprobes]"])
-"""Names of executable pages that the kernel maps into every program (proc(5), /proc/PID/maps)."""
+"""Names of executable mappings that the kernel makes in every program (proc(5), /proc/PID/maps)."""
 SLICE = 0.02
-"""Seconds between two looks at a process that loads and says nothing."""
+"""Seconds between two checks of a process that loads and sends nothing."""
 
 
 class Handover:
-    """One launch's. ``watch`` is called every now and then while the library is loaded; ``extra`` {number: descriptor}
-    is given to the helper beside what it has handed over."""
+    """The handover of one launch. ``watch`` is called regularly while the library is loaded. ``extra`` {number:
+    descriptor} is passed to the helper in addition to its own descriptors."""
 
     def __init__(self, launch: "Launch", static: int, preserve: int, watch: "Callable[[], None]") -> None:
         self.launch = launch
@@ -54,7 +54,7 @@ class Handover:
         launch.on_message = self._take
 
     def close(self) -> None:
-        """Closes what the helper has not got back."""
+        """Closes descriptors that were not returned to the helper."""
         for _, descriptors in self._parts:
             for descriptor in descriptors:
                 posix.close(descriptor)
@@ -70,7 +70,7 @@ class Handover:
         descriptors = [number for right in rights for number in _numbers(right)]
         kind: bytes = message[:1]
         if self.loading and kind not in (MESSAGE_RESUMED, MESSAGE_ERROR, b""):
-            # From here on a library may have written it: what is no part of loading is not believed.
+            # From here on a library may have written the message, so only messages that belong to loading are accepted.
             for descriptor in descriptors:
                 posix.close(descriptor)
             raise PyruncError("loading wrote to the helper's channel")
@@ -81,7 +81,7 @@ class Handover:
         return message  # type: ignore[no-any-return]
 
     def _await_message(self) -> None:
-        """Until there is one; its children may keep the channel open when the process itself has ended."""
+        """Waits for a message. Child processes may keep the channel open after the process itself has ended."""
         from time import monotonic
 
         end = monotonic() + self.launch.timeout if self.launch.timeout is not None else None
@@ -117,18 +117,20 @@ class Handover:
             self.undone += body.decode("utf-8", "replace").split(", ")
 
     def _resumed(self) -> None:
-        """The static helper runs, or so it says; our steps before it goes on are done now."""
+        """The static helper runs, or claims to. Checks that, and executes the runtime's steps before it continues."""
         check_program(self.launch.process, self.static, self.preserve)
         number = next(at for at, step in enumerate(self.launch.steps) if step.kind == "preload-check")
-        # Of the steps of loading only all of them can be measured: they are logged as the last one's time.
+        # The steps of loading can only be measured together: their time is recorded for the last one.
         self.launch.times[number - 1] = self._begun, self.launch.clock()
         self.launch.reached = number
         self.launch.act(number)
 
     def give_back(self, done: int) -> None:
-        """The process goes on after step ``done``: all that it handed over is its own again.
+        """Lets the process continue after step ``done``, and returns everything that it has handed over.
 
-        Over the old channel, with the end of a new one: what the library wrote to the old one is lost with it."""
+        Sends it over the old channel, together with the end of a new one. What the library has written to the old
+        channel is lost with it.
+        """
         self.loading = False
         ours, theirs = socketpair(AF_UNIX, SOCK_SEQPACKET)
         old = self.launch.channel
@@ -157,14 +159,14 @@ def _send(channel: "Any", message: bytes, descriptors: "list[int]") -> None:
 
 
 def status(pid: int) -> "dict[str, str]":
-    """/proc/PID/status."""
+    """Returns the fields of /proc/PID/status."""
     rows = (line.partition(":") for line in read(f"/proc/{pid}/status").decode().splitlines())
     return {key: value.strip() for key, _, value in rows}
 
 
 def check_program(pid: int, static: int, preserve: int) -> None:
-    """PyruncError unless ``pid`` executes the static helper (descriptor ``static``) as it is to be executed again: the
-    process may still be in the library's hands, and say on our channel what it likes."""
+    """Raises PyruncError unless ``pid`` executes the static helper (descriptor ``static``) with the expected arguments.
+    The library may still control the process, and send any message on the channel."""
     found, wanted = posix.stat(f"/proc/{pid}/exe"), posix.fstat(static)
     if (found.st_dev, found.st_ino) != (wanted.st_dev, wanted.st_ino):
         raise PyruncError("loading wrote to the helper's channel")
@@ -173,7 +175,7 @@ def check_program(pid: int, static: int, preserve: int) -> None:
         raise PyruncError("loading executed the static helper with arguments of its own")
     if len(posix.listdir(f"/proc/{pid}/task")) != 1:
         raise PyruncError("the static helper has threads that are not its own")
-    # All of that root may also write about itself (PR_SET_MM), but not which pages can be executed.
+    # Root can change all of the above about itself (PR_SET_MM), but not which pages are executable.
     device = f"{posix.major(wanted.st_dev):02x}:{posix.minor(wanted.st_dev):02x}".encode()
     program = (device, str(wanted.st_ino).encode())
     for line in read(f"/proc/{pid}/maps").splitlines():

@@ -1,4 +1,4 @@
-"""Processes that a library forked and left: found, killed and reaped."""
+"""Finds, kills and reaps processes that a library forked and left running."""
 
 import posix
 import select
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 ROUNDS = 200
 PATIENCE = 1000
-"""Milliseconds. A process that is on its way out of the kernel may take its time."""
+"""Milliseconds to wait for the end of a killed process. The kernel may delay it."""
 
 
 @contextmanager
 def coming_to_us() -> "Iterator[None]":
-    """Orphans of our descendants become children of ours meanwhile, not of the host's init (PR_SET_CHILD_SUBREAPER)."""
+    """Makes orphans children of this process meanwhile, not of the host's init (PR_SET_CHILD_SUBREAPER)."""
     import _prctl
 
     before = _prctl.prctl(_prctl.PR_GET_CHILD_SUBREAPER)
@@ -31,10 +31,10 @@ def coming_to_us() -> "Iterator[None]":
 
 
 def kill(find: "Callable[[], set[int]]") -> "list[int]":
-    """Kills every process that ``find`` finds, until none of them runs; returns those that ran.
+    """Kills every process that ``find`` returns, until none of them runs. Returns those that were running.
 
-    Those that are children of ours are reaped; others stay zombies of their parents' (nsenter/helper/settle.c reaps).
-    PyruncError when they multiply faster.
+    Child processes of this process are reaped. Others stay zombies of their parents (nsenter/helper/settle.c reaps).
+    Raises PyruncError if new ones appear faster than they are killed.
     """
     killed: list[int] = []
     for _ in range(ROUNDS):

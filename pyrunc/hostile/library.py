@@ -1,4 +1,4 @@
-"""A library that is to be loaded on purpose: opened once, checked, and from then on known by its descriptor only."""
+"""Opens and checks a library that is to be loaded. From then on it is identified by its descriptor only."""
 
 import posix
 import sys
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 ET_DYN: "Final" = 3
 MACHINES = {
-    # elf.h: e_machine of uname -m
+    # {uname -m: e_machine of elf.h}
     "x86_64": 62,
     "aarch64": 183,
     "riscv64": 243,
@@ -22,7 +22,8 @@ MACHINES = {
 
 
 def open_checked(path: str) -> int:
-    """A descriptor of the ELF shared object at ``path``, for this machine. PyruncError says what it is not."""
+    """Returns a descriptor of the ELF shared object at ``path``. Raises PyruncError if it is not one for this
+    machine."""
     try:
         descriptor = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NONBLOCK)
     except OSError as error:

@@ -1,6 +1,5 @@
-"""What is set in a container's cgroups, before a library is loaded and after: limits, device rules, the freezer, what
-the kernel does when a cgroup is empty; and the limits of cgroups above. What differs is restored, or the container does
-not start."""
+"""Compares the settings of a container's cgroups before and after a library is loaded: limits, device rules, the
+freezer, the release agent, and the limits of parent cgroups. Restores what differs, or fails the start."""
 
 import posix
 
@@ -18,35 +17,37 @@ if TYPE_CHECKING:
     from pyrunc.cgroup.host import Hierarchy, Host
 
 MOST_OPEN = 256
-"""Files kept open; the rest is opened again."""
+"""The largest number of files kept open. The others are opened again."""
 MOST_FILES = 4096
-"""Of a container with many cgroups of its own (exec): more than this is refused, not left out."""
+"""The largest number of settings. A container with more (exec, many cgroups of its own) is refused, not partly
+checked."""
 JOINING = ("cgroup.procs", "cgroup.threads", "tasks")
-"""Who may write to them decides who is in the cgroup."""
+"""Files whose write permission decides who can move processes into the cgroup."""
 ROUNDS = 6
 PATIENCE = 1.0
-"""Seconds that the kernel may take for the end of a cgroup."""
+"""Seconds that the kernel may take to remove a cgroup."""
 PAGE, LARGEST = 4096, 65536
-"""Bytes that are read at first, and at most; most settings are a word, devices.list with many rules is longer."""
+"""Sizes of the first and of the largest read, in bytes. Most settings are a word; a long devices.list needs the
+second."""
 
 
 class Limits:
-    """``directories`` {hierarchy: directory}; ``host`` has the hierarchies. ``made``: cgroups that have just been made,
-    to which nothing is attached."""
+    """The settings of a container's cgroups before loading. ``directories``: {hierarchy: directory}; ``host`` has the
+    hierarchies. ``made``: cgroups that were just created, which have no BPF programs."""
 
     def __init__(self, directories: "dict[str, str]", host: "Host", made: "Container[str]" = ()) -> None:
         self.directories = directories
         self.made = made
         self.before: dict[str, bytes] = {}
         self.below: set[str] = set()
-        """Cgroups below the container's own."""
+        """The cgroups below the container's own."""
         self._open: dict[str, int] = {}
         for directory in directories.values():
             self._look_below(directory)
         for hierarchy in host.hierarchies:
             self._look_above(hierarchy)
         unified = directories.get(UNIFIED, "")
-        # On a pure v2 host they have the device rules.
+        # On a pure v2 host the new cgroups do have programs: the device rules.
         self.programs = set() if unified in made and len(directories) > 1 else self._programs()
         self.owners = {directory: _owner(directory) for directory in directories.values()}
         self.freezer = next((path for path in self.before if path.endswith(("freezer.state", "cgroup.freeze"))), "")
@@ -87,9 +88,10 @@ class Limits:
             posix.close(here)
 
     def _look(self, here: int, path: str, names: "Iterable[str]") -> None:
-        """The values of files in directory ``here``. They stay open: read again so, they take a fifth of the time."""
+        """Reads the files in directory ``here`` and keeps them open: reading an open file takes a fifth of the time."""
         for name in names:
-            # The kernel refuses to open a file so that is not both read and written (kernfs): no stat(2) is needed.
+            # The kernel (kernfs) refuses O_RDWR for a file that is not both readable and writable, so stat(2) is not
+            # needed.
             way = posix.O_RDONLY if name in WRITTEN_ELSEWHERE else posix.O_RDWR
             try:
                 descriptor = posix.open(name, way | posix.O_CLOEXEC, dir_fd=here)
@@ -114,16 +116,16 @@ class Limits:
         self._open.clear()
 
     def _value(self, path: str) -> "bytes | None":
-        """None when there is no such setting (any more)."""
+        """Returns the value of a setting, None if it does not exist (any more)."""
         if path not in self._open:
             return _value(path)
         try:
             return _read(path.rpartition("/")[2], self._open[path])
-        except OSError:  # ENODEV: the cgroup, or its controller, is gone; there may be another of the name
+        except OSError:  # ENODEV: the cgroup or its controller was removed; a new one may have the same name
             return _value(path)
 
     def _programs(self) -> "set[tuple[int, int]]":
-        """BPF programs of the v2 cgroup."""
+        """Returns the BPF programs of the v2 cgroup."""
         if UNIFIED not in self.directories:
             return set()
         from pyrunc.hostile.attached import programs
@@ -131,20 +133,22 @@ class Limits:
         return programs(self.directories[UNIFIED])
 
     def thaw(self) -> None:
-        """A process that freezes itself neither answers nor dies."""
+        """Thaws a process that has frozen itself, which would neither answer nor die."""
         if self.freezer and self._value(self.freezer) != self.before[self.freezer]:
             _set(self.freezer, b"", self.before[self.freezer])
 
     def restore(self, devices: "Callable[[], object]") -> "list[str]":
-        """Sets what differs as it was; the names of it. ``devices`` sets the device rules again: where everything is
-        allowed by default, ``devices.list`` does not show the exceptions (cgroup-v1/devices.rst). PyruncError for what
-        does not become so again."""
+        """Restores settings that differ, and returns their names. Raises PyruncError if one cannot be restored.
+
+        ``devices`` applies the device rules again. Where everything is allowed by default, ``devices.list`` does not
+        show the exceptions (cgroup-v1/devices.rst).
+        """
         changed = [path for path, value in self.before.items() if self._value(path) != value]
         undone = sorted({path.rpartition("/")[2] for path in changed})
         left = sorted(changed, key=order)
         for _ in range(ROUNDS):
-            # Limits that must fit each other (memory, and memory with swap) want an order that depends on both, and
-            # setting one may change another.
+            # Limits that depend on each other (memory, and memory with swap) need an order that depends on both values,
+            # and setting one may change another. So all are written in several rounds.
             for path in left:
                 _set(path, self._value(path) or b"", self.before[path])
             left = [path for path in (self.before if changed else ()) if self._value(path) != self.before[path]]
@@ -166,7 +170,7 @@ class Limits:
         detach(self.directories[UNIFIED], now - self.programs)
         rules = {program for program in self.programs if program[0] == DEVICE}
         if not rules <= now:
-            devices()  # attaches another one
+            devices()  # attaches the rules again
         now = self._programs()
         others = [{program for program in each if program[0] != DEVICE} for each in (now, self.programs)]
         if others[0] != others[1] or len(now) != len(self.programs):
@@ -174,7 +178,7 @@ class Limits:
         return ["BPF programs of the cgroup"]
 
     def _restore_owners(self) -> "list[str]":
-        """Of cgroups that root has just made; others may have been handed to a user, with some of their files."""
+        """Restores owners of cgroups that root has just created. Others may be delegated to a user, with some files."""
         undone = set()
         for directory, before in self.owners.items():
             if _owner(directory) != before:
@@ -202,7 +206,7 @@ class Limits:
 
 
 def _owner(path: str) -> "tuple[int, int, int, dict[str, bytes]]":
-    """User, group, permissions and extended attributes; none of a path that is not there."""
+    """Returns user, group, permissions and extended attributes of ``path``; zeros if it does not exist."""
     try:
         found = posix.stat(path)
         names = [name for name in posix.listxattr(path) if not name.startswith("security.")]
@@ -212,7 +216,7 @@ def _owner(path: str) -> "tuple[int, int, int, dict[str, bytes]]":
 
 
 def _own(path: str, wanted: "tuple[int, int, int, dict[str, bytes]]") -> None:
-    """PyruncError when the kernel refuses."""
+    """Restores what ``_owner`` returned. Raises PyruncError if the kernel refuses."""
     user, group, mode, attributes = wanted
     try:
         posix.chown(path, user, group)
@@ -227,8 +231,9 @@ def _own(path: str, wanted: "tuple[int, int, int, dict[str, bytes]]") -> None:
 
 
 def set_devices(place: str, rules: "Sequence[str]", running: bool) -> None:
-    """The container's device rules once more, in the cgroup ``place`` (HIERARCHY:DIRECTORY; empty: none are known). Of
-    a ``running`` container only what is denied is: for a moment it would be allowed."""
+    """Applies the container's device rules again in the cgroup ``place`` (HIERARCHY:DIRECTORY; empty: there are no
+    rules). For a ``running`` container it writes only denials, because the full rules first allow everything for a
+    moment."""
     from pyrunc.cgroup.devices import lines, parse
 
     name, _, directory = place.partition(":")
@@ -243,8 +248,9 @@ def set_devices(place: str, rules: "Sequence[str]", running: bool) -> None:
 
 
 def _apply_devices(name: str, directory: str, wanted: "Rules") -> None:
-    """Where a library had made cgroups below, the kernel answers EINVAL until the last of them has gone for good, which
-    it does after an RCU grace period and tells by no event (css_has_online_children())."""
+    """Applies device rules. If a library had created child cgroups, the kernel returns EINVAL until the last of them is
+    released. That happens after an RCU grace period, and no event reports it (css_has_online_children()), so this
+    retries."""
     from time import monotonic, sleep
 
     from pyrunc.cgroup.manager import apply_devices
@@ -260,7 +266,7 @@ def _apply_devices(name: str, directory: str, wanted: "Rules") -> None:
 
 
 def _value(path: str) -> "bytes | None":
-    """None when there is no such setting (any more)."""
+    """Returns the value of a setting, None if it does not exist (any more)."""
     try:
         descriptor = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
     except OSError:
@@ -281,7 +287,7 @@ def _read(name: str, descriptor: int) -> bytes:
 
 
 def _set(path: str, now: bytes, wanted: bytes) -> None:
-    """As far as the kernel takes it; the caller looks."""
+    """Writes a setting as far as the kernel accepts it. The caller checks the result."""
     directory, _, name = path.rpartition("/")
     for file, value in writes(name, now.decode().strip(), wanted.decode().strip()):
         try:

@@ -1,4 +1,4 @@
-"""A launch with libraries in the init path: what surrounds Launch.run, and the runtime's steps of it."""
+"""A launch with libraries in the init path: wraps Launch.run, and executes the runtime's steps around loading."""
 
 import posix
 from time import sleep
@@ -50,14 +50,14 @@ SPACES = {
     SLOT_UTS_NAMESPACE: "uts",
     SLOT_NETWORK_NAMESPACE: "net",
 }
-"""{slot: the namespace (a name of /proc/PID/ns) in it, to which the helper returns}."""
+"""{slot: name in /proc/PID/ns of the namespace to which the helper returns}."""
 
 
 def run(launch: "Launch", options: "Any", opened: "dict[int, int]") -> None:
-    """Launch.run with the libraries of ``options`` (CreateOptions or ExecOptions): the observer of a launch.
+    """Calls Launch.run with the libraries of ``options`` (CreateOptions or ExecOptions).
 
-    Every failure names the libraries, and after it nothing is left that they forked or made. While
-    this runs, a new child of ours is taken for one of theirs.
+    Every error names the libraries. After an error, all processes and cgroups that they made are removed. While this
+    runs, any new child process is taken for a library's.
     """
     opened[SLOT_CAPTURE] = posix.memfd_create("capture", posix.MFD_CLOEXEC)
     for number, library in enumerate(options.libraries):
@@ -93,15 +93,16 @@ def _run(launch: "Launch", options: "Any", opened: "dict[int, int]", loading: "L
 
 
 def _directories(launch: "Launch") -> "dict[str, str]":
-    """{hierarchy: directory} of the cgroups that the plan puts the process into."""
+    """Returns {hierarchy: directory} of the cgroups in which the plan places the process."""
     (place,) = (step for step in launch.steps if step.kind == "cgroup-place")
     return directories(place.args[0])  # type: ignore[arg-type]
 
 
 def _legacy(launch: "Launch", options: "Any") -> None:
-    """The legacy order: the loader maps the library while the parent writes the pid into the cgroups.
+    """Prepares the legacy order: the loader maps the library while the parent process writes the pid into the cgroups.
 
-    Nothing says when loading ended, and a child of the library's may hold our channel open: every answer is limited.
+    No message says when loading has ended, and a library's child process may hold the channel open. So every reply has
+    a time limit.
     """
     in_init = options.preload_at == "init"
     launch.environment = [] if in_init else environment(len(options.libraries), options.preserve_fds)
@@ -116,20 +117,20 @@ def _legacy(launch: "Launch", options: "Any") -> None:
         try:
             cgroups.place(pid)
         except PyruncError as error:
-            log.warning(str(error))  # as in 2018: it was not looked at
+            log.warning(str(error))  # ignored, as the runtimes of 2018 did
 
     if in_init:
         launch.on_pid = late
     else:
         launch.on_spawn = late
     for kind in ("cgroup-create", "cgroup-limit", "cgroup-devices", "cgroup-place", "cgroup-verify"):
-        launch.actions[kind] = lambda *_: None  # done already, or never
+        launch.actions[kind] = lambda *_: None  # done above, or not part of the legacy order
     launch.limit(options.preload_timeout)
 
 
 class Loading:
-    """The time between two steps of one launch in which libraries are loaded: how the process was before, how it is
-    afterwards, and what is to be done about the difference."""
+    """The loading of libraries during one launch: the state of the process before, the state after, and what is
+    restored."""
 
     def __init__(
         self,
@@ -146,25 +147,25 @@ class Loading:
         self.directories = directories
         self.baseline: Baseline | None = None
         self.place = b""
-        """/proc/PID/cgroup before loading."""
+        """The content of /proc/PID/cgroup before loading."""
         self.limits: Limits | None = None
         self.inodes: dict[str, int] = {}
-        """Of the container's cgroups."""
+        """Inodes of the container's cgroups."""
         self.streams: Streams | None = None
         self.surroundings: Surroundings | None = None
         self.handover: Handover | None = None
         self.spare = -1
         self.undone: list[str] = []
         self.left: list[str] = []
-        """On the host, and stays."""
+        """Changes on the host that cannot be undone."""
 
     def prepare(self) -> None:
-        """Before ``launch.run``: the programs that are needed, and our steps around loading."""
+        """Prepares ``launch.run``: the programs that are needed, and the runtime's steps around loading."""
         launch, options = self.launch, self.options
         launch.session = True
         static = self.opened[SLOT_STATIC] = helper.sealed("pyrunc-helper", path=helper.STATIC)
         if options.preload_at == "init":
-            launch.environment = []  # dlopen(3) is called by what was started as the build that has it
+            launch.environment = []  # starts the dynamic build, which has dlopen(3)
         else:
             self.opened[SLOT_HELPER] = helper.sealed("pyrunc-helper", path=helper.DYNAMIC)
         self.handover = Handover(launch, static, options.preserve_fds, self._watch)
@@ -172,11 +173,11 @@ class Loading:
         launch.actions.update(self.actions())
 
     def _look_while_the_helper_starts(self) -> None:
-        """The cgroups, as soon as their limits are set: this takes as long as the helper's own start."""
+        """Reads the cgroups as soon as their limits are set. This takes about as long as the helper's start."""
         steps, actions = self.launch.steps, self.launch.actions
         last = ahead(steps) - 1
         if any(step.kind == "systemd-scope" for step in steps):
-            return  # it makes the cgroups only with the placement: the step `preload-baseline` looks
+            return  # systemd creates the cgroups with the placement: the step `preload-baseline` reads them
         if last < 0:
             self.launch.on_spawn = lambda _: self._look()
             return
@@ -200,7 +201,7 @@ class Loading:
         self.surroundings = Surroundings(self._roots())
 
     def _roots(self) -> "list[str]":
-        """The container's root directory, as the host has it; none with exec."""
+        """Returns the container's root directory on the host; nothing for exec."""
         return [str(step.args[0]) for step in self.launch.steps if step.kind in ("root", "host-root")]
 
     def _watch(self) -> None:
@@ -208,13 +209,13 @@ class Loading:
             self.limits.thaw()
 
     def release(self) -> None:
-        """Lets go of the mount namespace in which was loaded."""
+        """Closes the mount namespace that was used for loading."""
         if self.spare >= 0:
             posix.close(self.spare)
         self.spare = -1
 
     def close(self) -> None:
-        """Closes what is open for this launch alone."""
+        """Closes the descriptors of this launch."""
         self.release()
         if self.handover is not None:
             self.handover.close()
@@ -222,7 +223,7 @@ class Loading:
             self.limits.close()
 
     def report(self) -> None:
-        """What was restored, in one line; and what the libraries left on the host."""
+        """Logs in one line what was restored, and what the libraries left on the host."""
         undone = self.undone + (self.handover.undone if self.handover is not None else [])
         if undone:
             log.warning(f"--preload-lib {self.names}: undone: {', '.join(undone)}")
@@ -231,29 +232,29 @@ class Loading:
             log.warning(f"--preload-lib {self.names}: appeared on the host while loading, and stays: {left}")
 
     def worded(self, message: str) -> str:
-        """A failure with the libraries' names, and the last line that was written while loading."""
+        """Returns an error message with the libraries' names and the last line that was written while loading."""
         said = self.said()
         return f"--preload-lib {self.names}: {message}{f': {said}' if said and said not in message else ''}"
 
     def named(self, text: str) -> str:
-        """``text`` of the loader, which knows the libraries by descriptor, with their names."""
+        """Replaces the descriptor paths by which the loader knows the libraries with their names."""
         for number, name in enumerate(self.options.library_names):
             text = text.replace(library_path(number, self.options.preserve_fds), name)
         return text
 
     def said(self) -> str:
-        """The last line that was written while loading."""
+        """Returns the last line that was written while loading."""
         text = posix.pread(self.capture, 4096, max(0, posix.fstat(self.capture).st_size - 4096))
         lines = text.decode("utf-8", "replace").split("\n")
         line = next((line.strip() for line in reversed(lines) if line.strip()), "")
         return self.named(line).removeprefix("pyrunc-init: ").removeprefix("ERROR: ")
 
     def actions(self) -> "dict[str, Any]":
-        """The runtime's steps around loading."""
+        """Returns the actions for the runtime's steps around loading."""
         return {"preload-baseline": self.begin, "preload-check": self.check, "preload-settings": self.settle}
 
     def begin(self, launch: "Launch", _: "Step") -> None:
-        """From the answer to this step on, libraries are loaded."""
+        """Records the state before loading. Libraries are loaded after the reply to this step."""
         pid = launch.process
         if self.limits is None:
             self._look()
@@ -262,7 +263,7 @@ class Loading:
         self.baseline = Baseline(pid, fresh)
         self.place = read(f"/proc/{pid}/cgroup")
         assert self.handover is not None
-        # At ``exec`` it has left ours already.
+        # At ``exec`` the process has already left the runtime's namespaces.
         old = pid if self.options.preload_at == "init" else "self"
         for slot, name in SPACES.items():
             if name not in fresh:
@@ -272,7 +273,7 @@ class Loading:
         launch.limit(self.options.preload_timeout)
 
     def check(self, launch: "Launch", step: "Step") -> None:
-        """Loading is over: the process is brought back to what it was, and goes on."""
+        """Loading has ended: restores the process's state, and lets it continue."""
         launch.limit(None)
         pid = launch.process
         assert self.baseline is not None and self.handover is not None
@@ -283,15 +284,15 @@ class Loading:
             self.undone += [f"cgroup {path} renamed" for path in rename_back(self.inodes)]
             verify_placement(launch.cgroups, pid)
             self._return_from_below(launch.cgroups, pid)
-        # The last that keeps it open has to tear it down, which is no part of the start so.
+        # The last process that closes a mount namespace has to tear it down. Kept open, it does not delay the start.
         self.spare = posix.open(f"/proc/{pid}/ns/mnt", posix.O_RDONLY | posix.O_CLOEXEC)
         self.handover.give_back(launch.steps.index(step))
         launch.meanwhile = self.release
 
     def settle(self, launch: "Launch", step: "Step") -> None:
-        """What is not the process's own is as it was, before the helper is answered again."""
+        """Restores what the process shares with others, before the helper gets its next reply."""
         assert self.limits is not None and self.streams is not None and self.surroundings is not None
-        # First: with cgroups below, the kernel refuses to set the device rules and others (cgroup-v1/devices.rst).
+        # First: with child cgroups, the kernel refuses to change device rules and others (cgroup-v1/devices.rst).
         self.undone += [f"cgroup {path} removed" for path in self.remove_cgroups()]
         place, rules, running = step.args
         self.undone += self.limits.restore(lambda: set_devices(str(place), rules, bool(running)))  # type: ignore[arg-type]
@@ -302,19 +303,19 @@ class Loading:
         self.limits.close()
 
     def _return_from_below(self, cgroups: "Groups", pid: int) -> None:
-        """A cgroup below the container's is a good place for a program that makes one, and none for what a library
-        made, or chose: its limits would be the container's."""
+        """Moves the process out of a cgroup below the container's. A program may create such a cgroup for itself, but
+        one that a library created or chose would add its limits to the container's."""
         found = read(f"/proc/{pid}/cgroup")
         lines = zip(found.splitlines(), self.place.splitlines(), strict=False)
         if not any(now.startswith(before + b"/") for now, before in lines):
-            return  # elsewhere it is not: verify_placement has looked
+            return  # it is not in another place either: verify_placement has checked that
         cgroups.place(pid)
         if read(f"/proc/{pid}/cgroup") != self.place:
             raise PyruncError("loading moved the process to another cgroup of the container's")
         self.undone.append("cgroup below the container's left")
 
     def remove_cgroups(self) -> "list[str]":
-        """Removes those that were made below the container's since ``begin``; returns them, parents first."""
+        """Removes cgroups that were created below the container's since ``begin``. Returns them, parents first."""
         if self.limits is None:
             return []
         found = sorted(_below(self.directories) - self.limits.below)
@@ -331,7 +332,7 @@ class Loading:
 
 
 def _below(directories: "dict[str, str]") -> "set[str]":
-    """Every cgroup below ``directories``."""
+    """Returns every cgroup below ``directories``."""
     from pyrunc.cgroup.tree import childless, tree
 
     return {path for top in directories.values() if not childless(top) for path in tree(top) if path != top}

@@ -1,4 +1,4 @@
-"""--preload-lib: what is different when a library is loaded into the init path on purpose."""
+"""--preload-lib: checks the options and opens the libraries that are to be loaded into the init path."""
 
 import posix
 
@@ -18,20 +18,21 @@ if TYPE_CHECKING:
 
 
 def check_timeout(seconds: float) -> None:
-    """PyruncError when it is no time."""
+    """Raises PyruncError if ``seconds`` is not a valid time limit."""
     if not 0 < seconds <= LONGEST:
         raise PyruncError(f"the time limit {seconds:g} is not between 0 and {LONGEST} seconds")
 
 
 def choose(chosen: "CreateOptions | ExecOptions", options: "Any") -> None:
-    """Takes the options over, opens and checks every library, and says loudly what is going on. PyruncError when they
-    do not go together."""
+    """Copies the command line's options to ``chosen``, opens and checks every library, and logs a notice that this is a
+    test mode. Raises PyruncError if the options contradict each other."""
     paths = list(options.preload_lib)
     if not paths:
         raise PyruncError("--placement legacy is for --preload-lib only")
     check_timeout(options.preload_timeout)
     if posix.geteuid() != 0 and options.preload_at == "init" and options.placement == "hardened":
-        # In its user namespace, and not dumpable: /proc shows it to root only (ptrace(2), "access mode checking").
+        # init is in its user namespace and not dumpable, so /proc shows it to root only (ptrace(2), "access mode
+        # checking").
         raise PyruncError(
             "--preload-at init needs root: without it the runtime cannot look at what loading did to init"
         )

@@ -1,4 +1,4 @@
-"""A throwaway process that loads a library (nsenter/probe/probe.c), and what could be seen of it before and after."""
+"""Runs a process that loads a library (nsenter/probe/probe.c), and observes it before and after."""
 
 import fcntl
 import os
@@ -30,21 +30,21 @@ if TYPE_CHECKING:
 
 PROGRAM = f"{BINARIES}/pyrunc-probe"
 CHANNEL, LIBRARY, REPORT = 3, 4, 5
-"""Descriptors of the probe (nsenter/probe/probe.c)."""
+"""The probe's descriptors (nsenter/probe/probe.c)."""
 INPUT = b"standard input\n"
 LINGER = 0.2
-"""Seconds that a library is watched when it left a thread or a process, which may act late."""
+"""Seconds to watch a library that left a thread or a process, because these may act late."""
 REFUSED_TRACING = 3
-"""Exit status of a loading process that has no tracer (nsenter/probe/load.c)."""
+"""Exit status of a loading process that cannot be traced (nsenter/probe/load.c)."""
 
 Snapshot = dict[str, str]
-"""{subject: value}; a subject with a colon is one of several, as ``cgroup: memory``."""
+"""{subject: value}. A subject with a colon is one of several, such as ``cgroup: memory``."""
 
 
 @dataclass
 class Observation:
-    """What was seen. ``lines``: the probe's report, split into fields. ``after`` is empty when the process ended
-    before it could be looked at."""
+    """The result of an observation. ``lines``: the probe's report, split into fields. ``after`` is empty if the process
+    ended before its second snapshot."""
 
     before: Snapshot = field(default_factory=dict)
     after: Snapshot = field(default_factory=dict)
@@ -57,25 +57,26 @@ class Observation:
     notes: list[str] = field(default_factory=list)
     loader: int = 0
     complete: bool = True
-    """Whether the process came as far as describing itself afterwards."""
+    """Whether the process reported its state after loading."""
     eaten: int = 0
     """Bytes of standard input that were read."""
 
     def values(self, when: str) -> list[tuple[str, str]]:
-        """(key, value) of what the process said of itself, ``before`` or ``after``."""
+        """Returns (key, value) of what the process reported about itself, ``before`` or ``after``."""
         return [(line[1], line[2]) for line in self.lines if line[0] == when and len(line) == 3]
 
 
 def observe(library: int, path: str, timeout: float, at: str = "init", linger: float = LINGER) -> Observation:
-    """Loads the library at ``path``, which descriptor ``library`` is; it may take ``timeout`` seconds. ``at``: ``init``
-    (dlopen(3)) or ``exec`` (LD_PRELOAD). Nothing of it is left. PyruncError when it can't be traced."""
+    """Loads the library at ``path``, which is open as ``library``, in at most ``timeout`` seconds. ``at``: ``init``
+    (dlopen(3)) or ``exec`` (LD_PRELOAD). Removes everything that it left running. Raises PyruncError if it cannot be
+    traced."""
     seen = Observation()
     children = descendants(os.getpid())
     report, output = sealed_file("report"), sealed_file("output")
     given, into = os.pipe2(os.O_CLOEXEC)
     os.write(into, INPUT)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    # The loader's list has no way to write a colon or a space (ld.so(8)).
+    # LD_PRELOAD cannot contain a path with a colon or a space (ld.so(8)).
     name = f"/proc/self/fd/{LIBRARY}" if at == "exec" and set(path) & set(": ;$%") else path
     try:
         with leftovers.coming_to_us(), _own_cgroups(seen) as cgroups:
@@ -88,7 +89,7 @@ def observe(library: int, path: str, timeout: float, at: str = "init", linger: f
                 seen.running = sorted(pid for pid in left if stat(pid)[0] not in ("", "Z", "X"))
             finally:
                 if cgroups is not None:
-                    Freezer(cgroups.dirs).thaw()  # what froze itself does not die
+                    Freezer(cgroups.dirs).thaw()  # a process that froze itself cannot be killed
                 # The kernel ends the traced processes with their tracer (PTRACE_O_EXITKILL).
                 os.kill(tracer, signal.SIGKILL)
                 os.waitpid(tracer, 0)
@@ -106,12 +107,12 @@ def observe(library: int, path: str, timeout: float, at: str = "init", linger: f
 
 
 def _waiting(descriptor: int) -> int:
-    """Bytes that can be read from a pipe."""
+    """Returns how many bytes can be read from a pipe."""
     return int.from_bytes(fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4)), sys.byteorder)
 
 
 def sealed_file(name: str) -> int:
-    """One that may grow and not shrink: what is in it stays in it."""
+    """Returns a memfd that can grow but not shrink, so that nothing in it can be removed."""
     descriptor = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL)
     return descriptor
@@ -119,7 +120,7 @@ def sealed_file(name: str) -> int:
 
 @contextmanager
 def _own_cgroups(seen: Observation) -> "Iterator[Cgroups | None]":
-    """Cgroups in which the process is alone: only from a place of its own can it be seen to move."""
+    """Yields cgroups for the process alone. Only from cgroups of its own can a move be observed."""
     if os.geteuid() != 0:
         yield None
         return
@@ -130,14 +131,14 @@ def _own_cgroups(seen: Observation) -> "Iterator[Cgroups | None]":
     try:
         yield cgroups
     finally:
-        rename_back(known)  # under another name they would stay
+        rename_back(known)  # a renamed cgroup would not be removed
         seen.cgroups_made = sorted(path for top in cgroups.dirs.values() for path in tree(top) if path != top)
         cgroups.kill_all(signal.SIGKILL)
         cgroups.remove()
 
 
 def _spawn(places: dict[int, int], at: str, path: str) -> int:
-    """The probe with descriptors at ``places``, in our environment: what a library does may depend on it."""
+    """Starts the probe with descriptors at ``places``, in this process's environment, on which a library may depend."""
     high = {place: os.dup(descriptor) for place, descriptor in places.items()}
     lifted = {place: _above(descriptor) for place, descriptor in high.items()}
     try:
@@ -153,14 +154,15 @@ def _spawn(places: dict[int, int], at: str, path: str) -> int:
 
 
 def _above(descriptor: int) -> int:
-    """The descriptor with a number after all places."""
+    """Moves the descriptor to a number above all places."""
     moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 64)
     os.close(descriptor)
     return moved
 
 
 def _converse(channel: socket.socket, cgroups: Cgroups | None, seen: Observation, timeout: float, linger: float) -> int:
-    """From the first message about the loading process to its end, or to the end of ``timeout``; its pid."""
+    """Talks to the probe from its first message about the loading process until that process has ended or ``timeout``
+    has passed. Returns the process's pid."""
     channel.settimeout(timeout)
     message = channel.recv(64)
     if len(message) < 5:
@@ -187,12 +189,12 @@ def _converse(channel: socket.socket, cgroups: Cgroups | None, seen: Observation
         else:
             seen.after = snapshot(pid)
     except (BrokenPipeError, ConnectionResetError):
-        pass  # the tracer has ended; the report says how far it came
+        pass  # the tracer has ended; its report says how far it came
     return pid
 
 
 def _conclude(seen: Observation, timeout: float) -> None:
-    """How it ended, from the probe's report. What ends abnormally is said, and never harmless."""
+    """Derives the outcome from the probe's report. An abnormal end is always reported as such."""
     ended = next((int(line[1]) for line in seen.lines if line[0] == "ended"), None)
     for line in seen.lines:
         if line[0] == "loaded":
@@ -218,7 +220,7 @@ def _text(descriptor: int) -> str:
 
 
 def read_status(pid: int) -> dict[str, str]:
-    """/proc/PID/status."""
+    """Returns the fields of /proc/PID/status."""
     rows = (line.partition(":") for line in read(f"/proc/{pid}/status").decode().splitlines())
     return {key: " ".join(value.split()) for key, _, value in rows}
 
@@ -242,11 +244,11 @@ STATUS = {
     "THP_enabled": "huge pages",
     "VmRSS": "memory",
 }
-"""Lines of /proc/PID/status, in words."""
+"""{line of /proc/PID/status: its subject}."""
 
 
 def snapshot(pid: int) -> Snapshot:
-    """Everything about ``pid`` that is seen from outside."""
+    """Returns everything about ``pid`` that can be observed from outside."""
     status = read_status(pid)
     seen = {
         word: without_libc(status[key]) if key.startswith("Sig") else status[key]
@@ -270,7 +272,7 @@ def snapshot(pid: int) -> Snapshot:
     for line in read(f"/proc/{pid}/mountinfo").decode("utf-8", "replace").rstrip("\n").split("\n"):
         fields = line.split()
         if len(fields) < 6:
-            continue  # after chroot(2) no mount may be left to be seen
+            continue  # after chroot(2) there may be no visible mount
         seen[f"mount: {fields[4]}"] = f"{line.partition(' - ')[2].partition(' ')[0]} {fields[5]}"
     try:
         seen["personality"] = read(f"/proc/{pid}/personality").decode().strip()

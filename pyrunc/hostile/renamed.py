@@ -1,5 +1,5 @@
-"""Cgroups that a library has given another name: v1 lets it (rename(2), within one parent), and what is known by its
-path is lost then."""
+"""Finds cgroups that a library has renamed. cgroup v1 allows rename(2) within a parent directory, and a cgroup that is
+known by its path would be lost."""
 
 import posix
 
@@ -9,13 +9,13 @@ if TYPE_CHECKING:
 
 
 def inodes(directories: "Iterable[str]") -> "dict[str, int]":
-    """{directory: inode} of those that are there."""
+    """Returns {directory: inode} of those that exist."""
     return {directory: number for directory in directories if (number := _inode(directory))}
 
 
 def rename_back(known: "dict[str, int]") -> "list[str]":
-    """Gives each of ``known`` its name again; returns those that had another one. Left out is one that has gone, or in
-    whose place there is another cgroup."""
+    """Restores the names of ``known``, and returns those that had been renamed. Ignores cgroups that no longer exist,
+    and those whose name is taken by another cgroup."""
     found = []
     for directory, number in known.items():
         if _inode(directory) == number:

@@ -1,4 +1,4 @@
-"""The grid of verify-preload as a picture, and as a page with the picture inside: one file each."""
+"""Writes the grid of verify-preload as an SVG picture, or as an HTML page that contains the picture."""
 
 from html import escape
 
@@ -25,11 +25,11 @@ WORDS = {
 IDS = {HOME: "h", BACK: "p", TOP: "r", ELSEWHERE: "e", REFUSED: "x", UNKNOWN: "u"}
 CELL, LABEL, HEADING = 12, 110, 34
 LEGEND = 150
-"""Pixels: a cell's side, the hierarchies' names, the line above a grid, one word of the legend."""
+"""Pixels: the side of a cell, the width of the row labels, the height of a heading, the width of a legend entry."""
 
 
 def picture(all_series: "list[Series]") -> str:
-    """An SVG: for each series a sentence, and a grid with a row a hierarchy and a column a run."""
+    """Returns an SVG with a heading and a grid for each series. A row is a hierarchy, a column is a run."""
     widest = max((len(series.runs) for series in all_series), default=0)
     width = max(LABEL + CELL * widest, LEGEND * len(WORDS)) + CELL
     parts, top = [_cells(), _legend()], CELL * 2
@@ -47,7 +47,7 @@ def _rows(series: Series) -> int:
 
 
 def _cells() -> str:
-    """One of each colour, to be drawn again and again."""
+    """Defines a cell of each colour, which the grids reuse."""
     side = f'width="{CELL - 1}" height="{CELL - 1}"'
     return "".join(
         f'<defs><rect id="{IDS[mark]}" {side} fill="{colour}"><title>{WORDS[mark]}</title></rect></defs>'
@@ -76,7 +76,7 @@ def _grid(series: Series, top: int) -> "list[str]":
 
 
 def page(library: str, all_series: "list[Series]") -> str:
-    """The picture as a page of its own."""
+    """Returns an HTML page that contains the picture."""
     return (
         "<!doctype html><meta charset=utf-8><title>verify-preload</title>"
         "<body style='font-family:sans-serif;margin:2em'>"
@@ -87,7 +87,7 @@ def page(library: str, all_series: "list[Series]") -> str:
 
 
 def write(path: str, library: str, all_series: "list[Series]") -> None:
-    """Into ``path``: the picture alone when its name ends in ``.svg``, else the page."""
+    """Writes the report to ``path``: the picture alone if the name ends in ``.svg``, else the page."""
     text = picture(all_series) if path.endswith(".svg") else page(library, all_series)
     try:
         replace(path, text.encode("utf-8", "surrogateescape"))

@@ -1,4 +1,4 @@
-"""Files of a cgroup that hold a setting, and what is to be written so that one reads as before. Imports nothing."""
+"""Which files of a cgroup hold a setting, and what to write to restore one. Imports nothing."""
 
 NOT_SETTINGS = frozenset(
     (
@@ -7,7 +7,7 @@ NOT_SETTINGS = frozenset(
         *("cpuacct.usage", "blkio.reset_stats", "cpu.pressure", "io.pressure", "memory.pressure", "irq.pressure"),
     )
 )
-"""Files that can be written and hold no setting (cgroup-v1/*.rst, cgroup-v2.rst)."""
+"""Writable files that hold no setting (cgroup-v1/*.rst, cgroup-v2.rst)."""
 READ_ONLY = (
     *(".max_usage_in_bytes", ".failcnt", ".stat", "_stat", ".stat.local", ".usage_in_bytes", "_recursive", ".peak"),
     *(".io_serviced", ".io_service_bytes", ".slabinfo", ".pressure_level", ".memory_pressure", ".effective_cpus"),
@@ -15,9 +15,9 @@ READ_ONLY = (
     *(".usage_percpu_sys", ".usage_percpu_user", ".events", ".events.local", "_freezing", ".shown_ram_in_bytes"),
     *("cgroup.controllers", "cgroup.sane_behavior"),
 )
-"""Ends of names of files that are read only, or are reset by being written: not opened, for each costs 5 µs."""
+"""Suffixes of files that are read-only, or that a write resets. They are not opened, because each costs 5 µs."""
 WRITTEN_ELSEWHERE = ("devices.list",)
-"""Settings that are written by way of another file, and can only be read."""
+"""Settings that are read here but written through another file."""
 ABOVE_V1 = {
     "memory": ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes", "memory.oom_control", "memory.swappiness"),
     "pids": ("pids.max",),
@@ -26,34 +26,34 @@ ABOVE_V1 = {
     "freezer": ("freezer.state",),
     "devices": ("devices.list",),
 }
-"""{controller: settings of a cgroup above that hold for those below it}."""
+"""{controller: settings of a parent cgroup that also apply to its descendants}."""
 ABOVE_V2 = (
     *("memory.max", "memory.high", "memory.swap.max", "memory.min", "memory.low", "memory.oom.group", "pids.max"),
     *("cpu.max", "cpu.weight", "cpuset.cpus", "cpuset.mems", "io.max", "io.weight", "cgroup.freeze"),
     *("cgroup.subtree_control", "cgroup.max.depth", "cgroup.max.descendants"),
 )
-"""The same of v2. A controller that a cgroup above no longer hands on (subtree_control) is gone with its limits."""
+"""The same for v2. If a parent cgroup disables a controller (subtree_control), its limits are gone, too."""
 KEYED = ("_device", "io.", "ifpriomap", "rdma.", "misc.", "numa")
-"""Parts of names of files with a line for each device, interface or resource."""
+"""Parts of the names of files that have a line for each device, interface or resource."""
 
 
 def is_setting(name: str) -> bool:
-    """Whether the file may hold one; what can't be written is found by opening it."""
+    """Whether the file may hold a setting. Opening it shows whether it can be written."""
     return name not in NOT_SETTINGS and not name.endswith(READ_ONLY)
 
 
 def value_of(name: str, text: bytes) -> bytes:
-    """The part of a file's text that is a setting."""
+    """Returns the part of a file's text that is a setting."""
     return text.partition(b"\n")[0] if name == "memory.oom_control" else text  # its other lines are counters
 
 
 def order(path: str) -> "tuple[bool, int]":
-    """In which order settings are to be written: controllers first, then those of cgroups above others."""
+    """Sort key for writing settings: controllers first, then parents before descendants."""
     return (not path.endswith("subtree_control"), path.count("/"))
 
 
 def writes(name: str, now: str, wanted: str) -> "list[tuple[str, str]]":
-    """What is to be written to which file, so that ``name`` reads ``wanted`` again."""
+    """Returns [(file, value)]: the writes after which ``name`` reads ``wanted`` again."""
     if name == "devices.list":
         if wanted == "a *:* rwm":
             return [("devices.allow", "a")]
@@ -72,7 +72,8 @@ def writes(name: str, now: str, wanted: str) -> "list[tuple[str, str]]":
 
 
 def _none(name: str, values: "list[str]") -> str:
-    """No limit for one device (io.max and the like: ``rbps=1 wbps=max``; blkio.throttle.*: a number)."""
+    """Returns the value that removes a device's limit (io.max and similar: ``rbps=1 wbps=max``; blkio.throttle.*: a
+    number)."""
     if any("=" in value for value in values):
         return " ".join(f"{value.partition('=')[0]}=max" for value in values)
     return "default" if name.endswith("weight") else "0"

@@ -1,5 +1,6 @@
-"""Open file descriptions that the container shares with the caller (its standard streams and what is preserved), and
-the caller's terminal: flags, owner, pipe sizes and terminal settings stay with them when a library has changed them."""
+"""Checks open file descriptions that the container shares with the caller (standard streams, preserved descriptors),
+and the caller's terminal. Flags, owner, pipe size and terminal settings that a library has changed would outlast the
+container."""
 
 import fcntl
 import posix
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 F_GETSIG, F_SETSIG, F_GETPIPE_SZ, F_SETPIPE_SZ = 11, 10, 1032, 1031
-"""fcntl(2); Python has names for some of them only since 3.10."""
+"""fcntl(2). Python has names for some of them only since 3.10."""
 WINDOW = 8
 """Bytes of struct winsize (ioctl_tty(2))."""
 
@@ -40,7 +41,7 @@ PROPERTIES: "dict[str, tuple[Callable[[int], Any], Callable[[int, Any], object]]
 
 
 class Streams:
-    """``descriptors``: of ours, whose descriptions the container shares; -1, and what is not open, is left out."""
+    """``descriptors``: those whose descriptions the container shares. -1 and closed descriptors are ignored."""
 
     def __init__(self, descriptors: "Iterable[int]") -> None:
         open_ones = [d for d in descriptors if d >= 0 and _ask(PROPERTIES["flags"][0], d) is not None]
@@ -48,13 +49,13 @@ class Streams:
         self.terminal = _terminal()
 
     def restore(self) -> "list[str]":
-        """Sets what differs as it was; the names of it. PyruncError for what can't be."""
+        """Restores what differs, and returns the names. Raises PyruncError if something cannot be restored."""
         undone = []
         for (descriptor, name), value in self.before.items():
             get, put = PROPERTIES[name]
             if _ask(get, descriptor) == value:
                 continue
-            ours = signal(SIGTTOU, SIG_IGN)  # in the background, we would be stopped (termios(3))
+            ours = signal(SIGTTOU, SIG_IGN)  # a background process would be stopped (termios(3))
             try:
                 put(descriptor, value)
             except OSError as error:
@@ -71,7 +72,7 @@ class Streams:
 
 
 def _ask(get: "Callable[[int], Any]", descriptor: int) -> "Any":
-    """None where a description has no such property."""
+    """Returns the property, None if the description does not have it."""
     try:
         return get(descriptor)
     except (OSError, termios.error):
@@ -79,5 +80,5 @@ def _ask(get: "Callable[[int], Any]", descriptor: int) -> "Any":
 
 
 def _terminal() -> int:
-    """Device number of our controlling terminal, or 0 (proc(5): tty_nr)."""
+    """Returns the device number of this process's controlling terminal, or 0 (proc(5): tty_nr)."""
     return int(read("/proc/self/stat").rpartition(b")")[2].split()[4])

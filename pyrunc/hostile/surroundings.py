@@ -1,5 +1,5 @@
-"""What a library may leave on the host, and no namespace takes back: files in /dev/shm, keys. It is named only: another
-process of the host may have made it in the same milliseconds."""
+"""Finds what a library left on the host outside of any namespace: files in /dev/shm, keys. These are only reported,
+because another process of the host may have made them at the same time."""
 
 import posix
 import re
@@ -14,26 +14,26 @@ if TYPE_CHECKING:
 
 SHARED_MEMORY = "/dev/shm"
 SESSIONS = b"_ses"
-"""Names of session keyrings, the helper's own among them, begin so."""
+"""The prefix of the names of session keyrings, such as the helper's own."""
 
 
 class Surroundings:
-    """The host as it is now. ``roots``: directories in which no other process of the host mounts anything."""
+    """A snapshot of the host. ``roots``: directories below which no other process of the host mounts anything."""
 
     def __init__(self, roots: "Sequence[str]" = ()) -> None:
         self.before = _look()
-        # mountinfo has no symbolic links in its paths.
+        # mountinfo shows paths without symbolic links.
         paths = {realpath(root) for root in roots} - {"/"}
         self.roots = [path.encode("utf-8", "surrogateescape") for path in paths]
         self.mounts = self._mounts()
 
     def new(self) -> "list[str]":
-        """What has appeared since."""
+        """Returns what has appeared since the snapshot."""
         return sorted(_look() - self.before)
 
     def unmount(self) -> "list[str]":
-        """Detaches what has been mounted since below the roots in our own mount namespace, where a process of the
-        library's may have come by setns(2). The names of it; PyruncError for what can't be."""
+        """Detaches mounts made since the snapshot below the roots in this process's mount namespace, which a process of
+        the library may have entered by setns(2). Returns their names. Raises PyruncError if one cannot be detached."""
         found = [line for line in self._mounts() if line not in self.mounts]
         if not found:
             return []
@@ -54,12 +54,13 @@ class Surroundings:
 
 
 def _is_below(line: bytes, root: bytes) -> bool:
-    """Whether the mount of a line of mountinfo is at ``root`` or below."""
+    """Whether a line of mountinfo describes a mount at ``root`` or below."""
     return (_mountpoint(line) + b"/").startswith(root + b"/")
 
 
 def _mountpoint(line: bytes) -> bytes:
-    """Of a line of mountinfo, which has space, tab, newline and backslash in octal (proc_pid_mountinfo(5))."""
+    """Returns the mount point of a line of mountinfo, in which space, tab, newline and backslash are octal
+    (proc_pid_mountinfo(5))."""
     fields = line.split(b" ", 5)
     return re.sub(rb"\\([0-3][0-7]{2})", lambda found: bytes([int(found[1], 8)]), fields[4]) if len(fields) > 4 else b""
 
@@ -69,8 +70,8 @@ def _look() -> "set[str]":
 
 
 def mounts(mountinfo: bytes) -> "list[str]":
-    """Each mount of a /proc/PID/mountinfo in words: ``TYPE on MOUNTPOINT (OPTIONS)``; the same in a copy of the mount
-    namespace. Later ones cover earlier ones."""
+    """Describes each mount of a /proc/PID/mountinfo as ``TYPE on MOUNTPOINT (OPTIONS)``. The text is the same in a copy
+    of the mount namespace. Later mounts cover earlier ones."""
     found = []
     for line in mountinfo.decode("utf-8", "replace").rstrip("\n").split("\n"):
         mount, _, filesystem = line.partition(" - ")
@@ -87,7 +88,7 @@ def _files() -> "Iterable[str]":
 
 
 def _keys() -> "Iterable[str]":
-    """Those of our user that we may see (keyrings(7), /proc/keys)."""
+    """Returns the keys of this user that this process may see (keyrings(7), /proc/keys)."""
     try:
         rows = [line.split(None, 8) for line in read("/proc/keys").splitlines()]
     except OSError:

@@ -1,5 +1,5 @@
-"""Which functions of the C library a shared object defines itself: loaded before libc (LD_PRELOAD, or linked to), its
-own are called by every program instead."""
+"""Finds functions of the C library that a shared object defines, too. If the object is loaded before libc (LD_PRELOAD,
+or linked), every program calls the object's functions instead."""
 
 import ctypes.util
 import os
@@ -10,13 +10,14 @@ SECTION_DYNSYM = 11
 LIBC, MATHS = "libc.so.6", "libm.so.6"
 PLACES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64")
 COMMON = {"_init", "_fini", "__bss_start", "_edata", "_end", "_etext", "__end__", "edata", "end", "etext"}
-"""Names that the linker gives every object."""
+"""Names that the linker adds to every object."""
 
 
 def interposed(path: str) -> "list[str]":
-    """Names of functions and objects that ``path`` defines, and the C library too; none when it is a part of that one.
+    """Returns the names of functions and objects that both ``path`` and the C library define; none if ``path`` is part
+    of the C library.
 
-    The maths library's are left out: libc defines some of them for itself, and programs use those of libm.
+    Names of the maths library are ignored: libc also defines some of them for itself, but programs use those of libm.
     """
     libc = _find(LIBC)
     own = defined(path)
@@ -27,7 +28,7 @@ def interposed(path: str) -> "list[str]":
 
 
 def _is_of_libc(path: str) -> bool:
-    """One of glibc's own objects: they share symbols on purpose."""
+    """Whether ``path`` is one of glibc's own objects, which share symbols on purpose."""
     name = os.path.basename(os.path.realpath(path))
     parts = ["libc.", "libm.", "libmvec.", "libpthread.", "libdl.", "librt.", "libresolv.", "libutil.", "libanl."]
     parts += ["libnsl.", "libnss_", "libthread_db.", "libBrokenLocale.", "ld-linux", "libc_malloc"]
@@ -35,7 +36,7 @@ def _is_of_libc(path: str) -> bool:
 
 
 def _find(name: str) -> str:
-    """Where the loader finds ``name``."""
+    """Returns the path at which the loader finds ``name``."""
     multiarch = f"{os.uname().machine}-linux-gnu"
     for place in PLACES:
         for directory in (f"{place}/{multiarch}", place):
@@ -45,7 +46,8 @@ def _find(name: str) -> str:
 
 
 def defined(path: str) -> "set[str]":
-    """Names of the dynamic symbols that a 64-bit object defines (elf(5)); none when it is no such object."""
+    """Returns the names of the dynamic symbols that a 64-bit object defines (elf(5)); none if it is not such an
+    object."""
     with open(path, "rb") as file:
         data = file.read()
     try:
@@ -68,7 +70,7 @@ def _defined(data: bytes) -> "set[str]":
         names = sections[link][4]
         for at in range(offset, offset + length, 24):
             name, info, _, section, _, _ = struct.unpack_from(f"{order}IBBHQQ", data, at)
-            # Defined here (not SHN_UNDEF), global or weak, a function, an object or one chosen at load (GNU_IFUNC).
+            # Defined here (not SHN_UNDEF), global or weak; a function, an object or resolved at load time (GNU_IFUNC).
             if section != 0 and info >> 4 in (1, 2) and info & 15 in (1, 2, 10):
                 found.add(data[names + name : data.index(b"\0", names + name)].decode())
     return found

@@ -1,8 +1,8 @@
-"""Every system call of x86_64 and aarch64, by what it changes: what ``audit-lib`` reports of a library.
+"""Classifies every system call of x86_64 and aarch64 by what it changes, for the reports of ``audit-lib``.
 
-``nsenter/generate.py`` makes the probe's table of it (``calls.h``). What stands in no list is unknown, and is
-reported: a call that only a later kernel has is not missed. Complete for Linux 6.18
-(arch/x86/entry/syscalls/syscall_64.tbl, scripts/syscall.tbl). Imports nothing.
+``nsenter/generate.py`` writes the probe's table (``calls.h``) from it. A call that is in no list is reported as
+unknown, so that calls of later kernels are not missed. Complete for Linux 6.18 (arch/x86/entry/syscalls/syscall_64.tbl,
+scripts/syscall.tbl). Imports nothing.
 """
 
 HARMLESS = """
@@ -20,7 +20,8 @@ signalfd signalfd4 inotify_init inotify_init1 inotify_add_watch inotify_rm_watch
 io_setup io_destroy io_getevents io_pgetevents io_cancel getrandom cachestat landlock_create_ruleset landlock_add_rule
 fork vfork uretprobe uprobe
 """
-"""Of the process's own memory, descriptors and time; and new processes, which are reported as such."""
+"""Calls that affect only the process's own memory, descriptors and time; and new processes, which have reports of their
+own."""
 
 READS = """
 stat fstat lstat newfstatat statx access faccessat faccessat2 getdents getdents64 readlink readlinkat getcwd
@@ -33,10 +34,11 @@ sched_getparam sched_getscheduler sched_get_priority_max sched_get_priority_min 
 sched_getattr get_mempolicy ioprio_get getcpu name_to_handle_at lookup_dcookie kcmp process_vm_readv
 sysfs get_kernel_syms query_module statmount listmount lsm_get_self_attr lsm_list_modules file_getattr listns
 """
-"""Looks at something and changes nothing."""
+"""Calls that read something and change nothing."""
 
 CHANGES = {
-    # Files, by path (P: argument; D: directory descriptor and path; O: flags decide, and H: those of openat2).
+    # Files by path (P: argument; D: directory descriptor and path; O: the flags decide; H: the flags of openat2
+    # decide).
     **dict.fromkeys(("open",), "o0"),
     **dict.fromkeys(("openat",), "O0"),
     **dict.fromkeys(("openat2",), "H0"),
@@ -53,18 +55,18 @@ CHANGES = {
     "fcntl": "f0",
     "lseek": "s0",
     "ioctl": "i0",
-    # Processes and sockets of which only some kinds are reported.
+    # Only some kinds of these processes and sockets are reported.
     "clone": "c0",
     "clone3": "C0",
     "socket": "n0",
     "syslog": "y0",
-    # Sockets (S: address; M: that of a message).
+    # Sockets (S: address; M: the address of a message).
     **dict.fromkeys(("connect", "bind"), "S1"),
     "sendto": "S4",
     "sendmsg": "M1",
     "sendmmsg": "M1",
     "listen": "N0",
-    # Processes and programs (K: pid and signal, T: thread group, thread and signal).
+    # Processes and programs (K: pid and signal; T: thread group, thread and signal).
     "execve": "P0",
     "execveat": "D0",
     **dict.fromkeys(("kill", "tkill", "rt_sigqueueinfo"), "K0"),
@@ -74,7 +76,7 @@ CHANGES = {
     **dict.fromkeys(("sched_setaffinity", "sched_setattr", "ioprio_set", "process_vm_writev", "migrate_pages"), "N0"),
     **dict.fromkeys(("move_pages", "process_madvise", "process_mrelease", "pidfd_getfd", "ptrace", "setsid"), "N0"),
     "prlimit64": "l0",
-    # Of the process itself.
+    # Attributes of the process itself.
     **dict.fromkeys(("setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid", "setfsuid"), "N0"),
     **dict.fromkeys(("setfsgid", "setgroups", "capset", "unshare", "setns", "umask", "setrlimit"), "N0"),
     **dict.fromkeys(("alarm", "setitimer", "timer_create", "timer_settime", "timer_delete"), "N0"),
@@ -88,14 +90,14 @@ CHANGES = {
     "seccomp": "e0",
     "madvise": "a2",
     "chdir": "P0",
-    # Inter-process communication and keys (Z: a string that is no path).
+    # Inter-process communication and keys (Z: a string that is not a path).
     **dict.fromkeys(("shmget", "shmat", "shmdt", "shmctl", "semget", "semop", "semtimedop", "semctl"), "N0"),
     **dict.fromkeys(("msgget", "msgsnd", "msgrcv", "msgctl", "mq_timedsend", "mq_notify", "mq_getsetattr"), "N0"),
     "mq_timedreceive": "N0",
     **dict.fromkeys(("mq_open", "mq_unlink"), "Z0"),
     **dict.fromkeys(("add_key", "request_key"), "Z1"),
     "keyctl": "k0",
-    # Of the whole system.
+    # The whole system.
     "mount": "P1",
     **dict.fromkeys(("umount2", "pivot_root", "chroot", "swapon", "swapoff", "acct", "uselib"), "P0"),
     "move_mount": "D2",
@@ -107,8 +109,8 @@ CHANGES = {
     **dict.fromkeys(("kexec_load", "kexec_file_load", "bpf", "nfsservctl", "_sysctl", "afs_syscall"), "N0"),
     **dict.fromkeys(("getpmsg", "putpmsg", "tuxcall", "security", "vserver"), "N0"),
 }
-"""{call: how its arguments are described}: a letter (nsenter/probe/describe.c) and the first argument that counts.
-Small letters mean that the arguments decide whether anything is changed at all."""
+"""{call: the format of its arguments}: a letter (nsenter/probe/describe.c) and the index of the first argument to show.
+With a lower-case letter the arguments decide whether the call changes anything."""
 
 NEWER = {
     "cachestat": 451,
@@ -132,13 +134,13 @@ NEWER = {
     "file_setattr": 469,
     "listns": 470,
 }
-"""Numbers that Debian 12's headers have not; the same on both architectures."""
+"""Numbers that Debian 12's headers do not have. They are the same on both architectures."""
 
 OTHER_NAMES = {"uretprobe": 335, "uprobe": 336}
-"""Of x86_64 only, and of no header."""
+"""Calls of x86_64 only, which no header has."""
 
 
 def table() -> "list[tuple[str, str, str]]":
-    """(call, ``H`` harmless, ``R`` reads or ``C`` changes, how) of each."""
+    """Returns (call, ``H`` harmless, ``R`` reads or ``C`` changes, format) for each call."""
     rows = [(name, "H", "-0") for name in HARMLESS.split()] + [(name, "R", "-0") for name in READS.split()]
     return rows + [(name, "C", how) for name, how in CHANGES.items()]

@@ -1,4 +1,4 @@
-"""verify-preload: containers started with a library in the init path, and where their init ended up."""
+"""verify-preload: starts containers with a library in the init path, and reports which cgroups init was in."""
 
 import os
 import shutil
@@ -23,34 +23,34 @@ from pyrunc.spec.load import load
 
 HOME, BACK, TOP, ELSEWHERE, REFUSED = "home", "moved back", "root", "elsewhere", "refused"
 UNKNOWN = "unknown"
-"""The process has ended: what /proc says of it (on v1, the root cgroup) is no place where it was."""
+"""The process has ended. What /proc then shows (on v1, the root cgroup) does not say which cgroup it was in."""
 PATIENCE = 0.3
-"""Seconds that a thread may take to act."""
+"""Seconds to wait for threads of the library to act."""
 ESCAPES = (TOP, ELSEWHERE)
 MARKS = {HOME: ".", BACK: "+", TOP: "R", ELSEWHERE: "E", REFUSED: "x", UNKNOWN: "?"}
 
 
 @dataclass
 class Run:
-    """One container: {hierarchy: mark}, and why it was refused, if it was."""
+    """The result for one container: {hierarchy: mark}, and the reason if it was refused."""
 
     marks: dict[str, str]
     reason: str = ""
 
     @property
     def escaped(self) -> bool:
-        """Whether any hierarchy was left."""
+        """Whether init left its cgroup in any hierarchy."""
         return any(mark in ESCAPES for mark in self.marks.values())
 
     @property
     def mixed(self) -> bool:
-        """Whether some v1 hierarchies were left, and others not: the race was met in its middle."""
+        """Whether init left some v1 hierarchies but not others: the race was met half-way."""
         return self.escaped and any(mark == HOME for name, mark in self.marks.items() if name != UNIFIED)
 
 
 @dataclass
 class Series:
-    """All runs of one way: ``placement`` and ``preload_at``."""
+    """All runs with one combination of ``placement`` and ``preload_at``."""
 
     placement: str
     preload_at: str
@@ -58,11 +58,11 @@ class Series:
 
     @property
     def escaped(self) -> int:
-        """How many runs left at least one hierarchy."""
+        """The number of runs that left at least one hierarchy."""
         return sum(run.escaped for run in self.runs)
 
     def sentence(self) -> str:
-        """For the user."""
+        """Returns the summary for the user."""
         refused = sum(bool(run.reason) for run in self.runs)
         mixed = sum(run.mixed for run in self.runs)
         words = (
@@ -72,13 +72,13 @@ class Series:
         return words + (f"; {refused} were refused: {self.reason()}" if refused else "")
 
     def reason(self) -> str:
-        """Why the first refused run was."""
+        """Returns the reason of the first refused run."""
         return next((run.reason for run in self.runs if run.reason), "")
 
 
 @contextmanager
 def plain_bundle(bundle: str | None) -> Iterator[str]:
-    """``bundle``, or one of busybox that is made for the time."""
+    """Yields ``bundle``, or a temporary bundle with busybox."""
     if bundle:
         yield bundle
         return
@@ -101,7 +101,8 @@ def plain_bundle(bundle: str | None) -> Iterator[str]:
 
 @contextmanager
 def _no_stdio() -> Iterator[None]:
-    """Containers that are started meanwhile get /dev/null: what a library prints is no part of the report."""
+    """Gives containers that are started meanwhile /dev/null, so that a library's output does not get into the
+    report."""
     sys.stdout.flush()
     kept = [os.dup(number) for number in range(3)]
     null = os.open("/dev/null", os.O_RDWR)
@@ -117,7 +118,7 @@ def _no_stdio() -> Iterator[None]:
 
 
 class Verifier:
-    """Starts the containers. ``root``: the state directory of theirs; ``delay`` in milliseconds, (least, most);
+    """Starts the containers. ``root``: their state directory; ``delay``: (shortest, longest) in milliseconds;
     ``timeout``: seconds that loading may take."""
 
     def __init__(
@@ -132,7 +133,7 @@ class Verifier:
         self.names = [hierarchy.name for hierarchy in discover().hierarchies]
 
     def series(self, placement: str, preload_at: str, runs: int, done: Callable[[], None]) -> Series:
-        """``runs`` containers one way; ``done`` is called after each."""
+        """Runs ``runs`` containers with one combination. Calls ``done`` after each."""
         made = Series(placement, preload_at)
         for number in range(runs):
             made.runs.append(self.once(placement, preload_at, number / max(1, runs - 1)))
@@ -140,7 +141,7 @@ class Verifier:
         return made
 
     def once(self, placement: str, preload_at: str, share: float) -> Run:
-        """One container; ``share`` (0 to 1) of the way from the least delay to the most."""
+        """Runs one container. ``share`` (0 to 1) chooses its delay between the shortest and the longest."""
         self.count += 1
         name = f"verify-{os.getpid()}-{self.count}"
         options = CreateOptions(
@@ -163,19 +164,19 @@ class Verifier:
             return Run(dict.fromkeys(self.names, REFUSED), str(error))
         finally:
             os.close(options.libraries[0])
-            creation.remove()  # and reaps init, which is a child of ours
+            creation.remove()  # also reaps init, a child process
 
     def _look(self, creation: Creation, pid: int) -> Run:
-        """Where init is now, and again when its program runs."""
+        """Returns init's cgroups now and again when its program runs."""
         _await_threads(pid)
         marks = self._marks(creation, pid)
         if creation.options.placement == "legacy":
             return Run(marks)
         Container.load(creation.record.id, self.root).start()
         later = self._marks(creation, pid)
-        # What had moved by then, and is where it belongs now, `start` has moved back.
+        # A hierarchy that init had left by then, and in which it now is where it belongs, was corrected by `start`.
         now = {name: BACK if mark in ESCAPES else mark for name, mark in marks.items()}
-        # A program that has ended by then was at home when it was started, as `start` has seen.
+        # A program that has ended by then was in its cgroups when it was started, because `start` has checked that.
         return Run({name: later[name] if later[name] in ESCAPES else now[name] for name in marks})
 
     def _marks(self, creation: Creation, pid: int) -> dict[str, str]:
@@ -185,7 +186,7 @@ class Verifier:
             found = paths_of(pid)
         except OSError:
             found = {}
-        # Asked afterwards: one that still runs was running when it was read.
+        # Checked after reading: a process that still runs was running when its cgroups were read.
         if procfs.exiting(pid):
             return dict.fromkeys(self.names, UNKNOWN)
         marks = {}
@@ -198,14 +199,14 @@ class Verifier:
 
 
 def _await_threads(pid: int) -> None:
-    """A thread that a library left in init may move it late: it is given the time."""
+    """Waits for threads that a library left in init, because they may move it late."""
     end = time.monotonic() + PATIENCE
     while len(os.listdir(f"/proc/{pid}/task")) > 1 and time.monotonic() < end:
         time.sleep(0.005)
 
 
 def grid(series: Series, columns: int) -> str:
-    """A row a hierarchy, a column a run; folded so that no line is longer than ``columns``."""
+    """Returns the grid as text: a row for each hierarchy, a column for each run, folded at ``columns``."""
     names = list(series.runs[0].marks) if series.runs else []
     width = max((len(name or "cgroup2") for name in names), default=0)
     fold = max(10, columns - width - 2)
