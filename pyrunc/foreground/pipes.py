@@ -1,8 +1,8 @@
-"""Pipes between a process in the foreground and standard streams of ours that are sockets.
+"""Pipes between a foreground process and the runtime's standard streams, for streams that are sockets.
 
-The kernel opens no socket by a path: with the journal's (a service of systemd), or with sshd's, as standard output a
-program's own /dev/stdout is ENXIO. runc has pipes always; a file, a pipe or a terminal of ours the process has itself,
-and nothing is copied.
+The kernel cannot open a socket by a path. If standard output is the journal's socket (a systemd service) or sshd's,
+opening /dev/stdout in the container fails with ENXIO. runc always uses pipes. Here a process inherits a file, a pipe or
+a terminal directly, and nothing is copied.
 """
 
 import posix
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 class Pipes:
-    """``sockets``: which of 0, 1 and 2 are to be pipes. ``stdio``: the process's standard descriptors, for a launch."""
+    """``sockets``: which of 0, 1 and 2 become pipes. ``stdio``: the process's standard descriptors, for a launch."""
 
     def __init__(self, sockets: "Sequence[int]") -> None:
         self.stdio = [0, 1, 2]
         self.theirs: list[int] = []
         self.ours: dict[Copy, int] = {}
         self.streams: list[Stream] = []
-        outputs: dict[int, int] = {}  # {inode: the pipe's end that is written to}: both outputs are often one socket
+        outputs: dict[int, int] = {}  # {inode: the write end of the pipe}; both outputs are often the same socket
         for number in sockets:
             inode = posix.fstat(number).st_ino
             if number and inode in outputs:
@@ -42,21 +42,21 @@ class Pipes:
                 outputs[inode] = theirs
 
     def begin(self) -> None:
-        """After the launch: the process has its ends, and their closing is to be seen."""
+        """Closes the process's ends after the launch, so that end of file can be seen."""
         while self.theirs:
             posix.close(self.theirs.pop())
 
     def wait(self, pid: int) -> int:
-        """Waits for our child ``pid``, and copies meanwhile. Returns its exit status (128+n)."""
+        """Waits for the child process ``pid`` and copies meanwhile. Returns its exit status (128+n)."""
         return watched(pid, lambda pidfd, signals: _run(pid, pidfd, signals, self))
 
     def hang_up(self, copy: Copy) -> None:
-        """What one side has closed is closed for the other."""
+        """Closes a pipe after one side has closed it, so that the other side sees the end, too."""
         copy.stop()
         posix.close(self.ours.pop(copy))
 
     def end(self) -> None:
-        """Closes every pipe; may be called when none was opened."""
+        """Closes every pipe. May be called if none was opened."""
         self.begin()
         for copy in list(self.ours):
             self.hang_up(copy)
@@ -95,7 +95,7 @@ def _signals(descriptor: int) -> "Iterator[int]":
 
 
 def _copy(pipes: Pipes, copy: Copy, events: "dict[int, int]") -> None:
-    """What can be done without waiting. Where reader or writer has gone, the other side sees it."""
+    """Copies what can be copied without waiting. If the reader or the writer is gone, closes the pipe."""
     try:
         if copy.reads and copy.source.polled in events:
             copy.fill()
@@ -108,8 +108,8 @@ def _copy(pipes: Pipes, copy: Copy, events: "dict[int, int]") -> None:
 
 
 def _rest(signals: int, pipes: Pipes) -> None:
-    """What the process wrote before its end; others may go on to write. Only the reader's going, or a signal to us,
-    ends the wait for a slow one."""
+    """Copies what the process wrote before its end; other processes may go on writing. A slow reader is waited for
+    until it closes its end or the runtime gets a signal."""
     for copy in list(pipes.ours):
         if isinstance(copy.sink, Master):
             pipes.hang_up(copy)

@@ -1,6 +1,7 @@
-"""A container, or a process in one, that stays attached to us: its status becomes ours, its terminal goes through us.
+"""Runs a container, or a process in one, in the foreground: the runtime exits with its status and connects its
+terminal.
 
-For a process that does nothing else, for the signals of all of it are blocked and handled, and every child is reaped.
+For a process that does nothing else, because all of its signals are blocked and handled, and every child is reaped.
 """
 
 import fcntl
@@ -23,11 +24,11 @@ FORMAT, SOCKET = 0o170000, 0o140000
 
 
 def container(creation: "Creation", make: "Callable[[], int]", keep: bool, subreaper: bool) -> int:
-    """A container from its creation by ``make`` to its removal (unless ``keep``); its exit status."""
+    """Creates a container by ``make``, waits for it, and removes it unless ``keep``. Returns its exit status."""
     if subreaper:
         import _prctl
 
-        # Orphans of a container without a pid namespace are re-parented to us, not to the host's init.
+        # Orphans of a container without a pid namespace are re-parented to this process, not to the host's init.
         _prctl.prctl(_prctl.PR_SET_CHILD_SUBREAPER, 1)
     made = False
 
@@ -41,13 +42,14 @@ def container(creation: "Creation", make: "Callable[[], int]", keep: bool, subre
     try:
         return attached(creation.options, process, making)
     finally:
-        # Of what was not made nothing is left; a container of this id is another one.
+        # A failed make() has removed everything. A container of this id that exists now belongs to another command.
         if made and not keep:
             creation.remove()
 
 
 def attached(options: "CreateOptions | ExecOptions", process: "Process | None", launch: "Callable[[], int]") -> int:
-    """The exit status of ``process``, whose pid ``launch`` gives; ``options.console`` is set before it is called."""
+    """Calls ``launch`` to start ``process``, waits, and returns the exit status. Sets ``options.console`` before
+    that."""
     front: Foreground | Pipes | None = None
     if process is not None and process.terminal:
         from pyrunc.foreground import terminal
@@ -61,11 +63,12 @@ def attached(options: "CreateOptions | ExecOptions", process: "Process | None", 
         front = piped = pipes.Pipes(sockets)
         options.stdio = (*piped.stdio, *map(_inherited, range(3, 3 + options.preserve_fds)))
     if front is not None:
-        # Copying takes the whole interpreter: the rest of it starts while the helper works.
+        # Copying needs the second phase of the interpreter, which is started while the helper works.
         options.meanwhile = interpreter.complete
     interrupts.hold()
     try:
-        # A signal that ends us ends the launch, too, as long as it waits (a container may stop what comes into it).
+        # While the launch waits, a signal that ends the runtime ends the launch, too: a container may stop processes
+        # that enter it.
         pid = launch()
         wait.block()
         if front is None:
@@ -78,8 +81,9 @@ def attached(options: "CreateOptions | ExecOptions", process: "Process | None", 
 
 
 def _inherited(descriptor: int) -> int:
-    """``descriptor``, or -1 where the caller gave none of that number: one of our own (all are CLOEXEC), such as the
-    socket of --pidfd-socket, may have it by now, and must not reach the program."""
+    """Returns ``descriptor``, or -1 if the caller did not pass one with that number. The number may meanwhile belong to
+    a descriptor of the runtime, such as the socket of --pidfd-socket. All of these are CLOEXEC, and must not reach the
+    program."""
     try:
         return -1 if fcntl.fcntl(descriptor, fcntl.F_GETFD) & fcntl.FD_CLOEXEC else descriptor
     except OSError:

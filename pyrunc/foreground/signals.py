@@ -7,16 +7,16 @@ FAULTS = (_signal.SIGSEGV, _signal.SIGBUS, _signal.SIGFPE, _signal.SIGILL, _sign
 
 
 def signals() -> "set[int]":
-    """What is forwarded, with SIGCHLD and SIGWINCH for ourselves."""
+    """Returns the forwarded signals, and SIGCHLD and SIGWINCH, which the runtime handles itself."""
     return set(_signal.valid_signals()) - {*NOT_FORWARDED, *FAULTS} | {_signal.SIGCHLD, _signal.SIGWINCH}
 
 
 def block() -> None:
-    """Blocks them, so that none is lost until ``next_signal``."""
+    """Blocks these signals, so that none is lost before ``next_signal``."""
     _signal.pthread_sigmask(_signal.SIG_BLOCK, signals())
 
 
 def next_signal() -> int:
-    """Waits for the next one; 0 when it was for ourselves."""
+    """Waits for the next signal. Returns its number, 0 if the runtime handles it itself."""
     number = int(_signal.sigwait(signals()))
     return 0 if number in (_signal.SIGCHLD, _signal.SIGWINCH) else number

@@ -1,4 +1,4 @@
-"""Terminals: the engine's console socket, or our own terminal in the foreground."""
+"""Connects the runtime's own terminal to the container's in the foreground."""
 
 import posix
 import sys
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Foreground:
-    """Our terminal and the container's: bytes both ways, the size, raw mode that always ends."""
+    """The runtime's terminal and the container's: sets the size, and raw mode until ``end``."""
 
     def __init__(self) -> None:
         self.ours, self.theirs = socketpair(AF_UNIX, SOCK_STREAM)
@@ -23,11 +23,11 @@ class Foreground:
 
     @property
     def console(self) -> int:
-        """For CreateOptions.console."""
+        """The socket for CreateOptions.console."""
         return int(self.theirs.fileno())
 
     def begin(self) -> None:
-        """After the launch: takes the master, sets the size, puts our terminal into raw mode."""
+        """After the launch: receives the master, sets the size, and puts the runtime's terminal into raw mode."""
         import termios
 
         self.theirs.close()
@@ -41,7 +41,8 @@ class Foreground:
             termios.tcsetattr(0, termios.TCSANOW, raw)
 
     def give_size(self, process: "Process") -> None:
-        """Our size is the terminal's from the start: its program may ask for it before we have the master."""
+        """Gives the container's terminal the size from the start, because the program may ask before the runtime has
+        the master."""
         if posix.isatty(0):
             from pyrunc.spec.shape import build
 
@@ -51,7 +52,7 @@ class Foreground:
                 process.console_size = build("ConsoleSize", {"height": rows, "width": columns})
 
     def resize(self) -> None:
-        """Gives the container's terminal the size of ours."""
+        """Sets the container's terminal to the size of the runtime's."""
         import fcntl
         import termios
 
@@ -59,11 +60,11 @@ class Foreground:
             try:
                 fcntl.ioctl(self.master, termios.TIOCSWINSZ, _size(0))
             except OSError:
-                pass  # one of them has just hung up
+                pass  # one of the terminals has just been hung up
 
     def end_of_file(self, last: bytes) -> bytes:
-        """What tells a program that reads lines that there are no more: after half a line (``last`` is not its newline)
-        the first one only ends that (termios(3), VEOF). Nothing to one that reads raw bytes."""
+        """Returns the characters that end the input of a program that reads lines. If ``last`` is not a newline, the
+        first VEOF only ends the line (termios(3)). Returns b"" if the program reads raw bytes."""
         import termios
 
         try:
@@ -76,13 +77,13 @@ class Foreground:
         return character if last == b"\n" else character * 2
 
     def hang_up(self) -> None:
-        """Closes the container's terminal on our side: its session gets SIGHUP (tty_ioctl(4))."""
+        """Closes the terminal's master: the session in the container gets SIGHUP (tty_ioctl(4))."""
         if self.master >= 0:
             posix.close(self.master)
             self.master = -1
 
     def end(self) -> None:
-        """Restores our terminal; may be called when nothing was changed."""
+        """Restores the runtime's terminal. May be called if nothing was changed."""
         self.ours.close()
         self.theirs.close()
         self.hang_up()
@@ -91,12 +92,12 @@ class Foreground:
         import _signal
         import termios
 
-        # Put into the background meanwhile, we would be stopped for it (SIGTTOU).
+        # If the runtime is now in the background, SIGTTOU would stop it.
         _signal.signal(_signal.SIGTTOU, _signal.SIG_IGN)
         try:
             termios.tcsetattr(0, termios.TCSANOW, self.saved)
         except termios.error:
-            pass  # it has gone
+            pass  # the terminal no longer exists
         self.saved = None
 
 

@@ -1,7 +1,7 @@
-"""Waiting for a process in the foreground that has a terminal, which is between it and ours; and that one's signals.
+"""Waits for a foreground process with a terminal, copies between its terminal and the runtime's, and forwards signals.
 
-Neither side can stop the loop: nothing blocks, at most one read's bytes are on their way in each direction, and the end
-of the process is seen whether or not anything is read or written.
+Neither side can stop the loop: nothing blocks, and each direction buffers at most one read. The end of the process is
+seen whether or not data is read or written.
 """
 
 import _signal
@@ -22,22 +22,22 @@ if TYPE_CHECKING:
     from pyrunc.foreground.terminal import Foreground
 
 LEFT = 1 << 17
-"""Bytes that the kernel keeps of a terminal's output at most (64 KiB, drivers/tty/tty_buffer.c), and a read: what is
-read after the end of the process, for others may go on to write."""
+"""How many bytes are read after the end of the process, because other processes may go on writing: what the kernel
+buffers of a terminal's output at most (64 KiB, drivers/tty/tty_buffer.c), and one read."""
 ENDING = (_signal.SIGHUP, _signal.SIGINT, _signal.SIGQUIT, _signal.SIGTERM)
 
 
 def wait(pid: int, terminal: "Foreground") -> int:
-    """Waits for our child ``pid``, and copies between both terminals. Returns its exit status (128+n)."""
+    """Waits for the child process ``pid``, and copies between both terminals. Returns its exit status (128+n)."""
     return watched(pid, lambda pidfd, signals_pipe: Loop(pid, pidfd, signals_pipe, terminal).run())
 
 
 def watched(pid: int, loop: "Callable[[int, int], int]") -> int:
-    """The exit status of what ``loop`` returns as a wait(2) status. It gets a pidfd of ``pid``, and a pipe that
-    brings the number of every signal that comes to us."""
+    """Calls ``loop``, which returns a wait(2) status, and returns the exit status. ``loop`` gets a pidfd of ``pid``,
+    and a pipe to which the number of every signal to this process is written."""
     pidfd = posix.pidfd_open(pid)
     reading, writing = posix.pipe2(posix.O_CLOEXEC | posix.O_NONBLOCK)
-    # A handler that does nothing: Python's own C handler writes the number of every signal into the pipe.
+    # The handlers do nothing: Python's own C handler writes the number of every signal into the pipe.
     handlers = {number: _signal.signal(number, lambda *_: None) for number in signals()}
     _signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     _signal.pthread_sigmask(_signal.SIG_UNBLOCK, signals())
@@ -47,24 +47,24 @@ def watched(pid: int, loop: "Callable[[int, int], int]") -> int:
         _signal.pthread_sigmask(_signal.SIG_BLOCK, signals())
         _signal.set_wakeup_fd(-1)
         for number, handler in handlers.items():
-            if handler is not None:  # else it is the launcher's, which is in C
+            if handler is not None:  # None: it is the launcher's, which is in C
                 _signal.signal(number, handler)
         for descriptor in (pidfd, reading, writing):
             posix.close(descriptor)
 
 
 class Loop:
-    """poll(2) on both terminals, the process, and the pipe of signals."""
+    """Polls both terminals, the process, and the pipe of signals."""
 
     def __init__(self, pid: int, pidfd: int, signals_pipe: int, terminal: "Foreground") -> None:
         self.pid, self.pidfd, self.signals_pipe, self.terminal = pid, pidfd, signals_pipe, terminal
         self.ours, self.master = (Stream(0, posix.O_RDONLY), Stream(1, posix.O_WRONLY)), Master(terminal.master)
         self.input = Copy(self.ours[0], self.master)
         self.output = Copy(self.master, self.ours[1])
-        self.last = b"\n"  # of our input
+        self.last = b"\n"  # the last byte of the runtime's input
 
     def run(self) -> int:
-        """The process's wait(2) status, when all of its output is written, or its reader has gone."""
+        """Returns the process's wait(2) status, after all of its output was written or the reader is gone."""
         try:
             while (status := reap(self.pid)) is None:
                 self._step()
@@ -75,9 +75,9 @@ class Loop:
                 stream.close()
 
     def _step(self) -> None:
-        """Waits until one event has come, and handles it."""
+        """Waits for events and handles them."""
         events = self._poll({self.pidfd: select.POLLIN, self.signals_pipe: select.POLLIN, **self._interest()})
-        # What comes with its end is for ourselves (_rest).
+        # Signals that arrive with the end of the process are for the runtime itself (_rest).
         if self.signals_pipe in events and self.pidfd not in events:
             for number in posix.read(self.signals_pipe, 512):
                 if number == _signal.SIGWINCH:
@@ -94,7 +94,8 @@ class Loop:
             self._write_in()
 
     def _interest(self) -> "dict[int, int]":
-        """{descriptor: events}. Not a descriptor that nothing is to be done with: its end is told at every poll."""
+        """Returns {descriptor: events}. Leaves out a descriptor with nothing to do, because poll reports its hang-up
+        every time."""
         wanted: dict[int, int] = {}
         for polled, event, on in (
             (self.master.polled, select.POLLIN, self.output.reads),
@@ -113,7 +114,7 @@ class Loop:
         return dict(poll.poll())
 
     def _write_out(self) -> None:
-        """To our own terminal. When it has gone, the container's has: it hangs up, as any terminal does."""
+        """Writes to the runtime's terminal. If that is gone, hangs up the container's, as any terminal does."""
         try:
             self.output.drain()
         except OSError as error:
@@ -126,11 +127,12 @@ class Loop:
         last = self.last
         try:
             self.input.fill()
-        except OSError:  # our terminal has gone: its SIGHUP says the rest
+        except OSError:  # the runtime's terminal is gone: its SIGHUP ends the process
             self.input.ended = True
             return
         if self.input.ended and not posix.isatty(0):
-            # A terminal has no end of its own: what is piped ends as a user would end it (script(1) does so).
+            # A terminal has no end of file: a piped input ends with the character that a user would type (as script(1)
+            # does).
             self.input.data = self.terminal.end_of_file(last)
         self.last = self.input.data[-1:]
 
@@ -141,11 +143,12 @@ class Loop:
             pass  # no process has the terminal open any more
 
     def _rest(self) -> None:
-        """What the process wrote before its end. A reader may be slow: only its going, or a signal to us, ends this."""
+        """Writes what the process wrote before its end. A slow reader is waited for until it is gone or the runtime
+        gets a signal."""
         self.input.stop()
         read = 0
         while True:
-            # Since the reaping all that the process wrote is there to be read.
+            # After the process was reaped, everything that it wrote can be read.
             if self.output.reads and read < LEFT:
                 found = self.output.fill()
                 read += found

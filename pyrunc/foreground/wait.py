@@ -1,6 +1,8 @@
-"""Waiting for our child in the foreground: signals go to it, and what came to us as a subreaper is reaped.
+"""Waits for the child process in the foreground: forwards signals to it, and reaps orphans if this process is a
+subreaper.
 
-Without a terminal this takes no more than half an interpreter (interpreter.py); ``terminal_wait.py`` has the terminal.
+Without a terminal this needs only the first phase of the interpreter (interpreter.py). ``terminal_wait.py`` handles
+terminals.
 """
 
 import posix
@@ -10,7 +12,7 @@ from pyrunc.linux import pidfd, wait_status
 
 
 def wait(pid: int) -> int:
-    """The exit status of ``pid`` (128+n). Signals are blocked (``block``)."""
+    """Returns the exit status of ``pid`` (128+n). Signals must be blocked (``block``)."""
     process = posix.pidfd_open(pid)
     try:
         while True:
@@ -25,7 +27,8 @@ def wait(pid: int) -> int:
 
 
 def block() -> None:
-    """Before ``wait``: signals are the process's from here on. Half started, the launcher has them blocked."""
+    """Called before ``wait``: from here on signals are for the process. In the first phase of the interpreter the
+    launcher has blocked them."""
     if not interpreter.half_started():
         from pyrunc.foreground import signals
 
@@ -33,7 +36,7 @@ def block() -> None:
 
 
 def _next_signal() -> int:
-    """The next one that is to be handed on; 0 when it was for ourselves."""
+    """Returns the next signal to forward, 0 if the runtime handles it itself."""
     if interpreter.half_started():
         import _launcher
 
@@ -44,7 +47,7 @@ def _next_signal() -> int:
 
 
 def reap(pid: int) -> "int | None":
-    """Reaps every child that has ended; the wait status when ``pid`` is one of them."""
+    """Reaps every child that has ended. Returns the wait status of ``pid`` if it is one of them."""
     found = None
     while True:
         try:
@@ -58,7 +61,7 @@ def reap(pid: int) -> "int | None":
 
 
 def forward(process: int, number: int) -> None:
-    """Hands a signal on; to a process that has gone it need not go."""
+    """Forwards a signal. Does nothing if the process has ended."""
     try:
         pidfd.send_by(process, number)
     except ProcessLookupError:
