@@ -1,4 +1,5 @@
-"""Cgroups: the layout, the controllers, what is delegated to this user, and which systemd can be asked for a scope."""
+"""Checks cgroups: the layout, the controllers, delegation to this user, and whether a systemd manager can make a
+scope."""
 
 import os
 import shutil
@@ -15,7 +16,7 @@ DELEGATE = "a drop-in of user@.service with Delegate=cpu cpuset io memory pids (
 
 
 def rows() -> list[Row]:
-    """One a property of the layout, a row for all controllers, one for each systemd manager."""
+    """Returns rows for the layout, the controllers, the delegation, and each systemd manager."""
     host = discover()
     if not host.hierarchies:
         return [Row(AREA, "layout", NO, "no cgroup file system is mounted", "mount -t cgroup2 cgroup2 /sys/fs/cgroup")]
@@ -35,7 +36,7 @@ def _controllers(host: Host) -> Row:
 
 
 def _delegation(host: Host) -> Row:
-    """Whether a cgroup can be made where a container's would be."""
+    """Whether a cgroup can be created where a container's would be."""
     refused = []
     for hierarchy in host.hierarchies:
         own = f"{hierarchy.mountpoint}{hierarchy.own}"
@@ -64,7 +65,7 @@ def _systemd() -> list[Row]:
 
 
 def _user_manager(version: str) -> Row:
-    """The user's own manager, which makes scopes without root."""
+    """Checks the user's own manager, which makes scopes without root."""
     runtime = os.environ.get("XDG_RUNTIME_DIR", f"/run/user/{os.geteuid()}")
     candidates = [f"{runtime}/bus", f"{runtime}/systemd/private"]
     for path in candidates:

@@ -1,4 +1,4 @@
-"""The proof: a container is run, and its program reports from inside."""
+"""Runs a container, whose program reports from inside, as the final check."""
 
 import os
 import shutil
@@ -13,14 +13,14 @@ from pyrunc.spec.default import config
 
 AREA = "container"
 EXPECTED = 1
-"""The exit status of the helper without a plan, which is the container's program here: it needs nothing else."""
+"""The exit status of the helper without a plan. The helper is the container's program here, because it is static."""
 
 
 def rows() -> list[Row]:
-    """With the cgroup manager that can be had; without cgroups where none is ours."""
+    """Tries the cgroupfs manager, then without cgroups if that fails."""
     answer = _run("cgroupfs")
     if not answer:
-        # Without root and limits it runs in the caller's own cgroups, where none can be made.
+        # Without root and limits it runs in the caller's own cgroups, because none can be created there.
         detail = "with cgroups of its own" if os.geteuid() == 0 else "as far as cgroups are delegated"
         return [Row(AREA, "run", YES, detail, required=True)]
     without = _run("disabled")
@@ -30,7 +30,7 @@ def rows() -> list[Row]:
 
 
 def _run(manager: str) -> str:
-    """Runs a container; returns the error, "" when it ran."""
+    """Runs a container. Returns the error, "" if it ran."""
     with tempfile.TemporaryDirectory(prefix="pyrunc-check-") as directory:
         os.chmod(directory, 0o755)
         rootfs = Path(directory, "rootfs")

@@ -1,4 +1,4 @@
-"""What the kernel can, found by trying each system call, in a child process where it would change this one."""
+"""Checks kernel features by trying each system call, in a child process if it would change this one."""
 
 import ctypes
 import errno
@@ -11,7 +11,7 @@ from pyrunc.hostcheck.rows import LIMITED, NO, YES, Row, tried
 from pyrunc.plan.namespaces import FLAGS
 
 OLDEST = (5, 12)
-"""The new mount API whole (mount_setattr(2))."""
+"""The kernel with the complete new mount API (mount_setattr(2))."""
 AREA = "kernel"
 SYS_OPEN_TREE, SYS_FSOPEN, SYS_OPENAT2, SYS_MOUNT_SETATTR = 428, 430, 437, 442  # the same on every architecture
 AT_EMPTY_PATH, AT_FDCWD = 0x1000, -100
@@ -19,7 +19,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def _call(number: int, *arguments: object) -> int:
-    """syscall(2); OSError as the kernel answers."""
+    """syscall(2). Raises OSError if the kernel refuses."""
     result = int(_libc.syscall(ctypes.c_long(number), *arguments))
     if result < 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
@@ -27,7 +27,7 @@ def _call(number: int, *arguments: object) -> int:
 
 
 def in_child(attempt: Callable[[], None]) -> None:
-    """``attempt`` in a child process; OSError with its errno."""
+    """Calls ``attempt`` in a child process. Raises OSError with its errno."""
     pid = os.fork()
     if pid == 0:
         try:
@@ -78,7 +78,7 @@ def _closing(number: int, *arguments: object) -> str:
 
 
 def _idmapped() -> str:
-    """An id-mapped clone of a directory of ours: the file system of /tmp must take it, too."""
+    """Tries an id-mapped clone of a temporary directory. The file system of /tmp must support it, too."""
     with tempfile.TemporaryDirectory(prefix="pyrunc-check-") as directory:
         in_child(lambda: _map_tree(directory))
     return ""
@@ -109,7 +109,7 @@ def _map_tree(directory: str) -> None:
 
 
 def rows() -> list[Row]:
-    """One row for each feature."""
+    """Returns one row for each feature."""
     release = os.uname().release
     new_enough = YES if _release() >= OLDEST else NO
     remedy = "" if new_enough == YES else "pyrunc needs Linux 5.12 or newer"

@@ -1,4 +1,4 @@
-"""Programs around pyrunc: CRIU, the engines and whether they are configured to use it, and its own fast path."""
+"""Checks programs around pyrunc: CRIU, the engines and whether their configuration names pyrunc, and the fast path."""
 
 import os
 import re
@@ -24,11 +24,11 @@ ENGINES: dict[str, tuple[str, ...]] = {
     "containerd": ("/etc/containerd/config.toml", "/etc/containerd/conf.d"),
     "crio": ("/etc/crio/crio.conf", "/etc/crio/crio.conf.d"),
 }
-"""{engine: files and directories in which it is told of runtimes}."""
+"""{engine: files and directories that configure its runtimes}."""
 
 
 def rows() -> list[Row]:
-    """CRIU, the fast path, then each engine that is installed."""
+    """Returns rows for CRIU, the fast path, and each engine that is installed."""
     return [_criu(), _fast_path(), *_engines()]
 
 

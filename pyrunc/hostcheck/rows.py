@@ -1,4 +1,4 @@
-"""The rows of `pyrunc check`: what was tried on this host, for this user, and how to get what is missing."""
+"""The rows of `pyrunc check`: what was tried on this host for this user, and how to get what is missing."""
 
 from collections.abc import Callable
 
@@ -6,9 +6,9 @@ YES, NO, LIMITED = "yes", "no", "limited"
 
 
 class Row:
-    """One thing that was tried. ``works``: YES, NO or LIMITED. ``required``: without it no container runs.
+    """The result of one check. ``works``: YES, NO or LIMITED. ``required``: without it no container runs.
 
-    ``detail``: what was found; ``remedy``: how to get what is missing, "" where there is nothing to do.
+    ``detail``: what was found; ``remedy``: how to get what is missing, "" if there is nothing to do.
     """
 
     def __init__(
@@ -18,7 +18,7 @@ class Row:
         self.detail, self.remedy, self.required = detail, remedy, required
 
     def data(self) -> dict[str, object]:
-        """As JSON has it."""
+        """Returns the row as JSON has it."""
         return {
             "area": self.area,
             "name": self.name,
@@ -30,7 +30,7 @@ class Row:
 
 
 def tried(area: str, name: str, attempt: Callable[[], str], remedy: str = "", required: bool = False) -> Row:
-    """A row of ``attempt``, which returns the detail, and raises OSError where the host refuses it."""
+    """Makes a row from ``attempt``, which returns the detail, or raises OSError if the host refuses it."""
     try:
         return Row(area, name, YES, attempt(), required=required)
     except OSError as error:
@@ -38,7 +38,7 @@ def tried(area: str, name: str, attempt: Callable[[], str], remedy: str = "", re
 
 
 def table(rows: list[Row]) -> str:
-    """One line a row, and below it what to do about it."""
+    """Formats one line for each row, and below it the remedy."""
     widths = [max(len(getattr(row, column)) for row in rows) for column in ("area", "name", "works")]
     lines = []
     for row in rows:

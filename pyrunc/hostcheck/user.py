@@ -1,4 +1,4 @@
-"""What this user has: sub-ids and the programs that map them, and a directory for the state."""
+"""Checks the user: sub-ids and the programs that map them, and a directory for the state."""
 
 import os
 import pwd
@@ -18,7 +18,7 @@ def _name() -> str:
 
 
 def rows(state_directory: str) -> list[Row]:
-    """``state_directory``: where the containers' states go."""
+    """Returns the rows. ``state_directory``: where the containers' states are stored."""
     name = _name()
     found = [Row(AREA, "identity", YES, f"{name} ({os.geteuid()})"), _state(state_directory)]
     if os.geteuid() == 0:
@@ -38,7 +38,7 @@ def rows(state_directory: str) -> list[Row]:
 
 
 def _ranges(file: str, name: str) -> list[str]:
-    """``START:COUNT`` of the lines that are the user's (subuid(5))."""
+    """Returns ``START:COUNT`` of the user's lines (subuid(5))."""
     try:
         lines = Path(file).read_text().splitlines()
     except OSError:
@@ -48,7 +48,7 @@ def _ranges(file: str, name: str) -> list[str]:
 
 
 def _state(directory: str) -> Row:
-    """Whether a state could be made: in the directory, or in the nearest one above that exists."""
+    """Whether a state can be created in the directory, or in its nearest existing parent."""
     at = Path(directory)
     while not at.exists():
         at = at.parent
