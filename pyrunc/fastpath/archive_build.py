@@ -1,8 +1,8 @@
 """Builds the archives of hot modules (archive_load.py): ``python -m pyrunc.fastpath.archive_build DIRECTORY``.
 
-``_bin/hot/COMMAND``: the modules that the command imports, in the order of their imports. ``_bin/hot/modules``: all of
-pyrunc's, for what it imports besides. Each is: a line with what it is keyed to (archive_key.py); a line with the length
-of the late section and whether sources are checked; the late section (shrink.py); and the content, marshalled.
+``_bin/hot/COMMAND`` contains the modules that the command imports, in import order. ``_bin/hot/modules`` contains all
+modules of pyrunc, for other imports. An archive consists of a line with its key (archive_key.py), a line with the
+length of the late section and whether sources are checked, the late section (shrink.py), and the marshalled content.
 """
 
 import sys
@@ -24,10 +24,10 @@ EMPTY = "import posix\nposix._exit(0)\n"
 
 
 def build(directory: str, checked: bool) -> None:
-    """Writes all archives into ``directory``, each whole. ``checked``: the sources may be edited later."""
+    """Writes all archives into ``directory``, each atomically. ``checked``: sources may change after the build."""
     from pathlib import Path
 
-    if Path(directory).is_file():  # as it was once
+    if Path(directory).is_file():  # the format of an older version
         Path(directory).unlink()
     Path(directory).mkdir(exist_ok=True)
     top = Path(__file__).resolve().parents[2]
@@ -41,8 +41,8 @@ def build(directory: str, checked: bool) -> None:
 
 
 def write_program(path: "Any", program: str = EMPTY) -> None:
-    """An archive that executes ``program`` instead of a command. What one that ends at once costs is the interpreter's
-    (make bench-instructions)."""
+    """Writes an archive that executes ``program`` instead of a command. With a program that exits at once, it measures
+    the cost of the interpreter alone (make bench-instructions)."""
     _write(path, (compile(program, "program", "exec"),), b"", False)
 
 
@@ -60,8 +60,8 @@ def _write(path: "Any", content: "Any", late: bytes, checked: bool) -> None:
 
 
 def _modules(command: str, needed: "Sequence[str]", top: "Any", checked: bool) -> "tuple[tuple[Any, ...], bytes]":
-    """(the content of an archive: (the codes of prelude.py and archive_load.py, modules, extensions, sources); its late
-    section)."""
+    """Returns (the content of an archive, its late section). The content is the codes of prelude.py and
+    archive_load.py, modules, extensions, sources."""
     from pathlib import Path
 
     from pyrunc.fastpath.shrink import Late
@@ -72,7 +72,7 @@ def _modules(command: str, needed: "Sequence[str]", top: "Any", checked: bool) -
     sources: list[Source] = []
     paths = {name: _origin(name) for name in imported(needed)}
     ours = [name for name, path in paths.items() if path.suffix == ".py" and name.partition(".")[0] == "pyrunc"]
-    # A shim loads two archives, and lives for long: nothing of it is late.
+    # A shim loads two archives and runs for a long time, so it has no late names.
     late = None
     if command in HOT:
         asked = (*ASKED, (f"pyrunc.cli.commands.{command}", "COMMAND"))
@@ -91,7 +91,7 @@ def _modules(command: str, needed: "Sequence[str]", top: "Any", checked: bool) -
 
 
 def called(command: str) -> "set[str]":
-    """``module:function`` of those that a recorded run of ``command`` called (integration/record_calls.py)."""
+    """Returns ``module:function`` of all that a recorded run of ``command`` called (integration/record_calls.py)."""
     from pathlib import Path
 
     try:
@@ -103,7 +103,8 @@ def called(command: str) -> "set[str]":
 
 
 def _all(top: "Any", checked: bool) -> "dict[str, Any]":
-    """{name: (source, package, marshalled code)} of every module; what is not imported is not unmarshalled."""
+    """Returns {name: (source, package, marshalled code)} of every module. Only the code of imported ones is
+    unmarshalled."""
     import marshal
 
     entries: dict[str, Any] = {}
@@ -119,25 +120,25 @@ def _all(top: "Any", checked: bool) -> "dict[str, Any]":
 
 
 def imported(needed: "Sequence[str]") -> "list[str]":
-    """Names of the modules that are ``needed`` and that those import, and that a newly started interpreter has not
-    loaded, each after those that it imports itself."""
+    """Returns the names of ``needed`` and of the modules that they import, except those that a new interpreter has
+    already loaded. Each name follows those that its module imports."""
     import subprocess
 
-    # In an interpreter of its own: this one has imported more.
+    # In a new interpreter, because this one has imported more.
     code = "import sys; sys.path[:0] = sys.argv[1].split(':'); sys.stderr.write('begin\\n')\n"
     code += "for name in sys.argv[2:]:\n try: __import__(name)\n except ImportError: pass\n"
     names = ("pyrunc.interpreter", *needed)
-    path = [__file__.rpartition("/pyrunc/")[0], *sys.path]  # an editable install is found by a hook
+    path = [__file__.rpartition("/pyrunc/")[0], *sys.path]  # an editable install is found through an import hook
     words = [sys.executable, "-I", "-S", "-X", "importtime", "-c", code, ":".join(path), *names]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
-    # ``import time: 12 | 34 |   name``, told when the module has been executed.
+    # ``import time: 12 | 34 |   name``, printed after the module was executed.
     told = done.stderr.partition("begin\n")[2].splitlines()
     found = [line.rpartition("|")[2].strip() for line in told]
     return [name for name in found if name not in sys.builtin_module_names and name != "pyrunc.fastpath.archive_load"]
 
 
 def _origin(name: str) -> "Any":
-    """The path of a module; an empty one where it has no file."""
+    """Returns the path of a module, an empty path if it has no file."""
     from importlib.util import find_spec
     from pathlib import Path
 

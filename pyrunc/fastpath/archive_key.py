@@ -1,13 +1,13 @@
-"""What an archive is keyed to: the code in it is one Python's, as that of a .pyc file is (PEP 3147, PEP 552).
+"""The key of an archive. Its code is specific to a version of Python, as in a .pyc file (PEP 3147, PEP 552).
 
-The cache tag and the magic number change when the bytecode does, between 3.11 and 3.12 as a rule, and not with the
-builds of one: a security update of Python leaves archives as good as they were. The launcher makes the same line
-(nsenter/launcher/interpreter.c), and prelude.py where there is no launcher in the process.
+The cache tag and the magic number change with the bytecode, usually between minor versions such as 3.11 and 3.12. They
+do not change with builds, so archives stay valid after a security update of Python. The launcher makes the same line
+(nsenter/launcher/interpreter.c), and so does prelude.py in a process without the launcher.
 """
 
 
 def key() -> bytes:
-    """The first line of an archive of this interpreter."""
+    """Returns the first line of an archive for this interpreter."""
     import sys
     from importlib.util import MAGIC_NUMBER
 

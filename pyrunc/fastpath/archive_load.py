@@ -1,10 +1,10 @@
-"""Boots a command whose modules are in one archive: finding and reading fifty small files costs half of a start.
+"""Starts a command from an archive of its modules. Finding and reading fifty small files would be half of a start.
 
 The launcher executes this module's code with the content of ``_bin/hot/COMMAND``, while the interpreter is only half
-started (nsenter/launcher/interpreter.c). The rest is started as soon as something asks for it: a module that is not in
-``_bin/hot/modules``, ``open``, ``print``.
+started (nsenter/launcher/interpreter.c). The rest of the interpreter is started when something needs it: a module that
+is not in ``_bin/hot/modules``, ``open``, ``print``.
 
-In a checkout an archive is used only while no source has changed since it was built; after that prelude.py imports
+In a checkout an archive is used only while no source has changed since it was built. Otherwise prelude.py imports
 everything from the sources.
 """
 
@@ -20,33 +20,33 @@ if TYPE_CHECKING:
     Source = tuple[str, int, int]
     """(path below the packages, mtime in ns, size)."""
     Entry = tuple[Source | str, bool, bytes]
-    """(source, or the path of one that is not checked; whether it is a package; marshalled code, none of an extension).
-    """
+    """(source, or a path that is not checked; whether it is a package; marshalled code, empty for an extension)."""
     Module = tuple[str, Any, str, str, str, str, dict[str, int]]
     """(name, code, __package__, parent, last part of the name, path below the packages, late names: late_names.py).
-    The code is None where there is nothing to execute, False of a module that is not ours: it has none of the rest."""
+    The code is None if there is nothing to execute. It is False for a module of another package, whose other fields are
+    empty."""
 
 BESIDE = ("_prctl", "_cffi_backend")
-"""Extension modules of other packages, which are installed beside pyrunc."""
+"""Extension modules of other packages, installed beside pyrunc."""
 
 
 PACKAGES: "list[str]" = globals().get("PACKAGES", [])
-"""The directories of packages, given by the launcher."""
+"""The directories of packages, passed by the launcher."""
 _print = print
 _key = b""
 _late: "Any" = None
 _made: "dict[int, Any]" = {}
-"""What ``late`` has made."""
+"""The functions that ``late`` has made."""
 _spaces: "dict[str, dict[str, Any]]" = {}
 """{module: its globals} (late_names.py)."""
 _entries: "dict[str, Entry]" = {}
-"""Of modules that are not loaded yet."""
+"""The modules that are not loaded yet."""
 _read: "list[bool]" = []
-"""Whether ``_entries`` has all of them."""
+"""Not empty once ``_entries`` has all modules."""
 
 
 def _interpreter() -> "Any":
-    """pyrunc.interpreter, which is the first module of every archive."""
+    """Returns pyrunc.interpreter, the first module of every archive."""
     from pyrunc import interpreter
 
     return interpreter
@@ -56,7 +56,7 @@ _function: "Any" = type(_interpreter)
 
 
 def complete() -> None:
-    """Starts what is left of the interpreter, with its own ``print``; ``open`` it sets itself."""
+    """Starts the rest of the interpreter and restores ``print``. pyrunc.interpreter itself restores ``open``."""
     import builtins
 
     builtins.print = _print
@@ -74,7 +74,7 @@ def _late_print(*args: "Any", **settings: "Any") -> None:
 
 
 def unchanged(source: "Source | str") -> bool:
-    """Whether the file is there, as it was when the archive was built."""
+    """Whether the file exists as it was when the archive was built."""
     path, *rest = (source,) if isinstance(source, str) else source
     try:
         status = posix.stat(_file(path))
@@ -84,7 +84,7 @@ def unchanged(source: "Source | str") -> bool:
 
 
 def late(offset: int, space: "dict[str, Any]") -> "Any":
-    """The function at ``offset`` in the late section (shrink.py), with ``space`` as its globals."""
+    """Returns the function at ``offset`` in the late section (shrink.py), with ``space`` as its globals."""
     found = _made.get(offset)
     if found is None:
         found = _made[offset] = _function(_late(offset), space)
@@ -92,12 +92,12 @@ def late(offset: int, space: "dict[str, Any]") -> "Any":
 
 
 def named(name: str, space: "dict[str, Any]") -> "Any":
-    """What the module whose globals are ``space`` calls ``name``, which may be late (late_names.py)."""
+    """Returns the value of ``name`` in the module with globals ``space``. The name may be late (late_names.py)."""
     return space[name] if name in space else space["__getattr__"](name)
 
 
 def _definer(offsets: "dict[str, int]", space: "dict[str, Any]") -> "Any":
-    """A module's ``__getattr__`` (PEP 562): executes the definition of a late name."""
+    """Returns a module's ``__getattr__`` (PEP 562), which executes the definition of a late name."""
 
     def __getattr__(name: str) -> "Any":
         if name not in offsets:
@@ -108,18 +108,17 @@ def _definer(offsets: "dict[str, int]", space: "dict[str, Any]") -> "Any":
     return __getattr__
 
 
-# No classes, whose making takes a multiple of what these functions do: loaders and finder are namespaces of functions.
+# Functions instead of classes, because creating a class takes several times as long as these functions run.
 
 
 def _loaded(spec: "ModuleSpec") -> "ModuleType":
-    """Of a module that the second phase of the interpreter has loaded."""
+    """Returns a module that the second phase of the interpreter has loaded."""
     return sys.modules[spec.name]
 
 
 def _find_codecs(module: "ModuleType") -> None:
-    """Of a module that stands for ``encodings`` in the first half, where the first error of an encode or a decode asks
-    for it: once asked for in vain, the second half would find no codec at all. What finds the codecs, when the second
-    half looks for them."""
+    """Registers a search for codecs, for the stub of ``encodings`` in the first phase. The first encoding error there
+    imports ``encodings``. If that import failed, the second phase would find no codec at all."""
     import _codecs
 
     _codecs.register(_find_codec)
@@ -139,10 +138,10 @@ def _loader(create: "Any", execute: "Any") -> "Any":
 
 
 def _find_spec(name: str, path: "Any" = None, target: "Any" = None) -> "ModuleSpec | None":
-    """Of what is not loaded yet: pyrunc's own modules, from the archive, and extension modules; as
-    importlib.abc.MetaPathFinder's."""
+    """Finds modules that are not loaded yet, as importlib.abc.MetaPathFinder does: pyrunc's own in the archive, and
+    extension modules."""
     if name == "_signal" and _interpreter().half_started():
-        complete()  # which imports it: in the first half it cannot be
+        complete()  # imports it; the first phase cannot
         return ModuleSpec(name, _loader(_loaded, id))
     if name in sys.builtin_module_names:
         return None
@@ -175,11 +174,11 @@ def _all() -> "dict[str, Entry]":
 
 
 def _empty(spec: "ModuleSpec") -> None:
-    """The default will do."""
+    """Creates the default module."""
 
 
 def _create(spec: "ModuleSpec") -> "Any":
-    """The default one will do, but for what is compiled C."""
+    """Creates the default module, or an extension module."""
     if spec.loader_state:
         return None
     import _imp
@@ -190,7 +189,7 @@ def _create(spec: "ModuleSpec") -> "Any":
 def _execute_late(module: "ModuleType") -> None:
     """Runs the module's code."""
     spec: Any = module.__spec__
-    module.__file__ = spec.origin  # importlib's own way takes the half that is not started
+    module.__file__ = spec.origin  # importlib's own way needs the second phase
     code = spec.loader_state
     if code:
         import marshal
@@ -216,8 +215,10 @@ def _file(path: str) -> str:
 
 
 def begin(key: bytes, content: "tuple[Any, ...]", late_code: "Any") -> bool:
-    """Imports the modules of an archive; False, and nothing is done, when a source has changed. ``key``: its first line
-    without the end; ``late_code(offset)``: a code object of its late section; ``content``: the rest (archive_build.py).
+    """Imports the modules of an archive. Returns False without doing anything if a source has changed.
+
+    ``key``: the first line without its newline; ``late_code(offset)``: returns a code object of the late section;
+    ``content``: the rest (archive_build.py).
     """
     global _key, _late
     import builtins
@@ -253,7 +254,7 @@ def _import(modules: "list[Module]") -> None:
 
 
 def _import_other(name: str) -> None:
-    """A module that is not ours: as importlib does it, without its locks and its search."""
+    """Imports a module of another package as importlib does, but without its locks and its search."""
     entry = _entries.get(name)
     if name in sys.builtin_module_names and "BUILT_IN" in globals():
         globals()["BUILT_IN"](name)
@@ -267,8 +268,8 @@ def _import_other(name: str) -> None:
 
 
 def load(archive: str) -> None:
-    """Imports what is in ``_bin/hot/ARCHIVE``, which has no late section, and not here yet; nothing when it can't be
-    used."""
+    """Imports the modules of ``_bin/hot/ARCHIVE``, which has no late section, that are not imported yet. Does nothing
+    if the archive cannot be used."""
     try:
         content = _content(archive)
     except (OSError, ValueError, EOFError, TypeError):
@@ -280,7 +281,7 @@ def load(archive: str) -> None:
 
 
 def _content(archive: str) -> "Any":
-    """What ``_bin/hot/ARCHIVE``, without a late section, has in it; ValueError when it is another Python's."""
+    """Returns the content of ``_bin/hot/ARCHIVE``, which has no late section. Raises ValueError if the key differs."""
     import marshal
 
     descriptor = posix.open(f"{PACKAGES[0]}/pyrunc/_bin/hot/{archive}", posix.O_RDONLY | posix.O_CLOEXEC)
@@ -296,7 +297,7 @@ def _content(archive: str) -> "Any":
 def _execute(
     name: str, code: "Any", package: str, parent: str, last: str, path: str, late_names: "dict[str, int]"
 ) -> None:
-    """Imports one module. By hand: importlib would take as long to find it as the module itself takes."""
+    """Imports one module. importlib would need as long to find it as the module itself needs."""
     module = type(sys)(name)
     space = module.__dict__
     space["__file__"] = file = f"{PACKAGES[0]}/{path}"

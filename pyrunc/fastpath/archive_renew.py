@@ -1,6 +1,6 @@
-"""Archives of another Python are built again, once, where the installation is ours to write.
+"""Builds the archives again if they are for another version of Python, and the installation belongs to this user.
 
-Run by the launcher's prelude when a command was not run from its archive. Without archives everything works, only
+The launcher's prelude calls it if a command was not run from its archive. Without archives everything works, only
 slower.
 """
 
@@ -13,7 +13,7 @@ DIRECTORY = __file__.rpartition("/")[0].rpartition("/")[0] + "/_bin/hot"
 
 
 def status(command: str = "state") -> str:
-    """``current``, ``missing``, or the key of the Python that the archive of ``command`` was built by."""
+    """Returns ``current``, ``missing``, or the key in the archive of ``command``."""
     try:
         with open(f"{DIRECTORY}/{command}", "rb") as file:
             line = file.readline(100)
@@ -23,19 +23,20 @@ def status(command: str = "state") -> str:
 
 
 def renew(command: str) -> str:
-    """Builds all archives again if that of ``command`` is another Python's. Returns what to say of it, or nothing."""
+    """Builds all archives again if that of ``command`` is for another Python. Returns a message to log, or ""."""
     found = status(command)
-    if found in ("current", "missing"):  # missing: built without, and not to be written to by surprise
+    if found in ("current", "missing"):  # missing: built without archives, so do not write any unexpectedly
         return ""
     what = f"the archives of modules are another Python's ({found}, this is {key().decode().strip()})"
     try:
         return f"{what}: {'built again' if _build() else 'another command builds them'}"
-    except Exception as error:  # whatever it is, it must not keep the command from its work
+    except Exception as error:  # no error here may stop the command
         return f"{what}, and stay so: {error}"
 
 
 def _build() -> bool:
-    """False when another process is at it. OSError and PermissionError: they are not ours to write."""
+    """Builds the archives. Returns False if another process is building them. Raises OSError, of which PermissionError
+    means that the directory is not this user's."""
     import fcntl
 
     from pyrunc.fastpath.archive_build import build
@@ -43,7 +44,7 @@ def _build() -> bool:
     descriptor = posix.open(DIRECTORY, posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)
     try:
         ours = posix.fstat(descriptor)
-        # Also root leaves a user's checkout alone: the user could not build there any more.
+        # Even root does not write to a user's checkout, because the user could no longer build there.
         if ours.st_uid != posix.geteuid():
             raise PermissionError(f"{DIRECTORY} belongs to user {ours.st_uid}")
         if not posix.access(DIRECTORY, posix.W_OK):

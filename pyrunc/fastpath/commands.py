@@ -1,7 +1,7 @@
-"""The commands whose modules are in an archive of their own, and what each imports besides its own module."""
+"""The commands that have an archive of their own, and the modules that each usually imports besides its own."""
 
 ORDINARY: "dict[str, tuple[str, ...]]" = {
-    # command: what it imports, too, when it does what it is mostly asked for
+    # command: modules that it imports later, in its usual case
     "create": (
         *("pyrunc.spec.load", "pyrunc.cgroup.manager", "pyrunc.cgroup.limits", "pyrunc.cgroup.devices"),
         *("pyrunc.cgroup.paths", "pyrunc.plan.compile", "pyrunc.plan.capabilities", "pyrunc.plan.cgroup_mounts"),
@@ -25,6 +25,7 @@ SHIM: "dict[str, tuple[str, ...]]" = {
         *(*ORDINARY["create"], "pyrunc.container.kill", "pyrunc.ffi._sys"),
     ),
 }
-"""Two, for what starts the server of a pod ends at once; the server imports the rest while containerd connects."""
+"""Two archives, because the process that starts the server of a pod exits at once. The server loads the second while
+containerd connects."""
 STANDARD = ("_blake2", "_json", "_socket", "fcntl", "select", "termios", "time")
-"""Extension modules of Python itself, where they are not built in: they lie where they lay at build time."""
+"""Extension modules of Python itself, if they are not built in. They are loaded from their path at build time."""

@@ -1,10 +1,11 @@
-"""Which names of a command's modules are made when they are looked up for the first time.
+"""Determines which names of a command's modules are made only when they are first looked up.
 
-What a recorded run of the command neither called nor referred to is left out of the modules' code: functions, classes,
-constants, imported names. The definition is in the archive's late section; a reference to it becomes a call that
-executes it there (archive_load.py), and a module's ``__getattr__`` (PEP 562) does the same for other modules.
+Functions, classes, constants and imported names that a recorded run of the command neither called nor referred to are
+left out of the modules' code. Their definitions go into the archive's late section. A reference to such a name becomes
+a call that executes its definition (archive_load.py). A module's ``__getattr__`` (PEP 562) does the same for other
+modules.
 
-Where the analysis errs a command takes longer, and does the same: which names are late decides on nothing else.
+An error of the analysis makes a command slower, but does not change what it does.
 """
 
 import ast
@@ -16,18 +17,18 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
 NAMED = "__pyrunc_named__"
-"""The name among the builtins of archive_load.named, by which a late name is referred to."""
+"""The name in builtins of archive_load.named, which looks up late names."""
 SPACES = "__pyrunc_spaces__"
-"""The name among the builtins of {module: its globals}, for all modules of the archive."""
+"""The name in builtins of {module: its globals}, for all modules of the archive."""
 FOLDED = ("errno", "fcntl", "posix")
-"""Modules whose constants are numbers of the system that the archive is built on."""
+"""Modules whose constants are replaced by their numbers on the build system."""
 
 Definition = tuple[str, str]
 """(module, name)."""
 
 
 def fold(tree: ast.Module) -> ast.Module:
-    """``tree`` with the constants of FOLDED as numbers: importing ``errno`` for one makes all its 130."""
+    """Replaces the constants of FOLDED in ``tree`` by numbers. Importing ``errno`` for one would make all 130."""
     there = {alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names}
 
     class Numbers(ast.NodeTransformer):
@@ -44,7 +45,7 @@ def fold(tree: ast.Module) -> ast.Module:
 
 
 class Module:
-    """What the module ``name`` defines: ``definitions`` has the statement of each name that can be late."""
+    """The definitions of module ``name``. ``definitions``: {name that can be late: its statement}."""
 
     def __init__(self, name: str, tree: ast.Module) -> None:
         self.name, self.tree = name, tree
@@ -56,7 +57,7 @@ class Module:
                     self.definitions[each] = node
 
     def origin(self, name: str) -> "Definition | None":
-        """Where a name that is imported comes from."""
+        """Returns where an imported name comes from."""
         node = self.definitions.get(name)
         if isinstance(node, ast.ImportFrom) and node.module:
             return node.module, next(alias.name for alias in node.names if (alias.asname or alias.name) == name)
@@ -64,7 +65,7 @@ class Module:
 
 
 def _names(node: ast.stmt) -> "Iterator[str]":
-    """The names that a statement defines, where that is all that it does."""
+    """Yields the names that a statement defines, if it does nothing else."""
     if isinstance(node, ast.FunctionDef | ast.ClassDef):
         yield node.name
     elif isinstance(node, ast.Import | ast.ImportFrom):
@@ -74,7 +75,7 @@ def _names(node: ast.stmt) -> "Iterator[str]":
 
 
 def _bound(tree: ast.Module) -> "Counter[str]":
-    """How often each name is bound, in whatever scope: one that is bound twice may mean something else in another."""
+    """Counts how often each name is bound in any scope. A name that is bound twice may mean different things."""
     found: Counter[str] = Counter()
     for node in ast.walk(tree):
         if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
@@ -87,15 +88,15 @@ def _bound(tree: ast.Module) -> "Counter[str]":
             found[node.asname or node.name] += 1
         elif isinstance(node, ast.Global | ast.Nonlocal):
             found.update(node.names)
-        elif isinstance(node, ast.pattern):  # has names where an expression may not stand
+        elif isinstance(node, ast.pattern):  # contains names where expressions are not allowed
             found.update({each.id: 2 for each in ast.walk(node) if isinstance(each, ast.Name)})
             found.update(str(value) for key, value in ast.iter_fields(node) if key in ("name", "rest") and value)
     return found
 
 
 def _references(node: ast.AST) -> "Iterator[ast.expr | ast.ImportFrom]":
-    """What is looked up in ``node`` where nothing fails: names, calls and attributes of a name, imports; not what is
-    raised, nor what a handler has."""
+    """Yields what ``node`` looks up if nothing fails: names, calls and attributes of a name, imports. Ignores raised
+    values and the bodies of exception handlers."""
     if isinstance(node, ast.Raise | ast.ExceptHandler):
         return
     if isinstance(node, ast.Name | ast.ImportFrom):
@@ -112,8 +113,8 @@ def _arguments(node: ast.Call | ast.Attribute) -> "list[ast.expr]":
 
 
 class LateNames:
-    """The late names of all ``modules`` of an archive, of which ``called`` has the functions that a run called, and
-    ``asked`` the names that are looked up by no statement of theirs."""
+    """The late names of all ``modules`` of an archive. ``called``: the functions that a run called. ``asked``: names
+    that are looked up in other ways than by a statement of these modules."""
 
     def __init__(
         self, modules: "dict[str, ast.Module]", called: "Collection[str]", asked: "Collection[Definition]" = ()
@@ -127,7 +128,7 @@ class LateNames:
             self._roots(module)
 
     def of(self, module: str) -> "set[str]":
-        """Those of one module. A module that says itself what it has keeps all."""
+        """Returns the late names of one module; none if the module has its own ``__getattr__``."""
         found = self.modules.get(module)
         if found is None or any(
             isinstance(node, ast.FunctionDef) and node.name == "__getattr__" for node in found.tree.body
@@ -136,7 +137,7 @@ class LateNames:
         return {name for name in found.definitions if (module, name) not in self.early}
 
     def imports(self, external: str) -> bool:
-        """Whether a module, when it is executed, imports the module ``external``, which is not one of them."""
+        """Whether any module imports ``external``, a module outside of the archive, when it is executed."""
         return any(external in self._imported(module) for module in self.modules.values())
 
     def _imported(self, module: Module) -> "Iterator[str]":
@@ -154,7 +155,7 @@ class LateNames:
                 nodes.extend(ast.iter_child_nodes(node))
 
     def _roots(self, module: Module) -> None:
-        """What a run executes: functions that it called, and statements that do more than to define."""
+        """Marks what a run executes: called functions, and statements that do more than define."""
         for node in module.tree.body:
             if isinstance(node, ast.FunctionDef):
                 if f"{module.name}:{node.name}" in self.called:
@@ -171,7 +172,7 @@ class LateNames:
 
     def _all(self, module: Module, node: ast.AST, at_once: bool) -> None:
         for found in _references(node):
-            if isinstance(found, ast.Name):  # a function that is handed on is made now
+            if isinstance(found, ast.Name):  # a function that is passed on must exist now
                 self._refer(module, found.id, True)
             elif isinstance(found, ast.ImportFrom):
                 self._refer_imported(found)
@@ -184,13 +185,13 @@ class LateNames:
                     self._refer(self.modules[there], found.attr, at_once)
 
     def _refer_imported(self, node: ast.ImportFrom) -> None:
-        """A function imports from another module: it needs all that it names."""
+        """A function that imports from another module needs all names of the import."""
         if node.module in self.modules:
             for alias in node.names:
                 self._refer(self.modules[node.module], alias.name, True)
 
     def _refer(self, module: Module, name: str, at_once: bool) -> None:
-        """``name`` is looked up: ``at_once`` when the module is executed, else by a function."""
+        """Handles a look-up of ``name``. ``at_once``: the module's own execution needs it, not only a function."""
         node = module.definitions.get(name)
         origin = module.origin(name)
         if origin is not None and origin[0] in self.modules:
@@ -221,7 +222,7 @@ class LateNames:
             self._all(module, node.value, True)
 
     def _at_once(self, module: Module, node: ast.AST) -> None:
-        """What is executed of a function when it is defined; all of anything else."""
+        """Marks what is executed when a function is defined, or all of another node."""
         parts = [node]
         if isinstance(node, ast.FunctionDef):
             parts = [*node.decorator_list, *node.args.defaults, *filter(None, node.args.kw_defaults)]
@@ -240,13 +241,13 @@ class LateNames:
 
 
 class References(ast.NodeTransformer):
-    """Makes references to late names look them up."""
+    """Replaces references to late names by look-ups."""
 
     def __init__(self, late: "Collection[str]") -> None:
         self.late = late
 
     def visit_Name(self, node: ast.Name) -> ast.AST:
-        """``NAMED('name', globals())``."""
+        """Makes ``NAMED('name', globals())``."""
         if node.id not in self.late or not isinstance(node.ctx, ast.Load):
             return node
         load = ast.Load()
@@ -255,14 +256,14 @@ class References(ast.NodeTransformer):
 
 
 class Direct(ast.NodeTransformer):
-    """Makes look-ups of imports from ``modules``, all of which are loaded: ``from pyrunc.a import b`` takes some
-    thousand instructions, most of them for the error which says that ``pyrunc.a`` is no package."""
+    """Replaces imports from ``modules``, all of which are loaded, by look-ups. ``from pyrunc.a import b`` takes some
+    thousand instructions, most of them for the internal error that ``pyrunc.a`` is not a package."""
 
     def __init__(self, modules: LateNames) -> None:
         self.modules = modules
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> "ast.stmt | list[ast.stmt]":
-        """``b = SPACES['pyrunc.a']['b']``, or for what may be late NAMED('b', SPACES['pyrunc.a'])``."""
+        """Makes ``b = SPACES['pyrunc.a']['b']``, or NAMED('b', SPACES['pyrunc.a']) if ``b`` may be late."""
         module = self.modules.modules.get(node.module or "")
         if module is None:
             return node
@@ -271,7 +272,7 @@ class Direct(ast.NodeTransformer):
         for alias in node.names:
             defined = alias.name in module.bound and alias.name not in late
             if alias.name not in module.bound and f"{module.name}.{alias.name}" not in self.modules.modules:
-                return node  # made by the module's own __getattr__
+                return node  # the module's own __getattr__ makes it
             space = ast.Subscript(ast.Name(SPACES, load), ast.Constant(module.name), load)
             value: ast.expr = ast.Subscript(space, ast.Constant(alias.name), load)
             if not defined:
@@ -281,7 +282,7 @@ class Direct(ast.NodeTransformer):
 
 
 def split(tree: ast.Module, late: "Collection[str]") -> "dict[str, ast.stmt]":
-    """Takes the definitions of ``late`` names out of ``tree``; returns each as a statement of its own."""
+    """Removes the definitions of ``late`` names from ``tree``. Returns each as a statement of its own."""
     References(late).visit(tree)
     taken: dict[str, ast.stmt] = {}
     body: list[ast.stmt] = []

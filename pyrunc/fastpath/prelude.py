@@ -1,11 +1,11 @@
-"""What the launcher has the interpreter execute first: finds the command's modules and runs pyrunc.cli.dispatch,
-or pyrunc.shim.entry where that is the program that we were called as.
+"""The first code that the launcher's interpreter executes. Finds the command's modules and runs pyrunc.cli.dispatch, or
+pyrunc.shim.entry if it was called as the shim.
 
-sys.argv[1]: the directories of packages, one a line; sys.argv[2]: the command that the arguments are likely to name, or
-"-", or "shim"; sys.argv[3]: the pid of the child that woke the kernel, or 0. The build puts this file's text, without
-comments, into the launcher (nsenter/generate.py); it runs in the half-started interpreter (interpreter.c), which has
-no files, codecs or standard streams yet. An archive has it, too, compiled: compiling it would cost as much as a third
-of the first half.
+sys.argv[1]: the directories of packages, one per line; sys.argv[2]: the command that the arguments probably name, or
+"-", or "shim"; sys.argv[3]: the pid of the child that woke the kernel, or 0. The build embeds this file's text, without
+comments, in the launcher (nsenter/generate.py). It runs in the half-started interpreter (interpreter.c), which does not
+have files, codecs or standard streams yet. Archives contain it in compiled form, because compiling it takes a third of
+the time of the first phase.
 """
 
 import sys
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 
 def built_in(name: str) -> "Any":
-    """A built-in module as importlib makes it, without its locks and its search, which take as long as ``fcntl``."""
+    """Imports a built-in module as importlib does. importlib's locks and search would take as long as importing
+    ``fcntl``."""
     module = sys.modules.get(name)
     if module is None:
         import _imp
@@ -33,7 +34,7 @@ posix = built_in("posix")
 
 
 def last_words(error: BaseException) -> None:
-    """One line, made of nothing that could fail for the same reason, and the end."""
+    """Writes one line to stderr and exits. Uses nothing that could fail for the same reason."""
     line = b"pyrunc: internal error\n"
     try:
         text = "cannot allocate memory" if isinstance(error, MemoryError) else f"{type(error).__name__}: {error}"
@@ -46,7 +47,8 @@ def last_words(error: BaseException) -> None:
 
 
 def read_archive(directory: str, command: str) -> "Any":
-    """In an interpreter that was executed instead what the launcher gives as ARCHIVE: (key, content, late(offset))."""
+    """Returns (key, content, late(offset)) as the launcher's ARCHIVE has them, in an interpreter that was executed
+    instead of embedded."""
     import marshal
     from _frozen_importlib_external import MAGIC_NUMBER
 
@@ -64,10 +66,10 @@ def read_archive(directory: str, command: str) -> "Any":
 
 
 def begin() -> str:
-    """Makes the modules be imported from the archive, or starts the interpreter as a whole; returns what to log."""
+    """Prepares imports from the archive, or starts the whole interpreter. Returns a message to log."""
     packages, command = sys.argv[1].split("\n"), sys.argv[2]
     launcher = "_launcher" in sys.builtin_module_names
-    if not launcher:  # which collects none
+    if not launcher:  # the launcher's interpreter has no garbage collection
         import gc
 
         gc.disable()
@@ -100,7 +102,7 @@ def run() -> None:
         del sys.argv[1:4]
         if command == "shim":
             __import__("pyrunc.shim.entry", fromlist=["main"]).main(int(child))
-        else:  # by name: no room below these knows them
+        else:  # by name, because lower rooms must not import these
             __import__("pyrunc.cli.dispatch", fromlist=["main"]).main(int(child), note)
     except BaseException as error:
         last_words(error)

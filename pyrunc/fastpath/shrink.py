@@ -1,13 +1,13 @@
-"""Makes a module's code smaller for an archive: what never runs is left out, what seldom runs is left for later.
+"""Makes a module's code smaller for an archive: removes what never runs, and defers what rarely runs.
 
-Most of what a hot command pays, once the interpreter runs, is the unmarshalling of code and the making of functions and
-classes of which it calls a few. This is done to a module's syntax tree:
+Once the interpreter runs, most of the cost of a hot command is unmarshalling code, and making functions and classes of
+which it uses few. So a module's syntax tree is changed:
 
-- Annotations go, and the imports for them (``if TYPE_CHECKING``): nothing of the hot path looks at them.
+- Annotations, and imports for them (``if TYPE_CHECKING``), are removed, because nothing on the hot path reads them.
 - A function that no recorded run of the command called (``called.txt``) becomes a stub with the same signature. Its
-  code is in the archive's late section, and is unmarshalled when the stub is called for the first time.
-- What no recorded run referred to at all is not even a stub (late_names.py), and numbers such as ``errno.ENOENT`` are
-  written as such.
+code is in the archive's late section, and is unmarshalled when the stub is first called.
+- A name that no recorded run referred to has not even a stub (late_names.py). Constants such as ``errno.ENOENT`` become
+numbers.
 """
 
 import ast
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     from types import CodeType
 
 LATE = "__pyrunc_late__"
-"""The name among the builtins of archive_load.late, which a stub calls."""
+"""The name in builtins of archive_load.late, which a stub calls."""
 SMALLEST = 300
-"""Bytes of marshalled code below which a stub would not pay."""
+"""Functions with less marshalled code, in bytes, are not replaced by a stub."""
 
 
 class Late:
-    """The late section of an archive: marshalled functions and definitions, found by their offset.
+    """The late section of an archive: marshalled functions and definitions, found by offset.
 
-    ``called``: ``module:function`` of those that a recorded run called; ``sources``: {module: its text}, of all whose
-    names may be late, but for those ``asked`` for.
+    ``called``: ``module:function`` of those that a recorded run called; ``sources``: {module: its text} of all modules
+    that may have late names; ``asked``: names that are never late.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Late:
 
 
 class _Plain(ast.NodeTransformer):
-    """Removes annotations, and what is imported for them."""
+    """Removes annotations and imports for them."""
 
     def visit_arg(self, node: ast.arg) -> ast.arg:
         node.annotation = None
@@ -96,13 +96,13 @@ def _fill(body: "list[ast.stmt]", node: "ast.stmt") -> None:
 
 
 def plain(source: bytes, file: str) -> ast.Module:
-    """The syntax tree of a module, without what serves readers and checkers."""
+    """Returns the syntax tree of a module without what serves only readers and checkers."""
     return fold(_Plain().visit(ast.parse(source, file)))
 
 
 def shrink(source: bytes, module: str, file: str, late: "Late | None") -> "tuple[CodeType | None, dict[str, int]]":
-    """(the code of ``module``, whose text is ``source``, or None when nothing is left of it; {late name: where its
-    definition is in the late section})."""
+    """Returns (code, {late name: offset of its definition in the late section}). ``source``: the text of ``module``.
+    The code is None if nothing is left of it."""
     tree = plain(source, file)
     offsets: dict[str, int] = {}
     if late is not None:
@@ -122,7 +122,7 @@ def shrink(source: bytes, module: str, file: str, late: "Late | None") -> "tuple
 
 
 def _stubs(body: "list[ast.stmt]", prefix: str, file: str, late: Late) -> None:
-    """Replaces those functions of ``body`` that no recorded run called."""
+    """Replaces the functions in ``body`` that no recorded run called by stubs."""
     for node in body:
         if isinstance(node, ast.FunctionDef) and f"{prefix}{node.name}" not in late.called and _movable(node):
             code = marshal.dumps(_alone(node, f"{prefix}{node.name}".partition(":")[2], file))
@@ -131,7 +131,7 @@ def _stubs(body: "list[ast.stmt]", prefix: str, file: str, late: Late) -> None:
 
 
 def _movable(function: ast.FunctionDef) -> bool:
-    """Whether its body means the same outside of its class: no super(), no private name (``__name`` is mangled)."""
+    """Whether the body means the same outside of its class: no super(), no private name (``__name`` is mangled)."""
     names = {node.id for node in ast.walk(function) if isinstance(node, ast.Name)}
     names |= {node.attr for node in ast.walk(function) if isinstance(node, ast.Attribute)}
     private = any(name.startswith("__") and not name.endswith("__") for name in names)
@@ -139,7 +139,7 @@ def _movable(function: ast.FunctionDef) -> bool:
 
 
 def _alone(function: ast.FunctionDef, qualified: str, file: str) -> "CodeType":
-    """The code of a function by itself; the stub passes all of its arguments."""
+    """Returns the code of a function by itself. The stub passes all arguments."""
     arguments = function.args
     plain = ast.arguments(
         posonlyargs=arguments.posonlyargs,
@@ -158,7 +158,7 @@ def _alone(function: ast.FunctionDef, qualified: str, file: str) -> "CodeType":
 
 
 def _stub(arguments: ast.arguments, offset: int) -> ast.Return:
-    """``return LATE(offset, globals())(every argument)``."""
+    """Makes ``return LATE(offset, globals())(every argument)``."""
     load = ast.Load()
     space = ast.Call(ast.Name("globals", load), [], [])
     function = ast.Call(ast.Name(LATE, load), [ast.Constant(offset), space], [])
