@@ -1,4 +1,4 @@
-"""What the shape of a config can't say (runtime-spec config.md); ``checks_linux.py`` has what is of config-linux.md."""
+"""Checks of a config beyond its shape (runtime-spec config.md). ``checks_linux.py`` has those of config-linux.md."""
 
 from pyrunc.errors import SpecError
 from pyrunc.spec import checks_linux
@@ -17,9 +17,9 @@ MOUNT_OWNERS = (
     *("uid", "gid", "user_id", "group_id", "fsuid", "fsgid"),
     *("resuid", "resgid", "dfltuid", "dfltgid", "rootuid"),
 )
-"""Options that take one id: of tmpfs, devpts and vfat; fuse; 9p; ext4; orangefs and their kin."""
+"""Options that take one id: of tmpfs, devpts and vfat; fuse; 9p; ext4; orangefs and similar file systems."""
 LARGEST_TERMINAL = 65535
-"""Rows or columns: struct winsize holds 16 bits of each."""
+"""The largest number of rows or columns. struct winsize has 16 bits for each."""
 
 
 def check(config: "Config") -> None:
@@ -43,7 +43,7 @@ def check(config: "Config") -> None:
 
 
 def _check_owners(where: str, options: "Sequence[str]") -> None:
-    """``uid=`` and its kin: some file systems take (uid_t) -1 or a larger number for some other id."""
+    """Checks ``uid=`` and similar options. Some file systems take (uid_t) -1 or a larger number for another id."""
     for entry in options:
         for option in entry.split(",") if "id=" in entry else ():
             name, _, value = option.partition("=")
@@ -52,7 +52,7 @@ def _check_owners(where: str, options: "Sequence[str]") -> None:
 
 
 def _is_kernel_id(text: str) -> bool:
-    """Whether ``text`` is an id as the kernel reads numbers of mount options: with base 0 (fs_parser.c)."""
+    """Whether ``text`` is an id by the kernel's rules for numbers in mount options: base 0 (fs_parser.c)."""
     if not text.isascii() or not text.isalnum() or len(text) > 32:
         return False
     octal = text[:1] == "0" and text.isdigit()
@@ -63,17 +63,17 @@ def _is_kernel_id(text: str) -> bool:
 
 
 def _check_destination(where: str, path: str) -> None:
-    """It may be relative, and is then read as from ``/`` (runtime-spec 1.3, config.md "Mounts"); Windows' may not."""
+    """Allows a relative path, which begins at ``/`` (runtime-spec 1.3, config.md "Mounts"). Refuses a Windows path."""
     if path[1:2] == ":" or path.startswith("\\"):
         raise SpecError(where, f"{path[:80]!r} is a path of Windows")
     absolute(where, path if path.startswith("/") or not path else f"/{path}")
 
 
 def check_version(version: str) -> None:
-    """semver 1.x; a suffix such as ``-dev`` is of no matter.
+    """Accepts semver 1.x with any suffix, such as ``-dev``.
 
-    A later minor version only adds to the spec (config.md "Specification version"): it is taken, with a warning that
-    what it added is not known. The config itself need not use any of it, and engines write the newest they know.
+    A later minor version only adds to the spec (config.md "Specification version"). It is accepted with a warning that
+    the additions are ignored. Engines write the newest version they know, even if the config uses nothing of it.
     """
     numbers = version.partition("-")[0].partition("+")[0].split(".")
     if len(numbers) != 3 or not all(_is_number(part) for part in numbers):
@@ -93,7 +93,7 @@ def _is_number(part: str) -> bool:
 
 
 def check_process(process: "Process") -> None:
-    """``process`` of a config or of `exec`."""
+    """Checks ``process`` of a config or of `exec`."""
     if not process.args:
         raise SpecError("process.args", "must not be empty")
     for index, entry in enumerate(process.env):
@@ -126,7 +126,7 @@ def check_process(process: "Process") -> None:
 
 
 def _check_scheduler(scheduler: "Scheduler") -> None:
-    """sched_setattr(2); what the kernel would leave aside without a word is an error, as with runc."""
+    """sched_setattr(2). Values that the kernel would silently ignore are errors, as with runc."""
     where, policy = "process.scheduler", scheduler.policy
     if not -20 <= scheduler.nice <= 19:
         raise SpecError(f"{where}.nice", f"{scheduler.nice} is not between -20 and 19")
@@ -147,10 +147,11 @@ def _check_hooks(hooks: "Hooks") -> None:
 
 
 def check_texts(kind: "Any", value: "Any", where: str = "") -> None:
-    """No string in ``value`` (a node, by its model's name, or what else a table's kind describes) may hold NUL,
-    at which the kernel would cut it, or half of a surrogate pair, which Python would pass on as some other byte.
+    """Raises SpecError if a string in ``value`` (a node, by its model's name, or another kind of the table) contains
+    NUL or half of a surrogate pair. The kernel would truncate it at NUL. Python would encode the surrogate as another
+    byte.
 
-    JSON can make either only by ``\\u``: a text without it need not be walked.
+    In JSON both need a ``\\u`` escape, so data without such escapes need not be checked.
     """
     if kind in SHAPE:
         for name, (attribute, inner, _) in SHAPE[kind].items():
@@ -171,6 +172,6 @@ def check_texts(kind: "Any", value: "Any", where: str = "") -> None:
 def _check_text(where: str, text: str) -> None:
     if "\0" in text:
         raise SpecError(where, "holds a NUL byte")
-    # Not by trying to encode it: the half-started interpreter has no codec that could refuse.
+    # Not checked by encoding it, because the half-started interpreter has no codec that could raise an error.
     if not text.isascii() and any(0xD800 <= ord(character) <= 0xDFFF for character in text):
         raise SpecError(where, "holds half of a surrogate pair, which is not a character")

@@ -1,4 +1,5 @@
-"""What the shape of ``linux`` can't say (runtime-spec config-linux.md): ids and namespaces that must fit each other."""
+"""Checks of ``linux`` beyond its shape (runtime-spec config-linux.md), such as ids and namespaces that must fit each
+other."""
 
 import posix
 
@@ -11,18 +12,18 @@ if TYPE_CHECKING:
     from pyrunc.spec.types import Config, IdMapping, Linux, MemoryPolicy, Resources, Seccomp, User
 
 ID_END = (1 << 32) - 1
-"""(uid_t) -1 is no id."""
+"""(uid_t) -1 is not a valid id."""
 MAPPINGS = 340
-"""Lines that a uid_map takes (user_namespaces(7), Linux 4.15)."""
+"""The largest number of lines in uid_map (user_namespaces(7), Linux 4.15)."""
 MAJOR_END, MINOR_END = 1 << 12, 1 << 20
-"""linux/kdev_t.h; mknod would cut what is larger, and make some other device."""
+"""linux/kdev_t.h. mknod(2) would truncate larger numbers, and create another device."""
 SECOND = 1_000_000_000
 NUMBERS_END = 4096
-"""Of CPUs and memory nodes: more than any kernel is built for."""
+"""The bound of CPU and memory node numbers, larger than in any kernel."""
 INTERFACE_NAME = 15
-"""Bytes: IFNAMSIZ without the NUL."""
+"""Bytes of the longest name: IFNAMSIZ without the NUL."""
 LAST_ARGUMENT = 5
-"""Of a system call."""
+"""The last argument of a system call."""
 IPC_SYSCTLS = (
     *("kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem", "kernel.shmall", "kernel.shmmax"),
     *("kernel.shmmni", "kernel.shm_rmid_forced"),
@@ -57,7 +58,7 @@ def check(config: "Config") -> None:
 
 
 def _namespaces(linux: "Linux") -> "dict[str, str]":
-    """{type: path, empty for a new one}."""
+    """Returns {type: path, empty for a new namespace}."""
     paths: dict[str, str] = {}
     for index, namespace in enumerate(linux.namespaces):
         where = f"linux.namespaces[{index}]"
@@ -70,7 +71,7 @@ def _namespaces(linux: "Linux") -> "dict[str, str]":
 
 
 def _check_users(linux: "Linux", spaces: "dict[str, str]", user: "User | None") -> None:
-    """With a path, mappings may stand, too: containerd and CRI-O give both."""
+    """Mappings are also allowed with a path, because containerd and CRI-O give both."""
     new = spaces.get("user") == ""
     for name, entries in (("uidMappings", linux.uid_mappings), ("gidMappings", linux.gid_mappings)):
         if new and not entries:
@@ -86,7 +87,7 @@ def _check_users(linux: "Linux", spaces: "dict[str, str]", user: "User | None") 
 
 
 def check_mapping(where: str, entries: "Sequence[IdMapping]") -> None:
-    """What the kernel would refuse in uid_map (user_namespaces(7)) with no more than EINVAL."""
+    """Raises SpecError for mappings that the kernel would refuse in uid_map (user_namespaces(7)) with EINVAL only."""
     if len(entries) > MAPPINGS:
         raise SpecError(where, f"more than {MAPPINGS} mappings")
     for index, entry in enumerate(entries):
@@ -133,7 +134,8 @@ def _check_net_devices(linux: "Linux", spaces: "dict[str, str]") -> None:
 
 
 def _interface(where: str, name: str) -> None:
-    """dev_valid_name() in net/core/dev.c; with a ``%`` the kernel would make a name up."""
+    """Checks a name as dev_valid_name() in net/core/dev.c does. ``%`` is refused because the kernel would make up a
+    name."""
     if (
         not 0 < len(name.encode()) <= INTERFACE_NAME
         or name in (".", "..")
@@ -143,12 +145,12 @@ def _interface(where: str, name: str) -> None:
 
 
 def _check_sysctl(sysctl: "dict[str, str]", spaces: "dict[str, str]") -> None:
-    """Only what belongs to a namespace of the container's own: the rest would change the host."""
+    """Allows only parameters that belong to a namespace of the container's own. Others would change the host."""
     for name in sysctl:
         where = below("linux.sysctl", name)
         slash, dot = name.find("/"), name.find(".")
         dotted = name.replace("/", ".") if slash >= 0 and (dot < 0 or slash < dot) else name
-        # Empty parts, and those of dots alone, would lead elsewhere than the name's beginning says.
+        # Empty parts, and parts of dots alone, would lead to another path than the name's beginning suggests.
         if not name.isprintable() or not all(dotted.replace("/", ".").split(".")):
             raise SpecError(where, "not the name of a kernel parameter")
         if dotted in ("kernel.hostname", "kernel.domainname"):
@@ -168,13 +170,13 @@ def _check_sysctl(sysctl: "dict[str, str]", spaces: "dict[str, str]") -> None:
 
 
 def _is_ours(kind: str, path: str) -> bool:
-    """Whether the namespace to join is the one that the runtime itself is in."""
+    """Whether the namespace to join is the runtime's own."""
     if not path:
         return False
     try:
         theirs, ours = posix.stat(path), posix.stat(f"/proc/self/ns/{'net' if kind == 'network' else kind}")
     except OSError:
-        return False  # joining it will say why
+        return False  # joining it will report the reason
     return (theirs.st_dev, theirs.st_ino) == (ours.st_dev, ours.st_ino)
 
 
@@ -199,7 +201,7 @@ def _check_devices(linux: "Linux") -> None:
 
 
 def check_resources(resources: "Resources") -> None:
-    """``linux.resources`` of a config or of `update`."""
+    """Checks ``linux.resources`` of a config or of `update`."""
     for index, limit in enumerate(resources.hugepage_limits):
         number, unit = limit.page_size[:-2], limit.page_size[-2:]
         if unit not in ("KB", "MB", "GB") or not number.isascii() or not number.isdigit() or number.startswith("0"):
@@ -217,7 +219,7 @@ def check_resources(resources: "Resources") -> None:
 def _check_seccomp(seccomp: "Seccomp") -> None:
     where = "linux.seccomp"
     if seccomp.default_action == "SCMP_ACT_NOTIFY":
-        # No agent listens yet when the runtime's own next system call would wait for its answer.
+        # The runtime's own next system call would wait for an answer before any agent listens.
         raise SpecError(f"{where}.defaultAction", "SCMP_ACT_NOTIFY cannot be used as default action")
     if seccomp.listener_metadata and not seccomp.listener_path:
         raise SpecError(f"{where}.listenerMetadata", "given, but there is no listenerPath")
@@ -234,7 +236,7 @@ def _check_seccomp(seccomp: "Seccomp") -> None:
 
 
 def _check_memory_policy(policy: "MemoryPolicy") -> None:
-    """set_mempolicy(2): which modes take nodes."""
+    """Checks which modes take nodes (set_mempolicy(2))."""
     where = "linux.memoryPolicy.nodes"
     if policy.mode in ("MPOL_DEFAULT", "MPOL_LOCAL"):
         if policy.nodes:
@@ -246,7 +248,8 @@ def _check_memory_policy(policy: "MemoryPolicy") -> None:
 
 
 def ranges(where: str, text: str) -> "list[range]":
-    """``0-3,7``, CPUs or memory nodes, as ranges. SpecError when it is not such a list."""
+    """Parses a list of CPUs or memory nodes such as ``0-3,7`` into ranges. Raises SpecError if it is not such a
+    list."""
     found = []
     for part in text.replace(" ", "").split(","):
         first, dash, last = part.partition("-")
@@ -271,5 +274,5 @@ def absolute(where: str, path: str) -> None:
 
 
 def below(where: str, key: str) -> str:
-    """The place of an entry of an object, in one line whatever the key is."""
+    """Returns the place of an object's entry, on one line for any key."""
     return f"{where}.{key}" if key.isprintable() and len(key) <= 80 else f"{where}[{key[:40]!r}]"

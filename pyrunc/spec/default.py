@@ -1,4 +1,4 @@
-"""The config that `spec` writes: what `runc spec` writes, for it is what people start from."""
+"""The config that `spec` writes. It follows that of `runc spec`, from which users start."""
 
 import posix
 
@@ -22,7 +22,7 @@ def _mount(destination: str, kind: str, source: str, *options: str) -> "dict[str
 
 
 def config(rootless: bool = False) -> "dict[str, Any]":
-    """A new config; ``rootless``: in a user namespace that maps the caller to root."""
+    """Returns a new config. ``rootless``: with a user namespace that maps the caller to root."""
     restricted = ("nosuid", "noexec", "nodev")
     mounts = [
         _mount("/proc", "proc", "proc"),
@@ -63,7 +63,8 @@ def config(rootless: bool = False) -> "dict[str, Any]":
 
 
 def _make_rootless(mounts: "list[dict[str, Any]]", linux: "dict[str, Any]") -> None:
-    """Without root: no network namespace (a user could not set it up), /sys from the host, mapped gids only."""
+    """Adapts a config for a user: no network namespace (a user cannot configure it), /sys from the host, only mapped
+    gids."""
     kinds = [space for space in linux["namespaces"] if space["type"] != "network"]
     linux["namespaces"] = [*kinds, {"type": "user"}]
     linux["uidMappings"] = [{"containerID": 0, "hostID": posix.geteuid(), "size": 1}]

@@ -1,4 +1,4 @@
-"""Why the models refuse a config, in one line: imported only when there is an error to word."""
+"""Explains in one line why the models refuse a config. Imported only if there is an error."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ TYPES = {dict: "an object", list: "an array", str: "a string", bool: "a boolean"
 
 
 def refusal(model: str, source: Any, where: str = "") -> SpecError:
-    """The SpecError for ``source``, which does not fit ``model``."""
+    """Returns the SpecError for ``source``, which does not fit ``model``."""
     left_out: dict[tuple[int | str, ...], int] = {}
     try:
         getattr(types, model).model_validate(_narrowed(model, source, (), left_out))
@@ -25,10 +25,10 @@ def refusal(model: str, source: Any, where: str = "") -> SpecError:
 
 
 def _narrowed(kind: Any, value: Any, at: "tuple[int | str, ...]", left_out: "dict[Any, int]") -> Any:
-    """``value`` with one item in each list and map that does not fit: the first that does not.
+    """Returns ``value`` in which each list and map that does not fit is reduced to its first wrong item.
 
-    pydantic collects every error: five million wrong arguments would take minutes and gigabytes. ``left_out`` gets
-    the number of items before the one of the list at a place.
+    pydantic collects every error: for five million wrong arguments that would take minutes and gigabytes. ``left_out``
+    gets the number of items before the remaining one, by the list's place.
     """
     if isinstance(kind, str):
         if kind in SHAPE and isinstance(value, dict):
@@ -55,7 +55,7 @@ def _fits(kind: Any, value: Any) -> bool:
 
 
 def _place(location: "tuple[int | str, ...]", left_out: "dict[Any, int]", where: str) -> str:
-    """``("process", "rlimits", 2, "type")`` as ``process.rlimits[2].type``."""
+    """Formats ``("process", "rlimits", 2, "type")`` as ``process.rlimits[2].type``."""
     for index, part in enumerate(location):
         if isinstance(part, int):
             where += f"[{part + left_out.get(location[:index], 0)}]"

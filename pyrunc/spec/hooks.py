@@ -4,7 +4,8 @@ from pyrunc.spec.base import I64, Model
 
 
 class Hook(Model):
-    """``timeout`` in seconds. Without ``env`` a hook has its runtime's; an empty one has no variable."""
+    """``timeout`` in seconds. Without ``env`` a hook gets the runtime's environment; an empty ``env`` means no
+    variables."""
 
     path: str
     args: list[str] = []

@@ -13,7 +13,7 @@ def _constant(name: str) -> float:
     raise ValueError(f"{name} is not JSON")
 
 
-_scan = _json.make_scanner(  # what it asks of a decoder
+_scan = _json.make_scanner(  # the attributes that the scanner reads from a decoder
     Namespace(
         strict=True,
         object_hook=None,
@@ -27,8 +27,8 @@ _WHITE = " \t\n\r"
 
 
 def loads(data: bytes) -> "Any":
-    """``data`` (UTF-8) as Python objects. Raises ValueError, in one line, with a line and a column."""
-    # Not strictly: the half-started interpreter has no codec that could refuse.
+    """Parses ``data`` (UTF-8). Raises ValueError with a one-line message that has line and column."""
+    # surrogateescape instead of strict: the half-started interpreter has no codec that could raise an error.
     text = data.decode("utf-8", "surrogateescape")
     if not text.isascii() and (wrong := next((c for c in text if 0xDC80 <= ord(c) <= 0xDCFF), "")):
         at = len(text[: text.index(wrong)].encode())
@@ -41,7 +41,7 @@ def loads(data: bytes) -> "Any":
     except RecursionError:
         raise ValueError("nested too deeply") from None
     except (StopIteration, ValueError, SystemError):
-        # SystemError: the scanner has no exception to raise as long as the package `json` is not imported.
+        # SystemError: while the package `json` is not imported, the scanner has no exception type to raise.
         raise ValueError(_reason(text)) from None
     if text[end:].strip(_WHITE):
         raise ValueError(_reason(text))
@@ -49,7 +49,7 @@ def loads(data: bytes) -> "Any":
 
 
 def _reason(text: str) -> str:
-    """Why ``text`` is not JSON, in the words of the standard library."""
+    """Returns why ``text`` is not JSON, with the standard library's message."""
     import json
 
     try:
@@ -68,9 +68,10 @@ def _foreign(value: object) -> object:
 
 
 def dumps(value: "Any", indent: "int | None" = None) -> str:
-    """JSON text in ASCII on one line; with ``indent`` spaces a level, as Go's MarshalIndent lays it out.
+    """Returns JSON text in ASCII on one line, or indented by ``indent`` spaces per level in the layout of Go's
+    MarshalIndent.
 
-    Raises ValueError for a float that is none, TypeError for what JSON does not have.
+    Raises ValueError for NaN and infinity, TypeError for types that JSON does not have.
     """
     if indent:
         return _pretty(value, indent, "\n")

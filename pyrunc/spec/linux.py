@@ -1,4 +1,4 @@
-"""``linux`` but for its resources and seccomp (runtime-spec config-linux.md)."""
+"""``linux`` except resources and seccomp (runtime-spec config-linux.md)."""
 
 from typing import Literal
 
@@ -21,7 +21,8 @@ class IdMapping(Model):
 
 
 class Device(Model):
-    """``file_mode`` may hold more than the schema's nine bits: engines pass st_mode on, with the file's type."""
+    """``file_mode`` may have more than the schema's nine bits, because engines pass st_mode, which includes the file
+    type."""
 
     path: str
     type: Literal["b", "c", "u", "p"]
@@ -49,7 +50,7 @@ class Personality(Model):
 
 
 class MemoryPolicy(Model):
-    """set_mempolicy(2); ``nodes`` such as ``0-1``."""
+    """set_mempolicy(2). ``nodes`` is a list such as ``0-1``."""
 
     mode: Literal[
         "MPOL_DEFAULT",
@@ -73,7 +74,7 @@ class IntelRdt(Model):
 
 
 class Linux(Model):
-    """``rootfs_propagation``: the schema's four, and runc's recursive kin."""
+    """``rootfs_propagation``: the schema's four values, and runc's recursive variants."""
 
     uid_mappings: list[IdMapping] = []
     gid_mappings: list[IdMapping] = []

@@ -1,4 +1,4 @@
-"""Reading config.json and the other JSON that a runtime is given. Errors are SpecErrors that name file and property."""
+"""Reads config.json and other JSON input of a runtime. Errors are SpecErrors that name the file and the property."""
 
 import posix
 from _stat import S_ISFIFO, S_ISREG
@@ -16,16 +16,17 @@ if TYPE_CHECKING:
     from pyrunc.spec.types import Config, Process, Resources
 
 LIMIT = 16 << 20
-"""Bytes of a file; the largest configs in use are some hundred KB."""
+"""The largest file in bytes. The largest configs in use have some hundred KB."""
 PATIENCE = 10.0
-"""Seconds in which a pipe has to come to its end."""
+"""Seconds within which a pipe must reach end of file."""
 
 
 def read(path: str, pipes: bool = False) -> bytes:
-    """The regular file at ``path``; SpecError names it. A FIFO or a device in its place neither hangs nor floods.
+    """Reads the regular file at ``path``. Raises SpecError that names it. A FIFO or a device at that path neither
+    blocks nor is read without limit.
 
-    ``pipes``: a pipe is taken as well, within PATIENCE: a shell's ``<(...)``, or a FIFO that an engine writes to. Not
-    for a file of a bundle.
+    ``pipes``: also accept a pipe that ends within PATIENCE, such as a shell's ``<(...)`` or a FIFO that an engine
+    writes to. Not for files of a bundle.
     """
     try:
         descriptor = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NONBLOCK)
@@ -42,7 +43,7 @@ def read(path: str, pipes: bool = False) -> bytes:
                 "", f"{path}: {'neither' if pipes else 'not'} a regular file{' nor a pipe' if pipes else ''}"
             )
         data, size = b"", max(min(status.st_size, LIMIT) + 1, 1 << 16)
-        # To the end, whatever st_size says: a file can grow while it is read, and those of procfs have none.
+        # To end of file, whatever st_size is: a file can grow meanwhile, and files of procfs have size 0.
         while len(data) <= LIMIT and (part := posix.read(descriptor, size)):
             data += part
         if len(data) > LIMIT or status.st_size > LIMIT:
@@ -55,13 +56,13 @@ def read(path: str, pipes: bool = False) -> bytes:
 
 
 def _drained(descriptor: int, path: str) -> bytes:
-    """All of a pipe, up to its writers' end; ``descriptor`` does not block."""
+    """Reads a pipe until its writers have closed it. ``descriptor`` is non-blocking."""
     import select
     from time import monotonic
 
     from pyrunc import interrupts
 
-    # A FIFO may have no writer yet. A pipe without a name that has none will never have one.
+    # A FIFO may not have a writer yet. An anonymous pipe without a writer never gets one.
     awaited = not posix.readlink(f"/proc/self/fd/{descriptor}").startswith("pipe:")
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
@@ -80,43 +81,43 @@ def _drained(descriptor: int, path: str) -> bytes:
             events = dict(poll.poll(max(0.0, end - monotonic()) * 1000))
         if not events:
             raise SpecError("", f"{path}: the pipe did not come to its end within {PATIENCE:.0f} s")
-        # Hung up: a writer came, wrote nothing, and went.
+        # POLLHUP only: a writer has opened the FIFO and closed it without writing.
         awaited = bool(events[descriptor] & select.POLLIN)
     raise SpecError("", f"{path}: larger than {LIMIT >> 20} MiB")
 
 
 def load(path: str, pipes: bool = False) -> "Config":
-    """The checked config of the file at ``path``; ``pipes``: as for ``read``."""
+    """Returns the checked config of the file at ``path``. ``pipes``: as for ``read``."""
     return parse(read(path, pipes), path.rpartition("/")[2])
 
 
 def parse(data: bytes, name: str = "config.json") -> "Config":
-    """The checked config in ``data``; ``name`` is what an error calls the text."""
+    """Returns the checked config in ``data``. Errors call the text ``name``."""
     config: Config = _shaped("Config", _json(data, name), "", b"\\u" in data)
     checks.check(config)
     return config
 
 
 def config_from(source: "Any") -> "Config":
-    """The checked config of an object that is parsed already."""
+    """Returns the checked config of parsed JSON."""
     config: Config = _shaped("Config", source, "", True)
     checks.check(config)
     return config
 
 
 def restore(source: "dict[str, Any]") -> "Config":
-    """The config that ``raw`` gave, checked when it was stored."""
+    """Returns the config from what ``raw`` has returned. It was checked before it was stored."""
     config: Config = _shaped("Config", source, "", False)
     return config
 
 
 def raw(node: "Any") -> "dict[str, Any]":
-    """The JSON object of a config or of a part of it, to be stored: the spec's properties that are given."""
+    """Returns the JSON object of a config, or of a part of it, for storing."""
     return plain(node)
 
 
 def load_process(path: str) -> "Process":
-    """`exec --process`: a process object alone."""
+    """Reads a process object (`exec --process`)."""
     data = read(path, pipes=True)
     process: Process = _shaped("Process", _json(data, path.rpartition("/")[2]), "process", b"\\u" in data)
     checks.check_process(process)
@@ -124,19 +125,19 @@ def load_process(path: str) -> "Process":
 
 
 def process_from(source: "Any") -> "Process":
-    """A process object that is parsed already."""
+    """Returns the checked process object of parsed JSON."""
     process: Process = _shaped("Process", source, "process", True)
     checks.check_process(process)
     return process
 
 
 def load_resources(data: bytes, name: str = "resources") -> "Resources":
-    """`update --resources`: a resources object alone."""
+    """Returns the checked resources object in ``data`` (`update --resources`)."""
     return shaped_resources(_json(data, name))
 
 
 def shaped_resources(source: "Any") -> "Resources":
-    """A resources object that is parsed already."""
+    """Returns the checked resources object of parsed JSON."""
     resources: Resources = _shaped("Resources", source, "linux.resources", True)
     check_resources(resources)
     return resources
@@ -150,7 +151,8 @@ def _json(data: bytes, name: str) -> "Any":
 
 
 def _shaped(model: str, source: "Any", where: str, escapes: bool) -> "Any":
-    """``escapes``: whether the text of ``source`` may have held any, and so characters that no string may."""
+    """``escapes``: whether the text of ``source`` may contain ``\\u`` escapes, and so characters that no string may
+    have."""
     try:
         node = build(model, source)
     except Unfit:

@@ -23,7 +23,7 @@ class User(Model):
 
 
 class Capabilities(Model):
-    """Names such as ``CAP_KILL``; unknown ones are left out, as runc does."""
+    """Names such as ``CAP_KILL``. Unknown names are ignored, as with runc."""
 
     bounding: list[str] = []
     effective: list[str] = []
@@ -56,7 +56,7 @@ class Rlimit(Model):
 
 
 class Scheduler(Model):
-    """sched_setattr(2); times in nanoseconds."""
+    """sched_setattr(2). Times are in nanoseconds."""
 
     policy: Literal["SCHED_OTHER", "SCHED_FIFO", "SCHED_RR", "SCHED_BATCH", "SCHED_ISO", "SCHED_IDLE", "SCHED_DEADLINE"]
     nice: I32 = 0

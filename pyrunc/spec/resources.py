@@ -8,7 +8,7 @@ from pyrunc.spec.base import I64, U16, U32, U64, Model
 
 
 class Memory(Model):
-    """Bytes; -1 lifts a limit."""
+    """Values in bytes; -1 means no limit."""
 
     limit: I64 | None = None
     reservation: I64 | None = None
@@ -22,7 +22,7 @@ class Memory(Model):
 
 
 class Cpu(Model):
-    """quota, burst, period and their real-time kin in microseconds."""
+    """quota, burst, period and their real-time variants in microseconds."""
 
     shares: U64 | None = None
     quota: I64 | None = None
@@ -36,7 +36,7 @@ class Cpu(Model):
 
 
 class Pids(Model):
-    """The schema requires ``limit``; Go's binding leaves it out when there is none, so engines may, too."""
+    """The schema requires ``limit``. Go's binding omits it if there is no limit, so engines may omit it, too."""
 
     limit: I64 | None = None
 
@@ -49,7 +49,7 @@ class WeightDevice(Model):
 
 
 class ThrottleDevice(Model):
-    """``rate`` in bytes or operations a second."""
+    """``rate`` in bytes or operations per second."""
 
     major: I64
     minor: I64
@@ -89,7 +89,7 @@ class Rdma(Model):
 
 
 class DeviceRule(Model):
-    """An absent ``major`` or ``minor`` means all of them; no ``type``, too."""
+    """An absent ``major``, ``minor`` or ``type`` means all."""
 
     allow: bool
     type: Literal["a", "b", "c", ""] = ""

@@ -1,6 +1,6 @@
-"""The fast path of reading a config: light nodes, checked against the table derived from the pydantic models.
+"""The fast path of reading a config: light nodes, checked against the table that is derived from the pydantic models.
 
-It only says yes or no. Whatever it does not accept goes to the models, which word the error (``load.py``).
+It only accepts or rejects. For rejected data the models make the error message (``load.py``).
 """
 
 from pyrunc.spec.table import SHAPE
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 
 
 class Unfit(Exception):
-    """The data has not the shape of the spec."""
+    """The data does not have the shape of the spec."""
 
 
 class Node:
-    """A part of a config, with the attributes of its model, whose name is ``_model``."""
+    """A part of a config, with the attributes of its model. ``_model`` is the model's name."""
 
     __slots__ = ("__dict__", "_model")
 
@@ -30,7 +30,7 @@ class Node:
 
 
 def build(model: str, data: "Any") -> "Any":
-    """``data`` (parsed JSON) as a node of ``model``; raises Unfit. A property that is null is absent."""
+    """Returns ``data`` (parsed JSON) as a node of ``model``. Raises Unfit. A null property counts as absent."""
     if type(data) is not dict:
         raise Unfit
     values: dict[str, Any] = {}
@@ -41,9 +41,9 @@ def build(model: str, data: "Any") -> "Any":
             values[attribute] = checked(kind, value)
         elif default is ...:
             raise Unfit
-        elif type(default) is dict:  # its own, as who changes one (`exec` does) must not change all
+        elif type(default) is dict:  # a new one, because callers (`exec`) change it
             values[attribute] = {}
-        elif default and default == kind:  # a struct that is never absent, such as ``linux``
+        elif default and default == kind:  # an object that always exists, such as ``linux``
             values[attribute] = build(kind, {})
         else:
             values[attribute] = default
@@ -51,7 +51,7 @@ def build(model: str, data: "Any") -> "Any":
 
 
 def checked(kind: "Any", value: "Any") -> "Any":
-    """``value`` with nodes for its objects; raises Unfit unless it is what the table's ``kind`` says."""
+    """Returns ``value`` with nodes for its objects. Raises Unfit unless it fits ``kind``, an entry of the table."""
     if kind == "str":
         if type(value) is str:
             return value
@@ -75,11 +75,11 @@ def checked(kind: "Any", value: "Any") -> "Any":
 
 
 def plain(node: "Any") -> "dict[str, Any]":
-    """The JSON object of a node or a model: what differs from an absent property, by its JSON name."""
+    """Returns the JSON object of a node or a model. Omits properties that equal an absent one."""
     made = {}
     for name, (attribute, kind, default) in SHAPE[getattr(node, "_model", type(node).__name__)].items():
         value = getattr(node, attribute)
-        # Where absent is None, an empty list says something else.
+        # If an absent property is None, an empty list means something else.
         if default is ... or (value != default and (default is None or value not in ([], {}))):
             made[name] = _plain(kind, value)
     return made

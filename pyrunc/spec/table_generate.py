@@ -16,7 +16,7 @@ OUTPUT = Path(__file__).with_name("table.py")
 
 
 def kind(annotation: Any, metadata: "tuple[Any, ...]", found: "dict[str, type[Model]]") -> Any:
-    """A field's type as shape.py knows it; nested models are added to ``found``."""
+    """Returns a field's type in the form of shape.py. Adds nested models to ``found``."""
     origin = get_origin(annotation)
     if origin in (Union, types.UnionType):
         (annotation,) = (part for part in get_args(annotation) if part is not type(None))
@@ -45,7 +45,7 @@ def _bounds(metadata: "tuple[Any, ...]") -> "tuple[int, int]":
 
 
 def default(field: Any) -> Any:
-    """What an absent property is: as the model says, lists and dicts frozen (they are shared)."""
+    """Returns the value of an absent property, as in the model. Lists become tuples, because defaults are shared."""
     value = field.default
     if value is PydanticUndefined:
         return ...
@@ -55,7 +55,8 @@ def default(field: Any) -> Any:
 
 
 def tables() -> "dict[str, Any]":
-    """{model: {JSON name: (attribute, kind, default)}}; ``...`` as default: required; a model's name: an empty one."""
+    """Returns {model: {JSON name: (attribute, kind, default)}}. ``...`` as default means required, a model's name an
+    empty object."""
     found: dict[str, type[Model]] = {"Config": Config}
     done: dict[str, Any] = {}
     while missing := [name for name in found if name not in done]:
@@ -72,7 +73,7 @@ def tables() -> "dict[str, Any]":
 
 
 def source() -> str:
-    """The text of table.py."""
+    """Returns the text of table.py."""
     lines = [
         '"""The shape of config.json. Made by ``python -m pyrunc.spec.table_generate``; do not edit."""',
         "",

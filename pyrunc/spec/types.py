@@ -1,4 +1,4 @@
-"""The models by name, for annotations; at run time their light twins of ``shape.py`` stand in for them."""
+"""The models by name, for annotations. At run time the nodes of ``shape.py`` are used instead."""
 
 from pyrunc.spec.config import Config
 from pyrunc.spec.hooks import Hook, Hooks
