@@ -1,7 +1,8 @@
-"""How a shim is found and started: what containerd asks with, the pod's socket, and the answer.
+"""How a shim is found and started: containerd's request, the pod's socket, and the reply.
 
-Three forms are spoken, as containerd falls back: the bootstrap protocol of 2.3 (BootstrapParams on standard input that
-name the same container as the command line; a BootstrapResult), JSON where MAX_SHIM_VERSION is 3, the bare address.
+Three protocols are supported, to which containerd falls back in this order: the bootstrap protocol of 2.3
+(BootstrapParams on standard input that name the same container as the command line; the reply is a BootstrapResult),
+JSON if MAX_SHIM_VERSION is 3, and the bare address.
 """
 
 import errno
@@ -20,16 +21,16 @@ if TYPE_CHECKING:
 
 SOCKETS = "/run/containerd/s"
 GROUPS = ("io.containerd.runc.v2.group", "io.kubernetes.cri.sandbox-id")
-"""Annotations: containers that agree in the first of them that is there share a shim."""
+"""Annotations. Containers with the same value of the first one that exists share a shim."""
 BACKLOG = 128
 VERSION = 3
-"""Of the task service: containerd.task.v3."""
+"""The version of the task service: containerd.task.v3."""
 DEBUG = -4
-"""BootstrapParams.log_level: debug, and below it what tells more."""
+"""BootstrapParams.log_level: debug. Lower values log more."""
 
 
 class Parameters:
-    """What `start` is asked. ``values``: the options of the command line, completed by what else was said."""
+    """The request of `start`. ``values``: the options of the command line, completed from the other sources."""
 
     def __init__(self, values: "dict[str, Any]", given: bytes, variable: "Callable[[str], str]") -> None:
         self.values = values
@@ -39,7 +40,7 @@ class Parameters:
             params = decode("BootstrapParams", given)
         except ValueError:
             pass
-        # The Any of runtime options, which older ones send, can be read as BootstrapParams as well.
+        # Older versions send an Any of runtime options, which can also be decoded as BootstrapParams.
         self.modern = (params.get("instance_id"), params.get("namespace")) == (self.container_id, self.namespace)
         self.options: dict[str, Any] = {}
         if self.modern:
@@ -60,13 +61,13 @@ class Parameters:
             return {}
 
     def _read(self, given: "dict[str, Any] | None") -> "dict[str, Any]":
-        """The options, of which ShimCgroup alone is needed now; Create brings them again."""
+        """Returns the options. Only ShimCgroup is needed now; Create passes the options again."""
         from pyrunc.shim.messages import kind_of
 
         return runtime_options.read(given) if kind_of(given) in runtime_options.KINDS else {}
 
     def answer(self, address: str, most: str) -> bytes:
-        """What `start` prints. ``most``: MAX_SHIM_VERSION."""
+        """Returns the text that `start` prints. ``most``: MAX_SHIM_VERSION."""
         if self.modern:
             return encode("BootstrapResult", {"version": VERSION, "address": address, "protocol": "ttrpc"})
         if most.isdigit() and int(most) >= VERSION:
@@ -77,19 +78,20 @@ class Parameters:
 
 
 def group(bundle: str, container_id: str) -> str:
-    """The name that the containers of a pod share: of its sandbox, or of the only container."""
+    """Returns the name that the containers of a pod share: the sandbox's id, or that of a single container."""
     from pyrunc.spec.json_text import loads
 
     try:
         annotations = loads(read(f"{bundle}/config.json")).get("annotations") or {}
     except (OSError, ValueError, AttributeError):
-        return container_id  # Create tells what is wrong with it
+        return container_id  # Create reports the error
     found = [annotations[name] for name in GROUPS if isinstance(annotations, dict) and annotations.get(name)]
     return str(found[0]) if found else container_id
 
 
 def socket_path(address: str, namespace: str, name: str) -> str:
-    """The same for every container of a group, and for no other; short enough for sun_path (unix(7))."""
+    """Returns the same path for all containers of a group, and another for others. It is short enough for sun_path
+    (unix(7))."""
     from _blake2 import blake2b
 
     digest = blake2b(f"{address}/{namespace}/{name}".encode("utf-8", "surrogateescape"), digest_size=32)
@@ -97,7 +99,8 @@ def socket_path(address: str, namespace: str, name: str) -> str:
 
 
 def listen(path: str) -> int:
-    """A listening socket at ``path``; -1 when another shim answers there. One that answers no more gives way."""
+    """Returns a listening socket at ``path``, -1 if another shim answers there. The socket of a dead shim is
+    replaced."""
     try:
         make_directories(path.rpartition("/")[0], 0o711)
     except OSError as error:
@@ -134,7 +137,7 @@ def answers(path: str) -> bool:
 
 
 def inherited(path: str) -> int:
-    """The listening socket of a server that is started by hand: descriptor 3, or one at ``path``."""
+    """Returns the listening socket of a server that was started by hand: descriptor 3, or a new one at ``path``."""
     if path:
         listener = listen(path)
         if listener < 0:
@@ -150,7 +153,8 @@ def inherited(path: str) -> int:
 
 
 def write_address(address: str) -> None:
-    """Into the bundle, our directory: containerd up to 1.7 finds a shim by it after its restart."""
+    """Writes the address into the bundle, the current directory. containerd up to 1.7 finds a shim by it after a
+    restart."""
     from pyrunc.linux.output import replace
 
     try:
@@ -160,7 +164,7 @@ def write_address(address: str) -> None:
 
 
 def forget(bundle: str) -> None:
-    """Removes the socket of a shim that was killed."""
+    """Removes the socket of a killed shim."""
     try:
         path = read(f"{bundle}/address").decode("utf-8", "surrogateescape").removeprefix("unix://")
     except OSError:
@@ -170,7 +174,7 @@ def forget(bundle: str) -> None:
 
 
 def place(pid: int, cgroup: str) -> None:
-    """Moves ``pid`` into the cgroup (ShimCgroup), in every hierarchy that has it; PyruncError when none has."""
+    """Moves ``pid`` into the cgroup (ShimCgroup) in every hierarchy that has it. Raises PyruncError if none has."""
     from pyrunc.cgroup import host
 
     placed = False

@@ -1,9 +1,9 @@
-"""Who of our children has ended: every one is reaped once, and its status goes to whom it belongs.
+"""Reaps every child process once, and passes its status to its owner.
 
-Each process of a container is watched by its pidfd, so that no other's end can be taken for its own. What comes to us
-besides, orphans of containers without a pid namespace, hooks' daemons, loggers, is reaped by a wait for any child; that
-one must not take the status of a helper from a worker who waits for it by pid, nor that of an init which is not watched
-yet, so it is left until nothing is on its way (``Loop.busy``).
+Each process of a container is watched by its pidfd, so that the end of another is never taken for its own. Other
+children (orphans of containers without a pid namespace, daemons of hooks, loggers) are reaped by a wait for any child.
+That wait must not take the status of a helper from a worker that waits for its pid, nor that of an init that is not
+watched yet. So it is deferred while any job is running (``Loop.busy``).
 """
 
 import posix
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from pyrunc.shim.loop import Loop
 
 UNKNOWN = 255
-"""The status of a child that other code of the process has reaped, which none should."""
+"""The status of a child that other code of this process has reaped, which should not happen."""
 
 
 class Children:
-    """``watch`` before anybody else may reap it; ``signals``: a signalfd with SIGCHLD."""
+    """Call ``watch`` before anything else may reap the child. ``signals``: a signalfd with SIGCHLD."""
 
     def __init__(self, loop: "Loop", signals: int) -> None:
         self.loop = loop
@@ -29,17 +29,17 @@ class Children:
         loop.idle_again = self.reap_others
 
     def watch(self, pid: int, ended: "Callable[[int], object]") -> None:
-        """Calls ``ended`` with the exit status of our child ``pid``, 128 + n when signal n ended it."""
+        """Calls ``ended`` with the exit status of the child ``pid``, 128 + n if signal n ended it."""
         descriptor = posix.pidfd_open(pid)
         self.watched[pid] = descriptor, ended
         self.loop.add(descriptor, lambda events: self.collect(pid))
 
     def pidfd(self, pid: int) -> int:
-        """Of a child that is watched and has not ended; -1 otherwise."""
+        """Returns the pidfd of a watched child that has not ended, otherwise -1."""
         return self.watched.get(pid, (-1, None))[0]
 
     def collect(self, pid: int) -> bool:
-        """Takes the status of ``pid`` now, if it has ended; whether it has."""
+        """Takes the status of ``pid`` now if it has ended. Returns whether it has."""
         if pid not in self.watched:
             return True
         try:
@@ -66,7 +66,7 @@ class Children:
         self.reap_others()
 
     def reap_others(self) -> None:
-        """Reaps every child that has ended, unless something is on its way."""
+        """Reaps every child that has ended, unless a job is running."""
         while not self.loop.busy:
             try:
                 pid, status = posix.waitpid(-1, posix.WNOHANG)

@@ -1,7 +1,7 @@
 """`containerd-shim-pyrunc-v1`: the command line that containerd executes (containerd's core/runtime/v2/README.md).
 
-start    binds a socket, forks the server of the pod, and prints its address; or that of the pod's server
-delete   removes what a server that was killed has left; prints a DeleteResponse
+start    binds a socket, forks the pod's server, and prints its address; or prints that of the existing server
+delete   removes what a killed server has left; prints a DeleteResponse
 -info    prints a RuntimeInfo;  -v  the version
 """
 
@@ -22,13 +22,14 @@ NAME = "io.containerd.pyrunc.v1"
 TEXTS = ("namespace", "id", "socket", "debug-socket", "bundle", "address", "publish-binary")
 FLAGS = ("debug", "v", "version", "info")
 INPUT = 10 << 20
-"""Bytes of standard input that are read."""
+"""The most bytes that are read from standard input."""
 KILLED = 128 + 9
 OOM_SCORE = "-999"
 
 
 def parse(arguments: "list[str]") -> "tuple[dict[str, Any], str]":
-    """(options by name, the action) as Go's package flag reads them. PyruncError for what it would refuse."""
+    """Returns (options by name, the action) as Go's package flag parses them. Raises PyruncError for what that
+    refuses."""
     values: dict[str, Any] = {**dict.fromkeys(TEXTS, ""), **dict.fromkeys(FLAGS, False)}
     rest = list(arguments)
     while rest and rest[0][:1] == "-" and rest[0] not in ("-", "--"):
@@ -51,7 +52,7 @@ def parse(arguments: "list[str]") -> "tuple[dict[str, Any], str]":
 
 
 def main(child: int = 0) -> "NoReturn":
-    """Never returns. ``child`` is for the launcher's other program."""
+    """Never returns. ``child`` is used by the launcher's other program only."""
     status = 1
     try:
         status = run(sys.argv[1:])
@@ -65,7 +66,7 @@ def main(child: int = 0) -> "NoReturn":
 
 
 def run(arguments: "list[str]") -> int:
-    """Does what the command line asks for; the exit status."""
+    """Executes the command line. Returns the exit status."""
     values, action = parse(arguments)
     if values["v"] or values["version"]:
         posix.write(1, _version().encode())
@@ -125,7 +126,7 @@ def _input() -> bytes:
 
 
 def _fork(given: "bootstrap.Parameters", listener: int, path: str) -> None:
-    """Starts the server: this process once more, with nothing to be started or imported again."""
+    """Forks the server from this process, so that it need not start an interpreter or import modules again."""
     if _variable("SCHED_CORE"):
         from pyrunc.ffi._sys import lib
 
@@ -134,7 +135,7 @@ def _fork(given: "bootstrap.Parameters", listener: int, path: str) -> None:
     pid = posix.fork()
     if pid == 0:
         try:
-            # A group of its own; no session: its leader would be given a terminal that it opens.
+            # A process group, not a session: a session leader would get any terminal that it opens.
             posix.setpgid(0, 0)
             null = posix.open("/dev/null", posix.O_RDWR | posix.O_CLOEXEC)
             for number in range(3):
@@ -157,7 +158,7 @@ def _serve(values: "dict[str, Any]", listener: int, path: str) -> None:
     try:
         write("/proc/self/oom_score_adj", OOM_SCORE)
     except OSError:
-        pass  # it stays as it is with containerd: lowering it takes CAP_SYS_RESOURCE
+        pass  # keeps containerd's value: lowering it needs CAP_SYS_RESOURCE
     interpreter.load("shim-serve")
     from pyrunc.shim.server import serve
 
@@ -201,7 +202,7 @@ def _version() -> str:
 
 
 def _info() -> bytes:
-    """RuntimeInfo; the options that are asked with come back in it."""
+    """Returns a RuntimeInfo, which repeats the options of the request."""
     interpreter.complete()
     from pyrunc.container.features import features
     from pyrunc.shim.messages import SPEC, any_of

@@ -1,7 +1,7 @@
-"""Events on their way to containerd: in order, kept while it is away, and bounded.
+"""Sends events to containerd in order. Keeps a limited number of them while containerd is not running.
 
-They go to its ttrpc events service (TTRPC_ADDRESS), or where there is none through ``containerd publish``
-(``-publish-binary``), one after the other.
+They are sent to its ttrpc events service (TTRPC_ADDRESS), or without one through ``containerd publish``
+(``-publish-binary``), one at a time.
 """
 
 import posix
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 SERVICE = "containerd.services.events.ttrpc.v1.Events"
 MOST = 4096
-"""Events that are kept; the oldest are dropped then."""
+"""The largest number of queued events. If there are more, the oldest are dropped."""
 AGAIN = 0.1, 2.0
-"""Seconds until containerd is looked for again: at first, at last."""
+"""Seconds between attempts to connect to containerd: the first and the longest delay."""
 TOPICS = {
     "TaskCreate": "/tasks/create",
     "TaskStart": "/tasks/start",
@@ -39,7 +39,7 @@ TOPICS = {
 
 
 class Events:
-    """``publish`` never waits. ``address``: of the events service; ``publisher``: (binary, containerd's address)."""
+    """``publish`` never blocks. ``address``: of the events service; ``publisher``: (binary, containerd's address)."""
 
     def __init__(self, loop: "Loop", children: "Children", namespace: str, address: str, publisher: "tuple[str, str]"):
         self.loop = loop
@@ -47,7 +47,7 @@ class Events:
         self.namespace = namespace
         self.address = address.removeprefix("unix://")
         self.publisher = publisher
-        self.queue: list[tuple[str, bytes, dict[str, int] | None]] = []  # (message, its bytes, when)
+        self.queue: list[tuple[str, bytes, dict[str, int] | None]] = []  # (message, its bytes, its time)
         self.client: Client | None = None
         self.under_way = False
         self.pause = AGAIN[0]
@@ -55,10 +55,10 @@ class Events:
         self.emptied: Callable[[], object] | None = None
 
     def publish(self, message: str, **fields: "Any") -> None:
-        """``message``: a key of TOPICS."""
+        """Queues an event. ``message``: a key of TOPICS."""
         self.queue.append((message, encode(message, fields), timestamp(time_ns())))
         if len(self.queue) > MOST:
-            # The first may be under way: its answer is to take it out of the queue.
+            # The first may be in transit: the reply to it removes it from the queue.
             del self.queue[1 if self.under_way else 0]
             self.dropped += 1
             if self.dropped & self.dropped - 1 == 0:  # 1, 2, 4, 8, ...
@@ -66,7 +66,7 @@ class Events:
         self._next()
 
     def when_empty(self, seconds: float, action: "Callable[[], object]") -> None:
-        """Calls ``action`` once, when all have been taken or ``seconds`` have passed."""
+        """Calls ``action`` once, when all events were received or after ``seconds``."""
         if not self.queue:
             action()
             return
@@ -113,7 +113,7 @@ class Events:
         self._next()
 
     def _lost(self) -> None:
-        """containerd has ended: it gets the event again when it is back, for it may not have seen it."""
+        """containerd has exited. It gets the event again after its restart, because it may not have handled it."""
         self.client = None
         if self.under_way:
             self._later()
@@ -133,7 +133,7 @@ class Events:
         actions: list[Any] = [(posix.POSIX_SPAWN_DUP2, reading, 0)]
         actions += [(posix.POSIX_SPAWN_OPEN, number, "/dev/null", posix.O_RDWR, 0) for number in (1, 2)]
         try:
-            posix.write(writing, data)  # far less than a pipe holds
+            posix.write(writing, data)  # far less than the capacity of a pipe
             pid = posix.posix_spawn(
                 binary, arguments, posix.environ, file_actions=actions, setsigmask=(), setsigdef=(13,)
             )

@@ -1,4 +1,5 @@
-"""What containerd is told of a failure: gRPC's status code, which it maps to its own errors, and one line."""
+"""Converts errors to failures for containerd: gRPC's status code, which it maps to its own errors, and a one-line
+message."""
 
 import errno
 import posix
@@ -17,7 +18,7 @@ from pyrunc.shim.ttrpc import (
 )
 
 CODES = (
-    # the first that fits
+    # the first that matches
     (NoSuchContainer, NOT_FOUND),
     (ContainerExists, ALREADY_EXISTS),
     (NotRunning, NOT_FOUND),
@@ -27,12 +28,12 @@ CODES = (
     (MemoryError, RESOURCE_EXHAUSTED),
 )
 SCARCE = (errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EAGAIN)
-"""Answers of the kernel that are no fault of the call's."""
+"""Errors of the kernel that are not caused by the call."""
 WORDS = tuple(posix.strerror(number).lower() for number in SCARCE)
 
 
 def failure_of(error: BaseException, what: str = "") -> Failure:
-    """``error`` as a Failure; ``what`` introduces one of pyrunc's own."""
+    """Returns ``error`` as a Failure. ``what`` precedes the message of pyrunc's own errors."""
     if isinstance(error, Failure):
         return error
     text = _line(error)
@@ -46,7 +47,7 @@ def failure_of(error: BaseException, what: str = "") -> Failure:
 
 
 def _line(error: BaseException) -> str:
-    """One line: what is in a container may have given it any name."""
+    """Returns the message on one line. It may contain names from the container with any characters."""
     if isinstance(error, MemoryError):
         return "cannot allocate memory"
     if isinstance(error, OSError) and error.strerror:

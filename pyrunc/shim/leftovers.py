@@ -1,4 +1,4 @@
-"""What a shim that was killed has left: processes, cgroups, state, mounts."""
+"""Removes what a killed shim has left: processes, cgroups, state, mounts."""
 
 import posix
 
@@ -6,13 +6,14 @@ from pyrunc.linux.files import read
 from pyrunc.shim import runtime_options
 
 DELETED = "deleted"
-"""In the bundle: the DeleteResponse of a container of which nothing is left. The launcher prints it when containerd
-executes `delete` after the shim's orderly end, and starts no interpreter for that (nsenter/launcher/deleted.c)."""
+"""A file in the bundle: the DeleteResponse of a container that was removed completely. The launcher prints it when
+containerd executes `delete` after the shim's regular end, and then starts no interpreter
+(nsenter/launcher/deleted.c)."""
 
 
 def remove(container_id: str, bundle: str, namespace: str) -> int:
-    """Removes whatever there is of the container; the pid that its init had, or 0. Mostly nothing is left: containerd
-    asks after every shim's end (1.6). PyruncError when something can't be removed."""
+    """Removes everything of the container. Returns its init's pid, or 0. Usually nothing is left, because containerd
+    1.6 calls this after the end of every shim. Raises PyruncError if something cannot be removed."""
     root = runtime_options.state_root(runtime_options.remembered(bundle), namespace)
     pid = 0
     try:
@@ -26,7 +27,7 @@ def remove(container_id: str, bundle: str, namespace: str) -> int:
         try:
             pid = int(Container.load(container_id, root).init_pid)
         except PyruncError:
-            pass  # half made: it is removed all the same
+            pass  # incomplete: it is removed nevertheless
         Container.remove(container_id, root)
     if mounted(f"{bundle}/rootfs"):
         from pyrunc.shim import rootfs
@@ -36,7 +37,7 @@ def remove(container_id: str, bundle: str, namespace: str) -> int:
 
 
 def remember(bundle: str, answer: bytes) -> None:
-    """Writes the DeleteResponse of a container that was deleted whole. Without it `delete` looks for itself."""
+    """Writes the DeleteResponse of a container that was removed completely. Without it `delete` checks by itself."""
     from pyrunc.linux.output import replace
 
     try:
@@ -46,7 +47,7 @@ def remember(bundle: str, answer: bytes) -> None:
 
 
 def forget(bundle: str) -> None:
-    """Removes what an earlier container left in a bundle that is used again."""
+    """Removes the file of an earlier container from a bundle that is reused."""
     try:
         posix.unlink(f"{bundle}/{DELETED}")
     except OSError:
@@ -56,6 +57,6 @@ def forget(bundle: str) -> None:
 def mounted(path: str) -> bool:
     """Whether something is mounted at ``path``."""
     wanted = path.encode("utf-8", "surrogateescape")
-    for character in b"\\ \t\n":  # as the kernel writes them
+    for character in b"\\ \t\n":  # escaped as the kernel does
         wanted = wanted.replace(bytes((character,)), b"\\%03o" % character)
     return any(line.split(b" ", 5)[4] == wanted for line in read("/proc/self/mountinfo").split(b"\n") if line)

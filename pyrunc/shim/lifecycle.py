@@ -1,6 +1,6 @@
-"""The life of containers and their processes: Create, Start, Exec, Delete, and their ends.
+"""The life of containers and their processes: Create, Start, Exec, Delete, and exits.
 
-What may block is done by a worker, and taken over here, in the loop's thread, in the order in which it was finished.
+A worker executes what may block. The loop's thread handles the results, in the order in which the jobs finished.
 """
 
 from time import time_ns
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     Request = dict[str, Any]
 
 NOT_EXECUTED = 127
-"""The exit status of what Exec has added and Start could not execute."""
+"""The exit status of a process that Exec has added and Start could not execute."""
 
 
 class Lifecycle:
-    """``on_shutdown`` is called when containerd asked for it and nothing is left to be served."""
+    """Calls ``on_shutdown`` when containerd has requested it and no container is left."""
 
     def __init__(self, loop: "Loop", children: "Children", events: "Events", namespace: str) -> None:
         self.loop = loop
@@ -57,10 +57,10 @@ class Lifecycle:
         process: "Process | None" = None,
         check: "Callable[[], object] | None" = None,
     ) -> None:
-        """Has a worker do ``job``, and answers with what ``then`` makes of its result.
+        """Lets a worker do ``job``, and answers ``call`` with what ``then`` makes of the result.
 
-        ``process``: only when nothing else is being done with that one, and ``check`` does not raise by then.
-        ``failed``: called before a failure is told. ``what``: what the failure of pyrunc is introduced with.
+        ``process``: the job waits until other jobs of that process are done, and then ``check`` must not raise.
+        ``failed``: called before a failure is reported. ``what``: precedes the message of pyrunc's own errors.
         """
 
         def finish(result: "Any", error: "BaseException | None") -> None:
@@ -92,7 +92,7 @@ class Lifecycle:
             process.in_turn(step)
 
     def create(self, call: "Call", request: "Request") -> None:
-        """Creates a container; its init waits for Start."""
+        """Creates a container. Its init waits for Start."""
         container_id = str(request.get("id", ""))
         if container_id in self.tasks.known or container_id in self.tasks.reserved:
             raise Failure(ALREADY_EXISTS, f"task {container_id} already exists")
@@ -154,7 +154,8 @@ class Lifecycle:
             self.events.publish("TaskOOM", container_id=task.id)
 
     def _forget_memory(self, task: Task) -> None:
-        """Before its cgroups are removed, of which the kernel tells through the same descriptor."""
+        """Closes the out-of-memory events. Called before the cgroups are removed, because the kernel also reports the
+        removal there."""
         if task.oom is not None:
             self._out_of_memory(task)
             for descriptor in task.oom.opened:
@@ -163,7 +164,7 @@ class Lifecycle:
             task.oom = None
 
     def start(self, call: "Call", request: "Request") -> None:
-        """Lets init, or what Exec has added, run."""
+        """Lets init, or a process that Exec has added, run."""
         process = self.tasks.process(request)
         if process.exec_id:
             self._start_added(call, process)
@@ -203,7 +204,7 @@ class Lifecycle:
             return encode("StartResponse", {"pid": pid})
 
         def failed(error: BaseException) -> None:
-            # Nothing of it has ever run; callers that wait for it are told so.
+            # It has never run. Callers that wait for it get this status.
             if process.status == CREATED:
                 self._stopped(process, NOT_EXECUTED)
 
@@ -212,7 +213,7 @@ class Lifecycle:
         self._work(call, job, started, "OCI runtime exec failed", failed, process, check)
 
     def exec(self, call: "Call", request: "Request") -> None:
-        """Adds a process; Start executes it."""
+        """Adds a process. Start executes it."""
         task = self.tasks.task(request)
         exec_id = str(request.get("exec_id", ""))
         if not exec_id:
@@ -228,13 +229,13 @@ class Lifecycle:
         call.answer(b"")
 
     def _exited(self, process: Process, status: int) -> None:
-        """Called when a child of ours has ended."""
-        if process.starting:  # its start is told first
+        """Called when a child process has ended."""
+        if process.starting:  # its start is reported first
             process.early = status
             return
         task = process.task
         if process is task.init and task.container is not None and not task.container.own_pid_namespace:
-            # No pid namespace ends the others for us.
+            # Without a pid namespace the kernel does not kill the other processes when init ends.
             container = task.container
             self.loop.work(
                 lambda: container.signal(SIGKILL, everyone=True), lambda _, error: self._gone(process, status, error)
@@ -265,7 +266,7 @@ class Lifecycle:
             call.answer(exit_of(process, "WaitResponse"))
 
     def delete(self, call: "Call", request: "Request") -> None:
-        """Removes what has ended, or was never started."""
+        """Removes a process that has ended, or was never started."""
         process = self.tasks.process(request)
         task = process.task
 
@@ -323,7 +324,7 @@ def _streams(request: "Request") -> Streams:
 
 
 def json_of(given: "dict[str, Any] | None", kind: str) -> "dict[str, Any]":
-    """The runtime-spec's object in an Any; Failure when it is another."""
+    """Returns the runtime-spec object in an Any. Raises Failure if it is not of ``kind``."""
     from pyrunc.spec.json_text import loads
 
     if kind_of(given) != kind:
@@ -349,7 +350,7 @@ def exit_of(process: Process, message: str) -> bytes:
 
 
 class _Registering:
-    """Takes what OutOfMemory registers with a ``select.poll``; the numbers of epoll are the same."""
+    """Takes the registrations of OutOfMemory in place of a ``select.poll``. epoll has the same event numbers."""
 
     def __init__(self, loop: "Loop", action: "Callable[[], object]") -> None:
         self.loop = loop

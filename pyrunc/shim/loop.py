@@ -1,7 +1,7 @@
-"""The shim's one thread that owns everything: descriptors, clocks, and answers of workers (epoll(7)).
+"""The shim's main thread, which owns all data: an epoll(7) loop for descriptors, timers, and results of workers.
 
-A worker is a thread for calls that may block. It is never ended: a process that asks to be told of its parent's death
-(PR_SET_PDEATHSIG) is told of its thread's (prctl(2)), and worker threads are who starts the containers' processes.
+A worker is a thread for calls that may block. It never ends, because the containers' processes are started by worker
+threads, and PR_SET_PDEATHSIG signals the end of the parent *thread* (prctl(2)).
 """
 
 import posix
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     Handler = Callable[[int], object]
     """Called with epoll's events."""
     Job = tuple[Callable[[], Any], Callable[[Any, BaseException | None], object]]
-    """(what a worker does, what the loop does with its result or failure)."""
+    """(a function for a worker, a function that the loop calls with its result or error)."""
 
 WORKERS = 8
-"""That many are enough for work that ends soon; more come while none of these has come to an end for a while."""
+"""Enough workers for short jobs. More are started if none of these finishes for a while."""
 MOST_WORKERS = 64
 QUIET = 2.0
 STUCK = 0.25
-"""Seconds without a worker that became free, until one more is started."""
+"""Seconds without a finished job until one more worker is started."""
 
 
 class Timer:
-    """A call at a set time; ``cancel`` drops it."""
+    """A call at a set time. ``cancel`` drops it."""
 
     __slots__ = ("action", "at")
 
@@ -44,7 +44,8 @@ class Timer:
 
 
 class Loop:
-    """``run`` returns after ``stop``. Everything but ``work``'s first argument runs in the thread of ``run``."""
+    """``run`` returns after ``stop``. Everything except the first argument of ``work`` runs in the thread of
+    ``run``."""
 
     def __init__(self) -> None:
         self.epoll = select.epoll()
@@ -53,43 +54,43 @@ class Loop:
         self.stopped = False
         self.wake = posix.eventfd(0, posix.EFD_CLOEXEC | posix.EFD_NONBLOCK)
         self.add(self.wake, self._woken)
-        # Of the workers, under the lock.
+        # Shared with the workers, under the lock.
         self.lock = allocate_lock()
         self.waiting: list[Job] = []
         self.done: list[tuple[Any, Any, BaseException | None]] = []
-        self.idle: list[Any] = []  # a held lock each; its release wakes the worker
+        self.idle: list[Any] = []  # a held lock for each idle worker; releasing it wakes the worker
         self.progress = 0
-        # Of the loop's thread alone.
+        # Only for the loop's thread.
         self.workers = 0
-        self.busy = 0  # jobs whose end has not been taken yet
-        self.idle_again: Callable[[], object] | None = None  # called when there is none any more
-        self.quiet: Callable[[], object] | None = None  # called when nothing has happened for QUIET seconds
-        self.watched = -1  # what `progress` was when a caller was seen waiting
+        self.busy = 0  # jobs whose result is not handled yet
+        self.idle_again: Callable[[], object] | None = None  # called when there are no more jobs
+        self.quiet: Callable[[], object] | None = None  # called after QUIET seconds without an event
+        self.watched = -1  # the value of `progress` when a job was seen waiting
 
     # -- descriptors and clocks --------------------------------------------------------------------------------
 
     def add(self, descriptor: int, handler: "Handler", events: int = select.EPOLLIN) -> None:
-        """``handler`` is called with the events that occur, as long as they last."""
+        """Calls ``handler`` with the events that occur, as long as they last (level-triggered)."""
         self.epoll.register(descriptor, events)
         self.handlers[descriptor] = handler
 
     def change(self, descriptor: int, events: int) -> None:
-        """Watches for other events; without any, only errors and the end are reported."""
+        """Watches for other events. Without any, only errors and hang-ups are reported."""
         self.epoll.modify(descriptor, events)
 
     def remove(self, descriptor: int) -> None:
-        """Stops watching it; called before the descriptor is closed."""
+        """Stops watching a descriptor. Call it before closing the descriptor."""
         if self.handlers.pop(descriptor, None) is not None:
             self.epoll.unregister(descriptor)
 
     def later(self, seconds: float, action: "Callable[[], object]") -> Timer:
-        """Calls ``action`` once, in ``seconds``."""
+        """Calls ``action`` once after ``seconds``."""
         timer = Timer(monotonic() + seconds, action)
         self.timers.append(timer)
         return timer
 
     def _due(self) -> float:
-        """Runs what is due; seconds until the next, -1 for none."""
+        """Runs the timers that are due. Returns the seconds until the next one, -1 if there is none."""
         if not self.timers:
             return -1
         now = monotonic()
@@ -101,10 +102,10 @@ class Loop:
         return max(0.0, min(timer.at for timer in self.timers) - monotonic()) if self.timers else -1
 
     def run(self) -> None:
-        """Handles events, calls and results until ``stop``."""
+        """Handles events, timers and results until ``stop``."""
         active = True
         while not self.stopped:
-            # Rounded up: epoll counts milliseconds, and would come back too early again and again.
+            # Rounded up: epoll counts milliseconds, and would return too early again and again.
             timeout = self._due() + 0.001
             if self.stopped:
                 return
@@ -114,16 +115,16 @@ class Loop:
             if resting and not found and self.quiet is not None:
                 self._guarded(self.quiet)
             for descriptor, events in found:
-                handler = self.handlers.get(descriptor)  # one before it may have removed it
+                handler = self.handlers.get(descriptor)  # an earlier handler may have removed it
                 if handler is not None:
                     self._guarded(lambda handler=handler, events=events: handler(events))  # type: ignore[misc]
 
     def stop(self) -> None:
-        """Has ``run`` return after the current handler."""
+        """Makes ``run`` return after the current handler."""
         self.stopped = True
 
     def _guarded(self, action: "Callable[[], object]") -> None:
-        """A fault of ours in one call must not end every container's shim: it is told, and the loop goes on."""
+        """Calls ``action`` and logs an internal error, which must not end the shim of every container in the pod."""
         try:
             action()
         except Exception as error:
@@ -132,7 +133,7 @@ class Loop:
     # -- workers -----------------------------------------------------------------------------------------------
 
     def work(self, job: "Callable[[], Any]", then: "Callable[[Any, BaseException | None], object]") -> None:
-        """Has a worker do ``job``; ``then`` is called here with (its result, None) or (None, its exception)."""
+        """Passes ``job`` to a worker. ``then`` is called in the loop with (result, None) or (None, exception)."""
         self.busy += 1
         with self.lock:
             self.waiting.append((job, then))
@@ -147,7 +148,7 @@ class Loop:
             self.later(STUCK, self._watch)
 
     def _watch(self) -> None:
-        """Whether jobs wait because all workers are blocked."""
+        """Starts another worker if jobs wait because all workers are blocked."""
         with self.lock:
             waits, moved = bool(self.waiting), self.progress != self.watched
         self.watched = -1
@@ -163,7 +164,7 @@ class Loop:
             start_new_thread(self._worker, ())
             self.workers += 1
         except RuntimeError:
-            if not self.workers:  # no worker will ever do it; where there are others, they will
+            if not self.workers:  # other workers would do the jobs, but there are none
                 with self.lock:
                     jobs, self.waiting = self.waiting, []
                 reason = RuntimeError("cannot start a thread: resource temporarily unavailable")
@@ -188,7 +189,7 @@ class Loop:
             with self.lock:
                 self.progress += 1
                 self.done.append((job[1], result, failure))
-            del job, result, failure  # or what they hold would stay until the next one comes
+            del job, result, failure  # otherwise their objects would live until the next job
             posix.eventfd_write(self.wake, 1)
 
     def _woken(self, events: int) -> None:
@@ -209,7 +210,7 @@ class Loop:
 
 
 def _place(error: BaseException) -> str:
-    """Where it was raised: `` (file.py:123)``."""
+    """Returns where an error was raised: `` (file.py:123)``."""
     trace = error.__traceback__
     if trace is None:
         return ""

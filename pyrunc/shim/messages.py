@@ -1,6 +1,6 @@
-"""containerd's messages, as far as the shim reads and writes them, as tables of pyrunc/protobuf.py.
+"""containerd's messages that the shim reads and writes, as tables for pyrunc/protobuf.py.
 
-Sources: containerd's api/ (runtime/task/v2 and v3, which differ in their names only; events; types;
+Sources: containerd's api/ (runtime/task/v2 and v3, which differ only in their names; events; types;
 services/ttrpc/events; runtime/bootstrap; types/runc/options; types/runtimeoptions) and ttrpc's request.proto.
 """
 
@@ -113,7 +113,7 @@ MESSAGES: "dict[str, Fields]" = {
         "image_path": (8, "text"),
         "work_path": (9, "text"),
     },
-    # containerd.linux.runc, what containerd 1.x sends to shims other than runc's
+    # containerd.linux.runc, which containerd 1.x sends to shims other than runc's
     "LegacyCreateOptions": {
         "no_pivot_root": (1, "bool"),
         "no_new_keyring": (8, "bool"),
@@ -141,7 +141,7 @@ MESSAGES: "dict[str, Fields]" = {
     },
     "ProcessDetails": {"exec_id": (1, "text")},
     "RuntimeOptions": {"type_url": (1, "text"), "config_path": (2, "text"), "config_body": (3, "bytes")},
-    # containerd.events, and the service that takes them
+    # containerd.events, and the service that receives them
     "TaskCreate": {
         **_CONTAINER,
         "bundle": (2, "text"),
@@ -202,20 +202,20 @@ encode = _codec.encode
 decode = _codec.decode
 
 SPEC = "types.containerd.io/opencontainers/runtime-spec/1/"
-"""What the type of an Any begins with whose value is JSON of the runtime-spec (Process, LinuxResources, ...)."""
+"""The prefix of the type of an Any whose value is JSON of the runtime-spec (Process, LinuxResources, ...)."""
 
 
 def any_of(type_url: str, value: bytes) -> "dict[str, Any]":
-    """An Any, for ``encode``."""
+    """Returns an Any for ``encode``."""
     return {"type_url": type_url, "value": value}
 
 
 def kind_of(given: "dict[str, Any] | None") -> str:
-    """The type that an Any names, without a host or path in front of it; "" when there is none."""
+    """Returns the type of an Any without a leading host or path, "" if there is none."""
     return str((given or {}).get("type_url", "")).rpartition("/")[2]
 
 
 def timestamp(nanoseconds: int) -> "dict[str, int] | None":
-    """``nanoseconds`` since 1970, for ``encode``; 0 is none."""
+    """Returns ``nanoseconds`` since 1970 for ``encode``; None for 0."""
     seconds, rest = divmod(nanoseconds, 1_000_000_000)
     return {"seconds": seconds, "nanos": rest} if nanoseconds else None

@@ -1,6 +1,7 @@
-"""A container's statistics as containerd's messages: io.containerd.cgroups.v1.Metrics, or v2's on a host without v1.
+"""Converts a container's statistics to containerd's messages: io.containerd.cgroups.v1.Metrics, or v2's on a host
+without v1.
 
-The numbers are those of pyrunc/cgroup/stats.py; here is what they are called (containerd/cgroups, stats/metrics.proto).
+The numbers come from pyrunc/cgroup/stats.py. This module has their names (containerd/cgroups, stats/metrics.proto).
 """
 
 from pyrunc.cgroup.counters import UNLIMITED, Files
@@ -103,7 +104,8 @@ CODECS = {"io.containerd.cgroups.v1.Metrics": Codec(V1), "io.containerd.cgroups.
 
 
 def metrics(dirs: "dict[str, str]", pid: int) -> "tuple[str, bytes]":
-    """(type, bytes) of what the cgroups ``dirs`` {hierarchy: directory} tell; ``pid``: whose network is counted."""
+    """Returns (type, bytes) of the statistics of the cgroups ``dirs`` {hierarchy: directory}. ``pid``: the process
+    whose network is counted."""
     if list(dirs) == [UNIFIED]:
         kind, values = "io.containerd.cgroups.v2.Metrics", _unified(Files(dirs[UNIFIED]), stats(dirs))
     else:
@@ -150,7 +152,7 @@ def _blkio(entries: "list[dict[str, Any]]") -> "list[dict[str, Any]]":
 
 
 def _network(pid: int) -> "list[dict[str, Any]]":
-    """Interfaces as ``pid`` sees them; none when it has ended."""
+    """Returns the interfaces that ``pid`` sees, none if it has ended."""
     from pyrunc.container.events import interfaces
 
     try:
@@ -176,7 +178,7 @@ def _unified(files: Files, found: "dict[str, Any]") -> "dict[str, Any]":
         events = files.table("memory.events")
         values["memory_events"] = {name: events.get(name, 0) for name in V2["MemoryEvents"]}
         values["memory"] = {name: memory["raw"].get(name, 0) for name in MEMORY_V2} | {
-            # Its parts are told since Linux 5.9 (workingset_refault_anon and _file).
+            # Since Linux 5.9 the kernel reports its parts (workingset_refault_anon and _file).
             "workingset_refault": sum(
                 memory["raw"].get(f"workingset_refault{kind}", 0) for kind in ("", "_anon", "_file")
             ),

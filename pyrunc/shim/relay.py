@@ -1,4 +1,4 @@
-"""Copying what can't be handed to a container itself: from a terminal, or from a pipe to a file."""
+"""Copies data that a container cannot exchange directly: from a terminal, or from a pipe to a file."""
 
 import errno
 import posix
@@ -17,11 +17,12 @@ LEVEL = select.EPOLLIN
 
 
 class Relay:
-    """From ``source`` to ``sink``, both its own and not blocking, until the source ends; then ``ended`` is called.
+    """Copies from ``source`` to ``sink`` until the source ends, then calls ``ended``. It owns both; they are
+    non-blocking.
 
-    While the sink takes nothing, nothing is read: who writes into the source waits, as for a reader of their own. A
-    sink that fails (a full disk, a logger that has gone) is told once in the log, and what comes later is dropped: a
-    container is neither ended nor held up by it.
+    While the sink takes no data, nothing is read, so the writer of the source is blocked as by any reader. If the sink
+    fails (a full disk, a logger that has exited), that is logged once and later data is dropped. The container is
+    neither ended nor blocked by it.
     """
 
     def __init__(self, loop: "Loop", source: int, sink: int, name: str, ended: "Callable[[], object]") -> None:
@@ -35,11 +36,11 @@ class Relay:
 
     @property
     def open(self) -> bool:
-        """Whether it is still at work."""
+        """Whether it is still copying."""
         return self.source >= 0
 
     def close(self) -> None:
-        """Ends it, also when there is more to be read."""
+        """Ends it, even if there is more to read."""
         if self.source >= 0:
             self.loop.remove(self.source)
             posix.close(self.source)
@@ -58,7 +59,7 @@ class Relay:
             data = posix.read(self.source, CHUNK)
         except BlockingIOError:
             return
-        except OSError:  # EIO: the last process with the terminal open has gone
+        except OSError:  # EIO: no process has the terminal open any more
             data = b""
         if data:
             self._write(data)
@@ -71,7 +72,7 @@ class Relay:
                 data = data[posix.write(self.sink, data) :]
             except BlockingIOError:
                 self.pending = data
-                # Not only its events are left out: a hang-up is told whether it is asked for or not.
+                # Removed, not only without events: epoll reports a hang-up even if no event is requested.
                 self.loop.remove(self.source)
                 self.loop.add(self.sink, self._writable, select.EPOLLOUT)
                 return

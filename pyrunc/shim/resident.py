@@ -1,4 +1,5 @@
-"""What a worker does with containers: whatever may block. Nothing here touches what the loop's thread owns."""
+"""The blocking operations on containers, which workers execute. Nothing here touches data that the loop's thread
+owns."""
 
 from pyrunc.api import Container
 from pyrunc.shim import leftovers, rootfs, runtime_options
@@ -12,19 +13,19 @@ if TYPE_CHECKING:
 
 
 class Resident(Container):
-    """A container whose processes are this one's children, and are reaped by its loop alone (children.py)."""
+    """A container whose processes are child processes of the shim. Only the shim's loop reaps them (children.py)."""
 
     _reaps = False
 
 
 class Workshop:
-    """``namespace``: containerd's."""
+    """Creates and changes containers. ``namespace``: containerd's."""
 
     def __init__(self, namespace: str) -> None:
         self.namespace = namespace
 
     def create(self, task: "Task", streams: "Streams", mounts: "list[dict[str, Any]]") -> "Resident | None":
-        """Makes the container; None when it is to be restored at its start. On failure nothing of it is left."""
+        """Creates the container. Returns None if Start will restore it. After a failure nothing is left."""
         leftovers.forget(task.bundle)
         try:
             if task.options:
@@ -54,7 +55,7 @@ class Workshop:
             raise
 
     def start(self, task: "Task", streams: "Streams") -> "Resident":
-        """Lets init execute its program; of a checkpoint, restores it."""
+        """Lets init execute its program, or restores a checkpoint."""
         if task.container is None:
             return self._launch(streams, task, lambda: self._restore(task, streams))  # type: ignore[no-any-return]
         task.container.start()
@@ -67,7 +68,7 @@ class Workshop:
         return Resident.restore(task.id, task.bundle, image_path=image, root=self.root(task), creating=creating, **more)
 
     def execute(self, process: "Process") -> int:
-        """Executes what Exec has added; its pid."""
+        """Executes a process that Exec has added. Returns its pid."""
         task, streams = process.task, process.streams
         container = task.live()
 
@@ -78,18 +79,18 @@ class Workshop:
         return self._launch(streams, task, run)  # type: ignore[no-any-return]
 
     def delete(self, task: "Task", force: bool) -> None:
-        """Removes a stopped container, and with ``force`` one that was never started, and its mounts."""
+        """Removes a stopped container and its mounts. ``force``: also one that was never started."""
         if task.container is not None:
             task.container.destroy(force)
         if task.mounted:
             rootfs.unmount_all(task.rootfs)
 
     def root(self, task: "Task") -> str:
-        """Its state directory's parent."""
+        """Returns the directory that contains the container's state directory."""
         return runtime_options.state_root(task.options, self.namespace)
 
     def options(self, task: "Task", streams: "Streams") -> "dict[str, Any]":
-        """CreateOptions."""
+        """Returns CreateOptions of the container."""
         options = task.options
         return {
             "cgroup_manager": "systemd" if options.get("systemd_cgroup") else "cgroupfs",
@@ -99,15 +100,15 @@ class Workshop:
         }
 
     def owner(self, task: "Task") -> "tuple[int, int] | None":
-        """(IoUid, IoGid), where they are given."""
+        """Returns (IoUid, IoGid), None if they are not set."""
         uid, gid = int(task.options.get("io_uid", 0)), int(task.options.get("io_gid", 0))
         return (uid, gid) if uid or gid else None
 
     def names(self, task: "Task") -> "dict[str, str]":
-        """What a logger finds in its environment."""
+        """Returns the environment of a logger."""
         return {"CONTAINER_ID": task.id, "CONTAINER_NAMESPACE": self.namespace}
 
 
 def standard(streams: "Streams") -> "dict[str, Any]":
-    """The standard streams, as arguments of the library; before it has its terminal, a process has our /dev/null."""
+    """Returns the standard streams as arguments of the library. A process with a terminal gets /dev/null at first."""
     return dict(zip(("stdin", "stdout", "stderr"), streams.given, strict=False))

@@ -1,7 +1,7 @@
-"""The root file system that Create asks for: mounts onto ``BUNDLE/rootfs``, and their undoing.
+"""Mounts the root file system of a Create request at ``BUNDLE/rootfs``, and unmounts it.
 
-By the mount API (fsopen(2), Linux 5.2; mount_setattr(2), 5.12): each option is told by itself, so that the length of
-them all, which mount(2) limits to a page, does not matter for an overlay of many layers (``lowerdir+``, Linux 6.7).
+It uses the mount API (fsopen(2), Linux 5.2; mount_setattr(2), 5.12), which passes each option separately. mount(2)
+limits all options together to a page, which is too little for an overlay of many layers (``lowerdir+``, Linux 6.7).
 """
 
 import errno
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 SET_FLAG, SET_STRING, CMD_CREATE = 0, 1, 6
-"""fsconfig(2)."""
+"""Commands of fsconfig(2)."""
 LONGEST = 255
-"""Bytes of a value that fsconfig(2) takes."""
+"""The longest value that fsconfig(2) accepts, in bytes."""
 PAGE = 4095
 SUPERBLOCK = (
     (flags.MS_RDONLY, "ro"),
@@ -34,9 +34,9 @@ TRIES = 16
 
 
 def mount_all(mounts: "Sequence[dict[str, Any]]", rootfs: str) -> None:
-    """Makes ``mounts`` (containerd.types.Mount) in order at ``rootfs``, which is made when it is not there.
+    """Mounts ``mounts`` (containerd.types.Mount) in order at ``rootfs``, which is created if it does not exist.
 
-    Raises SpecError for what no mount can be and PyruncError with the kernel's answer; then none of them is left.
+    Raises SpecError for an invalid mount and PyruncError if the kernel refuses; then all of them are unmounted.
     """
     if not mounts:
         return
@@ -55,7 +55,7 @@ def mount_all(mounts: "Sequence[dict[str, Any]]", rootfs: str) -> None:
 
 
 def unmount_all(rootfs: str) -> None:
-    """Detaches everything that is mounted at ``rootfs`` itself; what has none there, or is not there, is fine."""
+    """Detaches all mounts at ``rootfs`` itself. Does nothing if there are none, or if the directory does not exist."""
     from pyrunc.ffi._sys import lib
 
     while (answer := lib.pyrunc_detach(_bytes(rootfs))) == 0:
@@ -65,7 +65,7 @@ def unmount_all(rootfs: str) -> None:
 
 
 class _Mount:
-    """One mount on its way; ``opened`` are descriptors that stay open until it is made."""
+    """One mount being made. ``opened``: descriptors that stay open until it is made."""
 
     def __init__(self, mount: "dict[str, Any]", rootfs: str, where: str) -> None:
         from pyrunc.ffi._sys import ffi, lib
@@ -76,13 +76,13 @@ class _Mount:
         self.source = str(mount.get("source", ""))
         given = list(mount.get("options", ()))
         self.loop = "loop" in given
-        # Only for what containerd does itself with it; never the kernel's.
+        # X-containerd.* are only for containerd itself, not for the kernel.
         self.options = flags.Options([o for o in given if o != "loop" and not o.startswith("X-containerd.")], where)
         self.opened: list[int] = []
         self.target = self._target(rootfs, str(mount.get("target", "")))
 
     def make(self) -> None:
-        """Mounts it. PyruncError as of ``mount_all``."""
+        """Mounts it. Raises the errors of ``mount_all``."""
         options = self.options
         try:
             if options.remount:
@@ -108,7 +108,7 @@ class _Mount:
             self.opened.clear()
 
     def _target(self, rootfs: str, below: str) -> str:
-        """``rootfs``, or a directory in it that the mount names: looked up by the kernel, which keeps it inside."""
+        """Returns ``rootfs``, or the mount's target directory in it. The kernel keeps the look-up below ``rootfs``."""
         if not below.strip("/"):
             return rootfs
         root = posix.open(rootfs, posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC)
@@ -162,7 +162,7 @@ class _Mount:
         self._checked(answer, f"mount {self.kind}: option {key}", filesystem)
 
     def _path(self, value: str) -> str:
-        """``value``, or where it is too long and a path, a short name of the same file."""
+        """Returns ``value``. If that is a path that is too long, returns a short path of the same file."""
         if len(_bytes(value)) <= LONGEST or not value.startswith("/"):
             return value
         try:
@@ -174,7 +174,8 @@ class _Mount:
         return any(len(_bytes(option.partition("=")[2])) > LONGEST for option in self.options.data)
 
     def _takes_layers(self) -> bool:
-        """Whether the kernel takes layers one by one (Linux 6.7); what is too long otherwise has a short name."""
+        """Whether the kernel accepts layers one by one (Linux 6.7). True without layers: other long values get short
+        paths."""
         if not any(option.startswith("lowerdir=") for option in self.options.data):
             return True
         filesystem = self._checked(self.lib.pyrunc_fsopen(_bytes(self.kind)), f"mount {self.kind}")
@@ -184,7 +185,7 @@ class _Mount:
             posix.close(filesystem)
 
     def _legacy(self) -> None:
-        """mount(2): all options in one page, with short names of the layers where they do not fit otherwise."""
+        """Uses mount(2), with all options in one page. Uses short paths of the layers if they do not fit otherwise."""
         options = self.options
         data = ",".join(options.data)
         if len(_bytes(data)) > PAGE:
@@ -207,7 +208,8 @@ class _Mount:
             raise PyruncError(f"{self.where}: {path}: {_words(error)}") from None
 
     def _loop_device(self) -> str:
-        """A device for the image ``source``; it goes with the mount (LO_FLAGS_AUTOCLEAR)."""
+        """Returns a loop device for the image ``source``. The kernel frees it after the unmount
+        (LO_FLAGS_AUTOCLEAR)."""
         import fcntl
         import sys
 
@@ -230,7 +232,7 @@ class _Mount:
                     fcntl.ioctl(device, LOOP_CONFIGURE, bytes(config))
                     return path
                 except OSError as error:
-                    # Another process was given the same one.
+                    # Another process has got the same device.
                     if error.errno != errno.EBUSY or last == 1:
                         raise
         except OSError as error:
@@ -245,7 +247,7 @@ class _Mount:
 
 
 def _layers(value: str) -> "list[str]":
-    """The directories of ``lowerdir``: a colon that belongs to a name has a backslash before it (overlayfs.rst)."""
+    """Returns the directories of ``lowerdir``. A backslash precedes a colon that is part of a name (overlayfs.rst)."""
     layers = [""]
     escaped = False
     for character in value:
@@ -259,14 +261,14 @@ def _layers(value: str) -> "list[str]":
 
 
 def _kernel_words(filesystem: int) -> str:
-    """``: `` and the last error in the context's log, which the kernel writes as "e overlay: ..."; or ""."""
+    """Returns ``: `` and the last error in the context's log, which the kernel writes as "e overlay: ...", or ""."""
     words = ""
     try:
         while message := posix.read(filesystem, 512):
             if message[:2] == b"e ":
                 words = ": " + message[2:].decode("utf-8", "replace").strip()
     except OSError:
-        pass  # ENODATA: that was all
+        pass  # ENODATA: the end of the log
     return words
 
 

@@ -1,5 +1,5 @@
-"""The runtime options that containerd passes to `start` and with Create: runc's, or those of a shim that it knows
-nothing of."""
+"""The runtime options that containerd passes to `start` and with Create: runc's options, or the generic ones for a shim
+that it does not know."""
 
 from pyrunc import log
 from pyrunc.shim.messages import decode, kind_of
@@ -10,19 +10,19 @@ if TYPE_CHECKING:
     from typing import Any
 
 ROOT = "/run/containerd/pyrunc"
-"""The state directory is this one's subdirectory of the containerd namespace's name."""
+"""The state directory is the subdirectory that has the name of the containerd namespace."""
 FILE = "options.json"
-"""In the bundle: the options, where there are any."""
+"""The file with the options in the bundle, if there are any."""
 FOREIGN = "runtimeoptions.v1.Options"
 KINDS = {
-    # type of the Any: message
+    # type of the Any: name of the message
     "containerd.runc.v1.Options": "Options",
     "containerd.linux.runc.CreateOptions": "LegacyCreateOptions",
     "containerd.linux.runc.RuncOptions": "LegacyRuncOptions",
     FOREIGN: "RuntimeOptions",
 }
 NAMES = {
-    # as in config.toml: field of the message
+    # name in config.toml: field of the message
     "NoPivotRoot": "no_pivot_root",
     "NoNewKeyring": "no_new_keyring",
     "ShimCgroup": "shim_cgroup",
@@ -38,10 +38,10 @@ NAMES = {
 
 
 def read(given: "dict[str, Any] | None") -> "dict[str, Any]":
-    """The fields of ``Options`` (messages.py) that an Any of either kind sets; unknown ones are left out.
+    """Returns the fields of ``Options`` (messages.py) that an Any of either kind sets. Unknown fields are ignored.
 
-    For a runtime type of which it knows no options, containerd's CRI plugin sends the table of config.toml as TOML
-    (from 1.7 on), or the path of a file with it (``ConfigPath``). Raises Failure for what can't be read.
+    For an unknown runtime type, containerd's CRI plugin sends the table of config.toml as TOML (since 1.7), or the path
+    of a file that contains it (``ConfigPath``). Raises Failure if the options cannot be read.
     """
     kind = kind_of(given)
     if given is None or not kind:
@@ -69,7 +69,7 @@ def _foreign(wrapped: "dict[str, Any]") -> "dict[str, Any]":
             body = file.read()
     if not body.strip():
         return {}
-    import tomllib  # rarely needed, and not small
+    import tomllib  # rarely needed, and large
 
     table = tomllib.loads(body.decode())
     known = {NAMES[name]: value for name, value in table.items() if name in NAMES}
@@ -82,8 +82,8 @@ def _foreign(wrapped: "dict[str, Any]") -> "dict[str, Any]":
 
 
 def remember(bundle: str, options: "dict[str, Any]") -> None:
-    """Writes the options into the bundle: `start` for the server, which may be another container's, the server for
-    `delete`. OSError."""
+    """Writes the options into the bundle. `start` writes them for the server, which may be another container's, and the
+    server for `delete`. Raises OSError."""
     from pyrunc.linux.output import replace
     from pyrunc.spec.json_text import dumps
 
@@ -91,7 +91,7 @@ def remember(bundle: str, options: "dict[str, Any]") -> None:
 
 
 def remembered(bundle: str) -> "dict[str, Any]":
-    """The options that were written into a bundle, or none."""
+    """Returns the options that were written into a bundle, {} if there are none."""
     from pyrunc.linux.files import read as read_file
     from pyrunc.spec.json_text import loads
 
@@ -102,5 +102,5 @@ def remembered(bundle: str) -> "dict[str, Any]":
 
 
 def state_root(options: "dict[str, Any]", namespace: str) -> str:
-    """Where the states of this namespace's containers are."""
+    """Returns the state directory for this namespace's containers."""
     return f"{options.get('root') or ROOT}/{namespace}"

@@ -1,4 +1,4 @@
-"""The resident process of a pod: the loop with all that belongs to it, until containerd says Shutdown."""
+"""The resident process of a pod: the loop and everything that it needs, until containerd calls Shutdown."""
 
 import gc
 import posix
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from typing import Any
 
 LAST_EVENTS = 2.0
-"""Seconds for containerd to take the last events."""
+"""Seconds that containerd has to receive the last events."""
 FORGOTTEN = 10.0
-"""Seconds between two looks at whether containerd has lost a server that has no container."""
+"""Seconds between two checks whether containerd has lost a server without a container."""
 
 
 def serve(values: "dict[str, Any]", listener: int, path: str, address: str) -> None:
-    """Serves ``listener``, bound to ``path``, and returns after Shutdown. ``address``: of the events service."""
+    """Serves ``listener``, bound to ``path``, and returns after Shutdown. ``address``: that of the events service."""
     from pyrunc.ffi._sys import lib
 
     log.to(_log(), bool(values["debug"]))
@@ -41,11 +41,11 @@ def serve(values: "dict[str, Any]", listener: int, path: str, address: str) -> N
             try:
                 posix.unlink(path)
             except OSError:
-                pass  # another shim's `start` has taken it for a dead one's
+                pass  # another shim's `start` has removed it as the socket of a dead shim
         events.when_empty(LAST_EVENTS, loop.stop)
 
     def look() -> None:
-        # A containerd that was killed before it had noted this server removes the bundle at its next start.
+        # A containerd that was killed before it recorded this server removes the bundle when it starts again.
         if service.tasks.empty and not server.peers and posix.stat(".").st_nlink == 0:
             log.warning("shim: the bundle is gone, and containerd has not come back: nothing is left to be served")
             ended()
@@ -55,15 +55,15 @@ def serve(values: "dict[str, Any]", listener: int, path: str, address: str) -> N
     service.on_shutdown = ended
     loop.later(FORGOTTEN, look)
     loop.quiet = lib.pyrunc_trim
-    # What is there by now stays: it is not looked at again by the collector, which the launcher has switched off.
+    # Existing objects live until the end, so the collector need not scan them. The launcher has disabled it.
     gc.freeze()
     gc.enable()
     loop.run()
 
 
 def _log() -> int:
-    """The bundle's FIFO ``log``, which containerd reads. It is held from both ends: without a reader it is not an error
-    to write, and when it is full a line is lost."""
+    """Opens the bundle's FIFO ``log``, which containerd reads. It is open for reading, too, so that a write without a
+    reader is not an error. If the FIFO is full, a line is lost."""
     try:
         descriptor: int = posix.open("log", posix.O_RDWR | posix.O_NONBLOCK | posix.O_CLOEXEC)
     except OSError:

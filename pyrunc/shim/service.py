@@ -1,5 +1,5 @@
-"""containerd's task service (containerd.task.v2.Task and v3): each call is answered from what is known of the tasks, or
-by a worker."""
+"""containerd's task service (containerd.task.v2.Task and v3). A call is answered at once from the known tasks, or by a
+worker."""
 
 import posix
 
@@ -38,10 +38,10 @@ REQUESTS = {
 
 
 class Service(Lifecycle):
-    """What containerd calls."""
+    """The methods that containerd calls."""
 
     def dispatch(self, call: "Call") -> None:
-        """Answers ``call``, now or later."""
+        """Answers ``call`` now or later."""
         if call.service not in SERVICES or call.method not in REQUESTS:
             call.fail(UNIMPLEMENTED, f"/{call.service}/{call.method} is not implemented")
             return
@@ -73,7 +73,7 @@ class Service(Lifecycle):
         process.waiters = [other for other in process.waiters if other.pending] + [call]
 
     def kill(self, call: "Call", request: "Request") -> None:
-        """A signal to one process, or to all of a container."""
+        """Sends a signal to one process, or to all processes of a container."""
         process = self.tasks.process(request)
         number = int(request.get("signal", 0))
         if not 0 <= number <= 64:
@@ -98,7 +98,7 @@ class Service(Lifecycle):
             call.answer(b"")
 
     def pids(self, call: "Call", request: "Request") -> None:
-        """All processes of a container, with the exec ids of those that have one."""
+        """Answers with all processes of a container, and the exec ids of those that have one."""
         task = self.tasks.task(request)
         container = task.live()
 
@@ -121,7 +121,7 @@ class Service(Lifecycle):
         self._work(call, task.live().pause, then, "OCI runtime pause failed", process=task.init, check=check)
 
     def resume(self, call: "Call", request: "Request") -> None:
-        """Thaws it."""
+        """Thaws a container."""
         task = self.tasks.task(request)
         then = lambda _: self._told("TaskResumed", task)  # noqa: E731
         self._work(call, task.live().resume, then, "OCI runtime resume failed", process=task.init)
@@ -137,7 +137,7 @@ class Service(Lifecycle):
         self._work(call, lambda: container.update(resources), _empty, "OCI runtime update failed", process=task.init)
 
     def checkpoint(self, call: "Call", request: "Request") -> None:
-        """Writes the container to a directory."""
+        """Writes a checkpoint of the container to a directory."""
         task = self.tasks.task(request)
         given = request.get("options") or {}
         legacy = str(given.get("type_url", "")).endswith("containerd.linux.runc.CheckpointOptions")
@@ -159,14 +159,14 @@ class Service(Lifecycle):
         call.answer(b"")
 
     def closeio(self, call: "Call", request: "Request") -> None:
-        """Closes our writer of standard input, so that the process can read its end."""
+        """Closes the shim's writer of standard input, so that the process can read end of file."""
         process = self.tasks.process(request)
         if request.get("stdin"):
             process.streams.close_input()
         call.answer(b"")
 
     def stats(self, call: "Call", request: "Request") -> None:
-        """Answers with what the container's cgroups count."""
+        """Answers with the counters of the container's cgroups."""
         task = self.tasks.task(request)
         dirs = task.live().cgroups.dirs
         if not dirs:
@@ -184,14 +184,14 @@ class Service(Lifecycle):
         call.answer(encode("ConnectResponse", values))
 
     def shutdown(self, call: "Call", request: "Request") -> None:
-        """Ends the shim, unless it still has a container."""
+        """Ends the shim unless it still has a container."""
         call.answer(b"")
         if self.tasks.empty:
             self.on_shutdown()
 
 
 def _checkpoint_options(options: "dict[str, Any]") -> "dict[str, Any]":
-    """CriuOptions from containerd's."""
+    """Converts containerd's options to CriuOptions."""
     names = {"open_tcp": "tcp_established", "external_unix_sockets": "ext_unix_sk", "terminal": "shell_job"}
     names |= {"file_locks": "file_locks", "cgroups_mode": "manage_cgroups_mode"}
     chosen = {ours: options[name] for name, ours in names.items() if options.get(name)}

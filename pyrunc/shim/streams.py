@@ -1,7 +1,7 @@
-"""The standard streams of a process: FIFOs of containerd, a logger's pipes, files, a terminal, or nothing.
+"""The standard streams of a process: containerd's FIFOs, a logger's pipes, files, a terminal, or /dev/null.
 
-A process without a terminal is given a FIFO itself: no byte passes through the shim, which only holds its other end
-open: a reader that goes (a containerd that restarts) does not end the writer, nor a writer that goes the reader.
+A process without a terminal inherits the FIFO itself, so no data passes through the shim. The shim only holds the other
+end open: if a reader goes away (containerd restarts), the writer does not fail, and the reverse.
 """
 
 import errno
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
     from pyrunc.shim.loop import Loop
 
 OPENING = 10.0
-"""Seconds for a FIFO's reader, or a logger, to be there."""
+"""Seconds to wait for a FIFO's reader or for a logger."""
 DRAINING = 2.0
-"""Seconds that a process's output may take to be copied after its end (as the Go shim's)."""
+"""Seconds to wait until a process's output is copied after its end (as in the Go shim)."""
 TIOCSWINSZ = 0x5414
 FIFO, CHARACTER = 0o010000, 0o020000
 
 
 class Streams:
-    """Of one process. ``open`` may block and belongs to a worker; everything else to the loop's thread.
+    """The streams of one process. ``open`` may block and is for a worker; everything else is for the loop's thread.
 
-    ``given``: what become descriptors 0, 1 and 2 of the process. ``console``: the socket for a terminal's master.
+    ``given``: the future descriptors 0, 1 and 2 of the process. ``console``: the socket for a terminal's master.
     """
 
     def __init__(self, stdin: str, stdout: str, stderr: str, terminal: bool) -> None:
@@ -45,15 +45,15 @@ class Streams:
         self._held: list[int] = []
         self._stdin_writer = -1
         self._relays: list[Relay] = []
-        self._copies: list[tuple[int, int, str]] = []  # (source, sink, name) of relays to come
+        self._copies: list[tuple[int, int, str]] = []  # (source, sink, name) of relays that ``begin`` starts
         self._drained: list[Callable[[], object]] = []
 
     # -- in a worker -------------------------------------------------------------------------------------------
 
     def open(self, owner: "tuple[int, int] | None", names: "dict[str, str]") -> None:
-        """Opens everything. ``owner``: (uid, gid) of the streams; ``names``: the environment of a logger.
+        """Opens all streams. ``owner``: (uid, gid) of the streams; ``names``: the environment of a logger.
 
-        Raises Failure and PyruncError; then nothing is open.
+        Raises Failure or PyruncError after closing everything.
         """
         try:
             if self.terminal:
@@ -110,7 +110,7 @@ class Streams:
             self._copies.append((source, -1, "stdin"))
 
     def take_master(self) -> None:
-        """After the launch: the terminal's master, which the helper has sent. PyruncError when it has not."""
+        """After the launch: receives the terminal's master from the helper. Raises PyruncError if it was not sent."""
         if self.terminal:
             from pyrunc.launch.console import receive
 
@@ -122,7 +122,8 @@ class Streams:
             self._channel = None
 
     def _reader(self, path: str) -> int:
-        """Of standard input: it ends when we have closed our own writer (CloseIO) and every other writer its own."""
+        """Opens standard input. It reaches end of file after the shim has closed its own writer (CloseIO) and every
+        other writer has, too."""
         scheme, path = _split(path)
         if scheme != "fifo":
             raise Failure(INVALID_ARGUMENT, f"stdin: {scheme}:// can't be read from")
@@ -133,7 +134,7 @@ class Streams:
         return descriptor
 
     def _writer(self, path: str) -> int:
-        """Of an output: opened when there is a reader, and kept when that reader goes."""
+        """Opens an output after waiting for a reader. Keeps it open if that reader goes away."""
         end, pause = monotonic() + OPENING, 0.001
         while True:
             try:
@@ -142,7 +143,7 @@ class Streams:
             except OSError as error:
                 if error.errno != errno.ENXIO:
                     raise
-            # There is no event for "a FIFO has a reader"; mostly it has one already.
+            # No event reports that a FIFO has a reader. Usually it has one already.
             if monotonic() > end:
                 raise Failure(DEADLINE_EXCEEDED, f"{path}: nobody opened it for reading within {OPENING:.0f} s")
             sleep(pause)
@@ -152,7 +153,7 @@ class Streams:
         return descriptor
 
     def _start_logger(self, uri: str, names: "dict[str, str]", count: int) -> "list[int]":
-        """Executes a logger (``binary://``): it reads descriptors 3 and 4, and closes 5 when it is ready."""
+        """Starts a logger (``binary://``). It reads descriptors 3 and 4, and closes 5 when it is ready."""
         from pyrunc.linux.pidfd import ready
 
         path, arguments = _command(uri)
@@ -181,13 +182,13 @@ class Streams:
         return writers[:count]
 
     def launched(self) -> None:
-        """Called when the process has its copies: closes ours."""
+        """Called after the launch: closes the shim's copies of the process's descriptors."""
         for descriptor in self.given:
             posix.close(descriptor)
         self.given.clear()
 
     def abandon(self) -> None:
-        """Called when there will be no process: closes all."""
+        """Called if the launch failed: closes everything."""
         self.launched()
         for source, sink, _ in self._copies:
             for descriptor in (source, sink):
@@ -207,17 +208,17 @@ class Streams:
     # -- in the loop's thread ----------------------------------------------------------------------------------
 
     def begin(self, loop: "Loop") -> None:
-        """Starts copying, where something is to be copied."""
+        """Starts the relays, if any."""
         copies, self._copies = self._copies, []
         for source, sink, name in copies:
             if self.terminal:
-                # Two descriptors of one terminal: each direction is waited for by itself.
+                # A descriptor of the terminal for each direction, because epoll waits for each separately.
                 mine = _high(self.master)
                 source, sink = (mine, sink) if name == "stdout" else (source, mine)
             self._relays.append(Relay(loop, source, sink, name, self._check))
 
     def resize(self, width: int, height: int) -> None:
-        """Sets the terminal's size, in characters; Failure without a terminal."""
+        """Sets the terminal's size in characters. Raises Failure if there is no terminal."""
         if self.master < 0:
             raise Failure(INVALID_ARGUMENT, "the process has no terminal")
         import sys
@@ -226,13 +227,14 @@ class Streams:
         fcntl.ioctl(self.master, TIOCSWINSZ, size)
 
     def close_input(self) -> None:
-        """Standard input ends with what is in it, as soon as its other writers have closed it, too."""
+        """Closes the shim's writer of standard input. The process reads end of file once other writers close it,
+        too."""
         if self._stdin_writer >= 0:
             posix.close(self._stdin_writer)
             self._stdin_writer = -1
 
     def when_drained(self, loop: "Loop", action: "Callable[[], object]") -> None:
-        """Calls ``action`` when all output of the ended process is where it belongs, or DRAINING has passed."""
+        """Calls ``action`` when all output of the ended process is copied, or after DRAINING."""
         for relay in self._relays:
             if relay.name == "stdin":
                 relay.close()
@@ -254,7 +256,7 @@ class Streams:
                 action()
 
     def close(self) -> None:
-        """The process and its output have come to their ends."""
+        """Called when the process and its output have ended."""
         self._drained.clear()
         for relay in self._relays:
             relay.close()
@@ -272,7 +274,7 @@ def _null() -> int:
 
 
 def _high(descriptor: int) -> int:
-    """A copy beyond every number that is given to a child."""
+    """Duplicates a descriptor to a number above all those that child processes get."""
     return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 16)
 
 
@@ -281,24 +283,25 @@ def _is_fifo(path: str) -> bool:
 
 
 def _split(uri: str) -> "tuple[str, str]":
-    """(scheme, path): a plain path is a FIFO's."""
+    """Returns (scheme, path). A plain path means a FIFO."""
     scheme, separator, rest = uri.partition("://")
     return (scheme, unquote(rest.partition("?")[0])) if separator else ("fifo", uri)
 
 
 def _file(scheme: str, path: str, stream: str) -> int:
-    """A log file, made with its directories where it is not there."""
+    """Opens a log file. Creates it and its directories if they do not exist."""
     if scheme not in ("file", "fifo") or not path.startswith("/"):
         raise Failure(INVALID_ARGUMENT, f"{stream}: {scheme}://{path}: neither fifo, file nor binary")
     flags = posix.O_WRONLY | posix.O_APPEND | posix.O_CLOEXEC | posix.O_NONBLOCK
-    if scheme == "fifo":  # a plain path that is no FIFO
+    if scheme == "fifo":  # a plain path that is not a FIFO
         return posix.open(path, flags)
     make_directories(path.rpartition("/")[0], 0o755)
     return posix.open(path, flags | posix.O_CREAT, 0o644)
 
 
 def _command(uri: str) -> "tuple[str, list[str]]":
-    """The program of ``binary://PATH?name=value&...`` and its arguments: each name, and its value where it has one."""
+    """Returns the program of ``binary://PATH?name=value&...`` and its arguments: each name, followed by its value if
+    any."""
     path, _, query = uri.partition("://")[2].partition("?")
     arguments = []
     for part in filter(None, query.split("&")):
@@ -311,7 +314,7 @@ def _command(uri: str) -> "tuple[str, list[str]]":
 
 
 def unquote(text: str) -> str:
-    """Percent signs of a URI resolved (RFC 3986); one that begins no number stays."""
+    """Decodes percent-encoding of a URI (RFC 3986). A percent sign without a number stays."""
     if "%" not in text:
         return text
     first, *rest = text.encode("utf-8", "surrogateescape").split(b"%")

@@ -1,4 +1,4 @@
-"""What the shim knows of a pod: its containers (tasks) and their processes. Only the loop's thread changes it."""
+"""The shim's data about a pod: its containers (tasks) and their processes. Only the loop's thread changes it."""
 
 import posix
 
@@ -19,7 +19,7 @@ CREATED, RUNNING, STOPPED, PAUSED = 1, 2, 3, 4
 
 
 class Process:
-    """Init (``exec_id`` is "") or one that was added by Exec. ``ended`` is in nanoseconds since 1970, 0 before."""
+    """Init (``exec_id`` is "") or a process that Exec has added. ``ended``: nanoseconds since 1970, 0 while it runs."""
 
     def __init__(self, task: "Task", exec_id: str, streams: "Streams") -> None:
         self.task = task
@@ -32,28 +32,28 @@ class Process:
         self.ended = 0
         self.waiters: list[Call] = []
         self.starting = False
-        self.early: int | None = None  # the exit status of one that ended before its start was told
-        self.turns: list[Callable[[], object]] = []  # what is being done with it, and what waits for that
+        self.early: int | None = None  # the exit status of a process that ended before its start was reported
+        self.turns: list[Callable[[], object]] = []  # the current step of this process, and those that wait for it
 
     @property
     def name(self) -> str:
-        """As events have it: the container's id for init."""
+        """The name in events: the container's id for init, otherwise the exec id."""
         return self.exec_id or self.task.id
 
     def in_turn(self, step: "Callable[[], object]") -> None:
-        """Runs ``step`` when those before it have called ``next_turn``."""
+        """Runs ``step`` after all earlier ones have called ``next_turn``."""
         self.turns.append(step)
         if len(self.turns) == 1:
             step()
 
     def next_turn(self) -> None:
-        """Called when the current step is done: begins the next."""
+        """Called when the current step is done. Starts the next one."""
         del self.turns[0]
         if self.turns:
             self.turns[0]()
 
     def require(self, *statuses: int, what: str) -> None:
-        """Failure unless it is in one of ``statuses``."""
+        """Raises Failure unless the process is in one of ``statuses``."""
         if self.status not in statuses:
             name = {CREATED: "created", RUNNING: "running", STOPPED: "stopped"}[self.status]
             raise Failure(FAILED_PRECONDITION, f"cannot {what} a {name} process")
@@ -67,46 +67,46 @@ class Task:
         self.bundle = bundle
         self.options = options
         self.container: Container | None = None
-        self.checkpoint = ""  # of one that is to be restored at its start
+        self.checkpoint = ""  # the checkpoint that Start restores, if any
         self.mounted = False
         self.processes: dict[str, Process] = {}
         self.oom: OutOfMemory | None = None
 
     @property
     def rootfs(self) -> str:
-        """Where the mounts of Create go."""
+        """The target of the mounts of Create."""
         return f"{self.bundle}/rootfs"
 
     @property
     def init(self) -> Process:
-        """Its first process."""
+        """The container's init."""
         return self.processes[""]
 
     def live(self) -> "Container":
-        """The container; Failure while there is none (one that is yet to be restored)."""
+        """Returns the container. Raises Failure if it does not exist yet (Start will restore it)."""
         if self.container is None:
             raise Failure(FAILED_PRECONDITION, f"container {self.id} has not been started")
         return self.container
 
     def frozen(self) -> bool:
-        """Whether all of its processes are."""
+        """Whether the container is frozen."""
         if self.container is None:
             return False
         try:
             return bool(self.container.cgroups.dirs) and self.container.freezer.frozen
-        except OSError:  # its cgroups go right now
+        except OSError:  # its cgroups are being removed
             return False
 
 
 class Tasks:
-    """The pod's containers by id; those that are being created are reserved."""
+    """The pod's containers by id. Ids of containers being created are reserved."""
 
     def __init__(self) -> None:
         self.known: dict[str, Task] = {}
         self.reserved: set[str] = set()
 
     def task(self, request: "dict[str, Any]") -> Task:
-        """The request's container; Failure when there is none."""
+        """Returns the request's container. Raises Failure if it does not exist."""
         container_id = str(request.get("id", ""))
         found = self.known.get(container_id)
         if found is None:
@@ -114,7 +114,7 @@ class Tasks:
         return found
 
     def process(self, request: "dict[str, Any]") -> Process:
-        """The request's process; Failure when there is none."""
+        """Returns the request's process. Raises Failure if it does not exist."""
         task = self.task(request)
         exec_id = str(request.get("exec_id", ""))
         found = task.processes.get(exec_id)
@@ -124,12 +124,12 @@ class Tasks:
 
     @property
     def empty(self) -> bool:
-        """Whether there is none, nor one to come."""
+        """Whether there is no container, and none is being created."""
         return not self.known and not self.reserved
 
 
 def bundle_of(path: str) -> str:
-    """A bundle from the root, as containerd passes it; Failure for another."""
+    """Returns a bundle's absolute path, as containerd passes it. Raises Failure for another path."""
     if not path.startswith("/"):
         raise Failure(NOT_FOUND, f"bundle {path!r} is no absolute path")
     try:

@@ -1,11 +1,11 @@
 """ttrpc, containerd's RPC over a UNIX socket: frames, a server of unary calls, a client (ttrpc's PROTOCOL.md).
 
-Knows no containers. A frame is a header of ten bytes, and up to 4 MB of data:
+This module does not know about containers. A frame is a header of ten bytes, and up to 4 MB of data:
 
     length u32 | stream u32 | type u8 (1 request, 2 response, 3 data) | flags u8     all big endian
 
-A client's streams are odd, one a call; calls are answered in any order. There is no cancelling: a client that gives up
-forgets the stream, and what is answered on it later.
+A client's streams have odd numbers, one for each call. Calls are answered in any order. There is no cancellation: a
+client that gives up ignores a later answer on the stream.
 """
 
 import errno
@@ -27,9 +27,9 @@ HEADER = 10
 LARGEST = 4 << 20
 REQUEST, RESPONSE, DATA = 1, 2, 3
 REMOTE_CLOSED, REMOTE_OPEN, NO_DATA = 1, 2, 4
-"""Flags; a request with REMOTE_OPEN asks for a stream."""
+"""Flags. A request with REMOTE_OPEN asks for a stream."""
 UNSENT = 16 << 20
-"""Bytes of answers that a client may leave unread."""
+"""The largest amount of unread answers for a client, in bytes."""
 
 UNKNOWN, INVALID_ARGUMENT, DEADLINE_EXCEEDED, NOT_FOUND, ALREADY_EXISTS = 2, 3, 4, 5, 6
 RESOURCE_EXHAUSTED, FAILED_PRECONDITION, UNIMPLEMENTED, INTERNAL, UNAVAILABLE = 8, 9, 12, 13, 14
@@ -39,11 +39,11 @@ ENDS = {
     ALREADY_EXISTS: ": already exists",
     FAILED_PRECONDITION: ": failed precondition",
 }
-"""Of messages, by their code (containerd's package errdefs)."""
+"""{status code: the end of its messages} (containerd's package errdefs)."""
 
 
 class Failure(Exception):
-    """What a call is answered with: ``code``, and one line."""
+    """A failed call: the status ``code`` and a one-line message."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
@@ -51,19 +51,19 @@ class Failure(Exception):
 
 
 def frame(stream: int, kind: int, data: bytes, flags: int = 0) -> bytes:
-    """One frame."""
+    """Returns one frame."""
     return len(data).to_bytes(4, "big") + stream.to_bytes(4, "big") + bytes((kind, flags)) + data
 
 
 class Frames:
-    """Cuts what arrives into frames. One that is too long is left out, and told with None instead of its data."""
+    """Splits received data into frames. An oversized frame is skipped, and reported with None instead of its data."""
 
     def __init__(self) -> None:
         self.buffer = bytearray()
         self.skipping = 0
 
     def feed(self, data: bytes) -> "Iterator[tuple[int, int, int, bytes | None]]":
-        """(stream, type, flags, data) of each frame that is complete."""
+        """Yields (stream, type, flags, data) of each complete frame."""
         self.buffer += data
         while True:
             if self.skipping:
@@ -87,7 +87,7 @@ class Frames:
 
 
 class Connection:
-    """One connected socket on the loop: whole frames in and out. ``closed`` is called once, however it ends."""
+    """A connected socket on the loop that sends and receives whole frames. ``closed`` is called once, for any end."""
 
     def __init__(self, loop: "Loop", sock: "Any") -> None:
         self.loop = loop
@@ -114,7 +114,7 @@ class Connection:
             self.closed()
 
     def send(self, data: bytes) -> None:
-        """All of it, at once or as soon as the other side reads."""
+        """Sends all of ``data``, now or when the other side reads."""
         if not self.open:
             return
         waited = bool(self.unsent)
@@ -159,7 +159,7 @@ class Connection:
 
 
 class Call:
-    """A request that is to be answered once; later answers, and those to a client that has gone, are dropped."""
+    """A request that is answered once. Later answers, and those to a client that has disconnected, are dropped."""
 
     def __init__(self, peer: "Peer", stream: int, request: "dict[str, Any]") -> None:
         self.peer = peer
@@ -184,8 +184,8 @@ class Call:
         self._answer({"status": {}, "payload": payload})
 
     def fail(self, code: int, message: str) -> None:
-        """Answers that the call failed. The message ends as the Go shim's do: containerd 2 shows it as it is, 1.6 adds
-        the end itself unless it is there."""
+        """Answers that the call failed. The message ends like those of the Go shim: containerd 2 shows it unchanged,
+        1.6 appends this end unless it is there."""
         end = ENDS.get(code, "")
         self._answer({"status": {"code": code, "message": message if message.endswith(end) else message + end}})
 
@@ -214,7 +214,7 @@ class Peer(Connection):
         self.send(frame(stream, RESPONSE, data))
 
     def refuse(self, stream: int, code: int, message: str) -> None:
-        """Answers a frame that never became a call."""
+        """Answers a frame that is not a valid call."""
         self.respond(stream, {"status": {"code": code, "message": message}})
 
     def received(self, stream: int, kind: int, flags: int, data: "bytes | None") -> None:
@@ -224,7 +224,7 @@ class Peer(Connection):
         elif stream % 2 == 0:
             self.refuse(stream, INVALID_ARGUMENT, "StreamID must be odd for client initiated streams")
         elif kind == DATA:
-            # Of a stream that was refused; the end of one needs no answer.
+            # For a stream that was refused. The end of a stream needs no answer.
             if not flags & REMOTE_CLOSED:
                 self.refuse(stream, INVALID_ARGUMENT, "StreamID is no longer active")
         elif kind != REQUEST:
@@ -257,7 +257,8 @@ class Peer(Connection):
 
 
 class Server:
-    """Takes connections of ``listener``, a descriptor, and hands every call to ``dispatch``, which must not raise."""
+    """Accepts connections on the descriptor ``listener``, and passes every call to ``dispatch``, which must not
+    raise."""
 
     def __init__(self, loop: "Loop", listener: int, dispatch: "Callable[[Call], object]") -> None:
         self.loop = loop
@@ -274,7 +275,7 @@ class Server:
             return
         except OSError as error:
             if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS):
-                # It stays in the queue: asked again when there may be room, not at once and for ever.
+                # The connection stays in the queue. Try again later, instead of in a busy loop.
                 log.warning(f"shim: accept: {posix.strerror(error.errno).lower()}")
                 self.loop.change(self.listener.fileno(), 0)
                 self.loop.later(0.1, lambda: self.loop.change(self.listener.fileno(), select.EPOLLIN))
@@ -284,18 +285,18 @@ class Server:
         self.peers.add(Peer(self.loop, sock, self))
 
     def close(self) -> None:
-        """Takes no more connections; those that are there stay."""
+        """Stops accepting connections. Existing ones stay."""
         if self.listener.fileno() >= 0:
             self.loop.remove(self.listener.fileno())
             self.listener.close()
 
     def flushed(self) -> bool:
-        """Whether the kernel has taken every answer."""
+        """Whether all answers have been written to the sockets."""
         return not any(peer.unsent for peer in self.peers)
 
 
 class Client(Connection):
-    """A connection to another server; OSError when there is none. ``lost`` is called when it ends."""
+    """A connection to another server. Raises OSError if there is none. ``lost`` is called when the connection ends."""
 
     def __init__(self, loop: "Loop", path: str, lost: "Callable[[], object]") -> None:
         self.lost = lost
@@ -310,7 +311,8 @@ class Client(Connection):
         super().__init__(loop, sock)
 
     def call(self, service: str, method: str, payload: bytes, then: "Callable[[int, str], object]") -> None:
-        """``then`` is called with the status code (0: it succeeded) and its message, unless the connection ends."""
+        """Calls a method. ``then`` gets the status code (0: success) and its message, unless the connection ends
+        before."""
         self.stream += 2
         self.waiting[self.stream] = then
         request = {"service": service, "method": method, "payload": payload}
