@@ -1,6 +1,6 @@
-"""`make bench`: pyrunc beside Debian's runc and crun, in turn in one run, with the same bundle.
+"""`make bench`: pyrunc, Debian's runc and crun, in turn in one run, with the same bundle.
 
-Machines are noisy: what counts are the ratios of the medians, not the milliseconds.
+Machines are noisy: compare the ratios of the medians, not the milliseconds.
 """
 
 import argparse
@@ -29,7 +29,7 @@ LIMITS = [64, 96, 128, 160, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 409
 
 
 def create_start_delete(runtime: Runtime) -> float:
-    """The three commands that an engine calls; what the container does in between is not counted."""
+    """Times the three commands that an engine calls; the container's own run time is not counted."""
     name = runtime.new_id()
     spent = timed(lambda: runtime.ok("create", "-b", str(runtime.bundle), name))
     spent += timed(lambda: runtime.ok("start", name))
@@ -46,7 +46,7 @@ def state(runtime: Runtime, name: str) -> str:
 
 
 class Sleeping:
-    """Operations on a container that runs meanwhile."""
+    """Operations on a running container."""
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
@@ -65,7 +65,7 @@ class Sleeping:
 
 
 def at_once(runtime: Runtime) -> float:
-    """Containers started side by side, until the last one runs."""
+    """Times containers started at the same time, until the last one runs."""
     names = [runtime.new_id() for _ in range(AT_ONCE)]
     try:
         begun = time.monotonic()
@@ -82,7 +82,7 @@ def at_once(runtime: Runtime) -> float:
 
 
 def peak(runtime: Runtime) -> float:
-    """KiB that the runtime itself has resident at its peak, in `run`. A small program starts it: the size that we have
+    """Returns the runtime's own peak resident memory in `run`, in KiB. A small program starts it: the size of this process
     would count as its own (getrusage(2), ru_maxrss)."""
     command = ["/usr/bin/time", "-f", "%M", *runtime.command, "run", "-b", str(runtime.bundle), runtime.new_id()]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -92,7 +92,7 @@ def peak(runtime: Runtime) -> float:
 
 
 def smallest_limit(runtime: Runtime, directory: Path, tries: int = 5) -> int:
-    """KiB of the smallest memory limit under which the container starts every time."""
+    """Returns the smallest memory limit, in KiB, under which the container starts every time."""
     for limit in LIMITS:
         bundle = directory / f"limit-{limit}"
         memory = {"memory": {"limit": limit * KIB}}
@@ -130,7 +130,7 @@ def times(runtimes: list[Runtime], rounds: int) -> dict[str, dict[str, float]]:
 
 
 def table(rows: dict[str, dict[str, float]], names: list[str], unit: str) -> str:
-    """A row an operation; after each peer the ratio of pyrunc to it."""
+    """Returns a table with a row for each operation, and the ratio of pyrunc to each peer."""
     head = f"{unit:<22}" + "".join(f"{name:>12}" for name in names)
     head += "".join(f"{'/ ' + name:>9}" for name in names[1:])
     lines = [head]
@@ -142,7 +142,7 @@ def table(rows: dict[str, dict[str, float]], names: list[str], unit: str) -> str
 
 
 def able(runtimes: list[Runtime]) -> list[Runtime]:
-    """Those that run a container on this host; of the others it is told why they don't."""
+    """Returns the runtimes that can run a container on this host; prints why the others cannot."""
     kept = []
     for runtime in runtimes:
         refusal = runtime.refusal()
@@ -156,7 +156,7 @@ def able(runtimes: list[Runtime]) -> list[Runtime]:
 
 
 def programs(peers: str) -> dict[str, str]:
-    """{name: program} of pyrunc, ``peers`` (names of RUNTIMES) and BENCH_PEERS (``name=path``, with commas between)."""
+    """Returns {name: program} of pyrunc, ``peers`` (names of RUNTIMES) and BENCH_PEERS (``name=path,name=path``)."""
     found = {name: RUNTIMES[name] for name in ["pyrunc", *filter(None, peers.split(","))]}
     for entry in filter(None, os.environ.get("BENCH_PEERS", "").split(",")):
         name, equals, path = entry.partition("=")

@@ -1,6 +1,6 @@
-"""How the time of a `run` grows: with the containers on the host, with what a config has, and without a v2 hierarchy.
+"""How the time of a `run` scales: with containers on the host, with the size of a config, and without a v2 hierarchy.
 
-For bench.py. Short: up to 10 containers and 100 mounts; whole: up to 500 and 1000.
+Used by bench.py. Short: up to 10 containers and 100 mounts; whole: up to 500 and 1000.
 """
 
 import os
@@ -50,7 +50,7 @@ def with_config(
 
 
 def mounts(count: int) -> Callable[[dict[str, Any]], None]:
-    """Adds ``count`` mounts, in a tmpfs: the root is read-only, and the runtime makes their places."""
+    """Adds ``count`` mounts, in a tmpfs, because the root is read-only and the runtime makes the mount points."""
 
     def change(config: dict[str, Any]) -> None:
         tmpfs = {"type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "size=65536k"]}
@@ -61,7 +61,7 @@ def mounts(count: int) -> Callable[[dict[str, Any]], None]:
 
 
 def seccomp(count: int) -> Callable[[dict[str, Any]], None]:
-    """A profile with ``count`` rules, each of one value of an argument."""
+    """Sets a profile with ``count`` rules, each for one value of an argument."""
 
     def change(config: dict[str, Any]) -> None:
         config["linux"]["seccomp"] = {
@@ -94,7 +94,7 @@ def start(runtime: Runtime, count: int, stack: ExitStack) -> None:
 
 @contextmanager
 def v1_alone() -> Iterator[str]:
-    """The host without its v2 hierarchy. Yields why that can't be, or nothing."""
+    """Unmounts the host's v2 hierarchy for the block. Yields why that is not possible, or an empty string."""
     if not os.path.ismount(UNIFIED):
         yield f"{UNIFIED} is no hierarchy"
         return

@@ -1,4 +1,4 @@
-"""Fixtures of all integration tests: real containers of busybox, on the host we are on; as root, and as a user those
+"""Fixtures of all integration tests: real containers of busybox on this host, as root; as a user as well for those
 that are marked ``rootless``."""
 
 import os
@@ -27,9 +27,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture
 def box(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Box]:
-    """A place to run containers in; whatever is left of them at the end is removed, and told as a failure.
+    """A Box to run containers in. Whatever is left of them at the end is removed and reported as a failure.
 
-    The runtime is pyrunc, unless peers.also_on says otherwise.
+    The runtime is pyrunc, unless the test is marked with peers.also_on.
     """
     made = Box(tmp_path, *([request.param] if hasattr(request, "param") else []))
     yield made
@@ -38,7 +38,7 @@ def box(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Box]:
 
 @pytest.fixture(scope="module")
 def hostile_scene() -> Iterator[Scene]:
-    """The stand-ins and their daemon. We are in cgroups of our own meanwhile, for a library may leave some in ours."""
+    """The stand-ins and their daemon. This process is in separate cgroups meanwhile: a library may leave some."""
     from scene import mounts, own_cgroups, scene
 
     if not mounts():

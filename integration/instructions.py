@@ -1,11 +1,11 @@
-"""`make bench-instructions`: how many instructions each command executes in user space, held to a limit.
+"""`make bench-instructions`: counts the instructions of each command in user space, and checks them against limits.
 
-Counted by callgrind, so the machine's speed and load do not matter. What is counted is the command's own process,
-neither the helper nor the container, of pyrunc as it is installed: a checkout looks at its sources, too. The limits stand
-in instructions.json, by the interpreter's cache tag; of an interpreter without limits the counts are printed only.
-``--write`` makes the limits what was counted.
+callgrind counts, so the machine's speed and load do not matter. Only the command's own process is counted, not the
+helper or the container. pyrunc is a copy as installed, because a checkout also checks its sources. The limits are
+in instructions.json, by the interpreter's cache tag; without limits for an interpreter the counts are only printed.
+``--write`` records the counts as the new limits.
 
-The row ``interpreter`` is the launcher with an archive that ends at once: the cost of having Python at all.
+The row ``interpreter`` is the launcher with an archive that exits at once: the cost of Python alone.
 """
 
 import argparse
@@ -30,17 +30,18 @@ TAG = str(sys.implementation.cache_tag)
 
 
 class Counted:
-    """Commands under callgrind, in a box of their own."""
+    """Runs commands under callgrind, in a separate box."""
 
     def __init__(self, box: Box, program: str = PYRUNC) -> None:
         self.box = box
         self.program = program
 
     def __call__(self, *words: str, fails: str = "") -> int:
-        """Instructions of ``pyrunc words``; AssertionError, with its words, when it fails (or fails otherwise)."""
+        """Returns the instructions of ``pyrunc words``. Raises AssertionError with its output if it fails, or,
+        with ``fails``, if it does not fail with that message."""
         out = self.box.directory / "callgrind"
         command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}.%p", self.program]
-        with open(self.box.directory / "said", "w+") as said:  # a pipe would be held open by the container
+        with open(self.box.directory / "said", "w+") as said:  # the container would keep a pipe open
             process = subprocess.Popen(
                 [*command, "--root", str(self.box.root), *words],
                 stdin=subprocess.DEVNULL,
@@ -52,13 +53,13 @@ class Counted:
             text = said.read()
             assert (status != 0) == bool(fails) and fails in text, f"{' '.join(words)}: exit status {status}: {text}"
         counts = re.findall(r"^(?:totals|summary): (\d+)", Path(f"{out}.{process.pid}").read_text(), re.MULTILINE)
-        for file in self.box.directory.glob("callgrind.*"):  # the launcher's child has one as well
+        for file in self.box.directory.glob("callgrind.*"):  # the launcher's child process writes one as well
             file.unlink()
         return int(counts[0])
 
 
 def empty(directory: Path) -> str:
-    """The launcher and half an interpreter, with nothing to do."""
+    """Makes an installation of the launcher and half an interpreter that does nothing; returns its program."""
     from pyrunc.fastpath.archive_build import write_program
 
     hot = copied(directory) / "pyrunc" / "_bin" / "hot"
@@ -68,8 +69,8 @@ def empty(directory: Path) -> str:
 
 
 def rows(box: Box) -> "dict[str, Callable[[], int]]":
-    """{row: what counts it}."""
-    other = "RUNTIME" in os.environ  # than this checkout's
+    """Returns {row: function that counts it}."""
+    other = "RUNTIME" in os.environ  # not this checkout's pyrunc
     count = Counted(box, PYRUNC if other else installed(box.directory / "copy"))
     nothing = Counted(box, "" if other else empty(box.directory / "empty"))
     sleep = str(box.bundle(["/bin/sleep", "1000"]))
@@ -90,7 +91,7 @@ def rows(box: Box) -> "dict[str, Callable[[], int]]":
         "state": lambda: count("state", running()),
         "create": lambda: count("create", "-b", sleep, box.new_id()),
         "start": lambda: count("start", created()),
-        # callgrind knows no pidfd_open(2): up to the place where it would be called.
+        # callgrind does not support pidfd_open(2): counted up to that call.
         "kill (of a stopped one)": lambda: count("kill", stopped(), "18", fails="container not running"),
         "delete": lambda: count("delete", stopped()),
         "delete --force (of none)": lambda: count("delete", "--force", "nobody"),

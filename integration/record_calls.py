@@ -1,7 +1,7 @@
-"""`make record-calls`: which functions each hot command calls when it does what it is mostly asked for.
+"""`make record-calls`: records which functions each hot command calls in its usual cases.
 
-Written to pyrunc/fastpath/called.txt, by which the archives are built: a function that is not in it is unmarshalled when
-it is called (pyrunc/fastpath/shrink.py). A list that has grown old costs time only, and `make bench-instructions` says so.
+Writes pyrunc/fastpath/called.txt, from which the archives are built: a function that is not listed is unmarshalled when
+it is called (pyrunc/fastpath/shrink.py). An outdated list only costs time, which `make bench-instructions` shows.
 """
 
 import marshal
@@ -38,14 +38,14 @@ _sys.setprofile(_record)
 
 
 class Everything:
-    """All functions."""
+    """A set that contains every function."""
 
     def __contains__(self, _: object) -> bool:
         return True
 
 
 def recording(directory: Path) -> Path:
-    """A copy of the launcher whose archives write the functions that they call into ``directory``."""
+    """Makes a copy of pyrunc whose archives record in ``directory`` which functions they call; returns its program."""
     packages = copied(directory / "copy")
     hot = packages / "pyrunc" / "_bin" / "hot"
     archive_build.called = lambda command: Everything()  # type: ignore[assignment,return-value]
@@ -65,11 +65,11 @@ def recording(directory: Path) -> Path:
 
 
 def scenes(box: Box) -> "Iterator[tuple[str, Callable[[], object]]]":
-    """(command, what runs it under the recorder)."""
+    """Yields (command, function that runs it under the recorder)."""
     true, sleep = str(box.bundle(["/bin/true"])), str(box.bundle(["/bin/sleep", "1000"]))
 
     def plain(name: str, *words: str) -> str:
-        """A container made without being recorded."""
+        """Creates a container without recording."""
         recorder, box.program = box.program, PYRUNC
         try:
             return getattr(box, name)(*words)  # type: ignore[no-any-return]
@@ -86,7 +86,7 @@ def scenes(box: Box) -> "Iterator[tuple[str, Callable[[], object]]]":
     created = plain("create", ["/bin/sleep", "1000"])
     yield "create", lambda: made("create", "-b", sleep, box.new_id())
     yield "start", lambda: box.ok("start", created)
-    for _ in range(2):  # the first lets the container end
+    for _ in range(2):  # the first run ends the container
         yield "state", lambda: box.ok("state", running)
     plain("await_status", ended, "stopped")
     yield "state", lambda: box.ok("state", ended)

@@ -1,7 +1,7 @@
-"""The integration tests of SUITES with both builds of the helper under ASan and UBSan (`make sanitized`).
+"""Runs the integration tests of SUITES with both builds of the helper under ASan and UBSan (`make sanitized`).
 
-The sanitized builds stand in for the checkout's while the tests run. A report ends the helper by SIGABRT, so that its
-test fails; reports are looked for in what the tests printed as well. Arguments are pytest's.
+The sanitized builds replace the checkout's while the tests run. A report ends the helper by SIGABRT, so that the
+test fails; the output of the tests is searched for reports as well. Arguments are pytest's.
 """
 
 import os
@@ -25,7 +25,7 @@ UNFIT: dict[str, str] = {}
 
 
 def build(directory: Path) -> None:
-    """Both builds into ``directory``."""
+    """Compiles both builds into ``directory``."""
     subprocess.run([sys.executable, TOP / "nsenter" / "generate.py", directory], check=True)
     sources = [*sorted(HELPER.glob("*.c")), TOP / "nsenter" / "fuzz" / "sanitizers.c"]
     for name, flags in BUILDS.items():
@@ -35,7 +35,7 @@ def build(directory: Path) -> None:
 
 
 def test(words: list[str]) -> int:
-    """pytest's exit status, or 1 when a report is in what it printed."""
+    """Runs pytest. Returns its exit status, or 1 if its output has a report."""
     suites = [str(TOP / "integration" / suite) for suite in SUITES]
     left_out = [word for name in UNFIT for word in ("--deselect", f"integration/{name}")]
     command = [sys.executable, "-m", "pytest", "-q", "-rfEs", *left_out, *(words or suites)]
@@ -55,7 +55,7 @@ def main() -> int:
             shutil.copy2(PROGRAMS / name, kept)
         try:
             for name in BUILDS:
-                # By another name first: who executes it meanwhile keeps the old one.
+                # Written under another name first: a process that executes it meanwhile keeps the old file.
                 shutil.copy2(Path(made) / name, PROGRAMS / f"{name}.new")
                 os.replace(PROGRAMS / f"{name}.new", PROGRAMS / name)
             return test(sys.argv[1:])

@@ -1,4 +1,4 @@
-"""cgroups that others made or changed, and values that say nothing: what runc does with them, pyrunc does."""
+"""cgroups that other programs made or changed, and empty values: pyrunc handles them as runc does."""
 
 import os
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ CPUSET = Path("/sys/fs/cgroup/cpuset")
 
 @pytest.fixture
 def parent() -> Iterator[str]:
-    """The name of a cgroup at the top of hierarchies, which a test may make; removed with all that is below it."""
+    """The name of a cgroup at the top of the hierarchies that a test may make; removed with all cgroups below it."""
     name = f"dropin-{os.getpid()}"
     yield name
     for top in Path("/sys/fs/cgroup").glob(f"*/{name}"):
@@ -38,7 +38,7 @@ def test_a_tun_device_may_be_opened_though_no_rule_allows_it(box: Box) -> None:
 @also_on("runc>=1.5")
 @pytest.mark.parametrize("depth", [1, 3])
 def test_empty_cpusets_above_a_container_are_filled(box: Box, parent: str, depth: int) -> None:
-    """What mkdir makes has neither CPUs nor memory nodes, and no process can be put below it (cpuset(7))."""
+    """A new cpuset has neither CPUs nor memory nodes, so no process can be placed below it (cpuset(7))."""
     if not CPUSET.is_dir():
         pytest.skip("this host has no v1 cpuset hierarchy")
     above = "/".join([parent, *"abc"[: depth - 1]])
@@ -97,7 +97,7 @@ def test_a_value_that_says_nothing_is_none(box: Box, given: dict[str, Any]) -> N
 
 @also_on("runc>=1.5")
 def test_the_weight_of_block_io_goes_into_the_file_that_the_kernel_has(box: Box, parent: str) -> None:
-    """The top cgroup has no file of weights: those below it say what the kernel has."""
+    """The top cgroup has no file of weights; the cgroups below show which file the kernel has."""
     probe = Path("/sys/fs/cgroup/blkio") / parent
     if not probe.parent.is_dir():
         pytest.skip("this host has no v1 blkio hierarchy")
@@ -109,13 +109,13 @@ def test_the_weight_of_block_io_goes_into_the_file_that_the_kernel_has(box: Box,
 
 
 def of_v2(box: Box, name: str) -> str:
-    """Where a process that exec starts is in the v2 hierarchy."""
+    """Returns the v2 cgroup of a process that exec starts."""
     lines = box.ok("exec", name, "cat", "/proc/self/cgroup").splitlines()
     return next(line.removeprefix("0::") for line in lines if line.startswith("0::"))
 
 
 def shown(config: dict[str, Any], path: str) -> None:
-    """cgroups below ``path``, as the host sees them."""
+    """Places the container's cgroups below ``path``, without a cgroup namespace."""
     config["linux"]["cgroupsPath"] = path
     config["linux"]["namespaces"] = [n for n in config["linux"]["namespaces"] if n["type"] != "cgroup"]
 
@@ -138,7 +138,7 @@ def test_exec_into_a_container_whose_init_moved_to_a_cgroup_below(box: Box, pare
 
 @needs_v2
 def test_exec_into_a_container_whose_v2_cgroup_was_removed(box: Box, parent: str) -> None:
-    """Its init was moved elsewhere, as systemd's clean-up or a supervisor does: exec joins it there."""
+    """Init was moved to another cgroup, as systemd's clean-up or a supervisor does: exec joins init there."""
     name = box.start("sleep 100", lambda config: shown(config, f"/{parent}/c"))
     (UNIFIED / parent / "elsewhere").mkdir()
     (UNIFIED / parent / "elsewhere" / "cgroup.procs").write_text(str(box.state(name)["pid"]))
@@ -159,11 +159,11 @@ def test_exec_into_a_container_with_threaded_children(box: Box, parent: str) -> 
 
 @needs_v2
 def test_exec_into_a_container_whose_cgroup_became_threaded(box: Box, parent: str) -> None:
-    """Its cgroup.procs cannot be read any more, and is written all the same (cgroup-v2.rst, "Threads")."""
+    """A threaded cgroup's cgroup.procs cannot be read, but can be written (cgroup-v2.rst, "Threads")."""
     name = box.start("sleep 100", lambda config: shown(config, f"/{parent}/c"))
     pid = str(box.state(name)["pid"])
     control = UNIFIED / parent / "cgroup.subtree_control"
-    control.write_text(" ".join(f"-{each}" for each in control.read_text().split()))  # threads can have none of them
+    control.write_text(" ".join(f"-{each}" for each in control.read_text().split()))  # threads cannot have these
     (UNIFIED / parent / "cgroup.procs").write_text(pid)  # a cgroup with processes cannot become threaded
     (UNIFIED / parent / "c" / "cgroup.type").write_text("threaded")
     (UNIFIED / parent / "c" / "cgroup.threads").write_text(pid)
@@ -174,7 +174,7 @@ def test_exec_into_a_container_whose_cgroup_became_threaded(box: Box, parent: st
 
 @needs_v2
 def test_exec_into_a_container_that_has_handed_its_controllers_on(box: Box, parent: str) -> None:
-    """A v2 cgroup that gives controllers to those below it takes no process (EBUSY): exec joins init's."""
+    """A v2 cgroup that enables controllers for its children takes no process (EBUSY): exec joins init's cgroup."""
     name = box.start("sleep 100", lambda config: shown(config, f"/{parent}/c"))
     own = UNIFIED / parent / "c"
     given = (own / "cgroup.controllers").read_text().split()
@@ -192,10 +192,10 @@ def test_exec_into_a_container_that_has_handed_its_controllers_on(box: Box, pare
 
 @needs_v2
 def test_exec_into_a_container_whose_cgroup_is_no_valid_domain(box: Box, parent: str) -> None:
-    """A threaded cgroup beside it leaves none to its processes (EOPNOTSUPP): exec joins init where that was moved to."""
+    """A threaded sibling makes the cgroup invalid for processes (EOPNOTSUPP): exec joins init in its new cgroup."""
     name = box.start("sleep 100", lambda config: shown(config, f"/{parent}/c"))
     control = UNIFIED / parent / "cgroup.subtree_control"
-    control.write_text(" ".join(f"-{each}" for each in control.read_text().split()))  # threads can have none of them
+    control.write_text(" ".join(f"-{each}" for each in control.read_text().split()))  # threads cannot have these
     (UNIFIED / parent / "cgroup.procs").write_text(str(box.state(name)["pid"]))
     (UNIFIED / parent / "beside").mkdir()
     (UNIFIED / parent / "beside" / "cgroup.type").write_text("threaded")

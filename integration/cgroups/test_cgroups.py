@@ -1,4 +1,4 @@
-"""cgroups: where a container is, and what holds it there. Read from the files of the host's own hierarchies."""
+"""cgroups: a container's placement and limits. Read from the files of the host's own hierarchies."""
 
 import glob
 import os
@@ -53,7 +53,7 @@ def test_cgroups_path(box: Box, form: str) -> None:
         assert set(found.values()) == {path}
     box.ok("delete", "--force", identity)
     for directory in glob.glob(f"{TOP}/**/{name}-*", recursive=True):
-        os.rmdir(directory)  # the parents are the caller's, as with runc
+        os.rmdir(directory)  # pyrunc leaves the parents to the caller, as runc does
 
 
 def test_a_path_cannot_climb_out(box: Box) -> None:
@@ -82,7 +82,7 @@ def test_too_small_a_memory_limit_is_named(box: Box, verb: str) -> None:
 
 
 def test_the_set_up_needs_little_of_what_is_limited(box: Box) -> None:
-    """What the kernel makes for a new container's namespaces is not charged to it."""
+    """The kernel's memory for a new container's namespaces is not charged to the container."""
 
     def change(config: dict[str, Any]) -> None:
         config["linux"]["resources"] = {"memory": {"limit": 384 << 10}, "pids": {"limit": 1}}
@@ -96,7 +96,7 @@ def test_pids_limit_holds(box: Box) -> None:
 
 
 def test_devices_are_denied_unless_allowed(box: Box) -> None:
-    """/dev/fuse may be opened by anybody, if the cgroup lets them."""
+    """The mode of /dev/fuse lets every user open it, so that only the cgroup can deny it."""
 
     def change(config: dict[str, Any]) -> None:
         numbers = {"type": "c", "major": 10, "minor": 229}

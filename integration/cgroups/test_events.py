@@ -1,4 +1,4 @@
-"""`events`: statistics with runc's keys, and notices of the kernel."""
+"""`events`: statistics with runc's keys, and events of the kernel."""
 
 import json
 import os
@@ -21,7 +21,7 @@ def stats(box: Box, name: str) -> dict[str, object]:
 
 
 def test_the_same_keys_as_runc(box: Box) -> None:
-    """No reader of runc's events expects a key that runc has not; runc leaves empty sections out."""
+    """Readers of runc's events expect only runc's keys; runc omits empty sections."""
     runc = ["runc", "--root", str(box.directory / "runc")]
     bundle = box.bundle("sleep 100", lambda c: (c.update(ociVersion="1.0.2"), resources(pids={"limit": 9})(c)))
     name = box.new_id()
@@ -38,7 +38,7 @@ def test_the_same_keys_as_runc(box: Box) -> None:
 def keys(data: object, path: str = "") -> set[str]:
     if not isinstance(data, dict):
         return {path}
-    # An older runc writes sections that have nothing in them.
+    # Older versions of runc write empty sections.
     return {path}.union(*(keys(inner, f"{path}.{name}") for name, inner in data.items() if inner != {}))
 
 
@@ -103,7 +103,7 @@ def test_of_a_stopped_one(box: Box) -> None:
 
 
 def test_a_file_of_v2_wakes_its_reader() -> None:
-    """cgroup.events tells its changes in the same way as memory.events, and is also there beside v1."""
+    """cgroup.events reports changes in the same way as memory.events, and also exists beside v1."""
     if LAYOUT == "v1":
         pytest.skip("no v2 hierarchy here")
     directory = UNIFIED / f"pyrunc-test-{os.getpid()}-watched"

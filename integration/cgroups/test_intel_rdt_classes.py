@@ -1,4 +1,4 @@
-"""Intel RDT: a container in a class of a made-up resctrl, and the answer of a host that has none."""
+"""Intel RDT: a container in a class of a fake resctrl, and the error on a host without resctrl."""
 
 import json
 from pathlib import Path
@@ -41,7 +41,7 @@ def test_init_is_put_into_its_class(box: Box, resctrl: Path, clos: str) -> None:
     box.ok("update", "--l3-cache-schema", "L3:0=1", name)
     assert (directory / "schemata").read_text().startswith("L3:0=1\nL3:0=3\n")
     box.ok("delete", "--force", name)
-    assert (directory / "tasks").exists()  # the class is not ours to remove
+    assert (directory / "tasks").exists()  # the container did not make the class, so it must stay
 
 
 def test_a_schema_for_a_container_without_one_is_refused(box: Box) -> None:

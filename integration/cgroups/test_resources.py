@@ -52,7 +52,7 @@ def test_a_device_that_is_not_there(box: Box) -> None:
 
 @pytest.mark.parametrize("kind", ["weight", "leafWeight", "weightDevice"])
 def test_weights(box: Box, kind: str) -> None:
-    """What a kernel has of them depends on its schedulers: what it has not is named."""
+    """Which weights a kernel supports depends on its schedulers; an unsupported one is named in the error."""
     major, minor = disk()
     block: Any = (
         {"weightDevice": [{"major": major, "minor": minor, "weight": 300}]} if kind == "weightDevice" else {kind: 300}
@@ -140,7 +140,7 @@ def nodes(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def cgroup() -> Iterator[Path]:
-    """A v2 cgroup of our own, which the eBPF program of device rules is attached to."""
+    """A separate v2 cgroup to which the eBPF program of device rules is attached."""
     if LAYOUT == "v1":
         pytest.skip("no v2 hierarchy here")
     path = UNIFIED / f"pyrunc-test-{os.getpid()}-devices"
@@ -167,7 +167,7 @@ def cgroup() -> Iterator[Path]:
     ],
 )
 def test_device_rules_on_a_real_v2_cgroup(cgroup: Path, nodes: Path, given: list[Any], readable: set[str]) -> None:
-    """The same lists on v1 are test_cgroups.py's; the machine's own v1 rules hold here as well."""
+    """test_cgroups.py tests the same lists on v1. The host's own v1 rules apply here as well."""
     try:
         ebpf.apply(str(cgroup), rules(shaped_resources({"devices": given})))
     except PermissionError:
@@ -178,7 +178,7 @@ def test_device_rules_on_a_real_v2_cgroup(cgroup: Path, nodes: Path, given: list
 
 
 def test_a_second_program_takes_the_place_of_the_first(cgroup: Path, nodes: Path) -> None:
-    """update: all programs of a cgroup must agree, so the old one has to go."""
+    """update: all programs of a cgroup must allow an access, so the old program has to be detached."""
     script = f"echo $$ > {cgroup}/cgroup.procs; : < {nodes}/fuse"
     for given, allowed in (([], False), ([{"allow": True}], True), ([], False)):
         try:

@@ -1,5 +1,5 @@
-"""--systemd-cgroup on a host that systemd runs: `make guest`, or any Debian. What systemd holds is what the kernel holds,
-at creation, after each update and after each reload; beside runc and crun, where they do the same."""
+"""--systemd-cgroup on a host with systemd: `make guest`, or any Debian. systemd's settings equal the kernel's,
+at creation, after each update and after each reload. Also run on runc and crun, if they behave the same."""
 
 import json
 import os
@@ -52,14 +52,14 @@ def show(unit: str, name: str) -> str:
 
 
 def group(box: Box, name: str) -> Path:
-    """The scope's v2 cgroup: crun has init in one below it."""
+    """The scope's v2 cgroup; crun places init in a cgroup below it."""
     lines = Path(f"/proc/{box.state(name)['pid']}/cgroup").read_text().splitlines()
     (path,) = (line.split(":", 2)[2] for line in lines if line.startswith("0:"))
     return Path(f"{CGROUPS}{path.removesuffix('/container')}")
 
 
 def held(box: Box, name: str) -> dict[str, str]:
-    """The limits in force. A period without a quota limits nothing, and systemd writes its default for it."""
+    """The limits in force. A period without a quota is ignored: it limits nothing, and systemd writes its default."""
     found = {file: (group(box, name) / file).read_text().strip() for file in HELD}
     if is_peer(box) and found["cpu.weight"] == "20":  # of 512 shares by the formula before runc 1.4
         found["cpu.weight"] = HELD["cpu.weight"]
@@ -67,14 +67,14 @@ def held(box: Box, name: str) -> dict[str, str]:
 
 
 class SystemdBox(Box):
-    """Its runtime asks systemd: as root the system's manager, else the user's."""
+    """A Box whose runtime uses systemd: root the system's manager, other users their own."""
 
     @property
     def command(self) -> list[str]:
         return [self.program, "--root", str(self.root), "--systemd-cgroup"]
 
     def unit(self, name: str) -> str:
-        """The scope of a container whose config names none."""
+        """The scope of a container whose config does not name one."""
         return f"{Path(self.program).name}-{name}.scope"
 
 
@@ -113,7 +113,7 @@ def test_a_scope_without_limits(systemd: SystemdBox) -> None:
 
 
 @v2
-@runc  # crun tells systemd memory and swap together as the limit of swap, and has a quota that was lifted again
+@runc  # crun passes memory plus swap to systemd as the limit of swap, and restores a quota that was lifted
 def test_limits_are_kept_by_updates_and_reloads(systemd: SystemdBox) -> None:
     if os.geteuid():
         pytest.skip("cpuset and io are not delegated to users here")
@@ -226,7 +226,7 @@ def test_properties_that_annotations_ask_for(systemd: SystemdBox) -> None:
 def test_exec_joins_the_scope_also_when_init_has_moved_on(systemd: SystemdBox) -> None:
     name = systemd.start("sleep 10000", resources(pids={"limit": 33}))
     top = group(systemd, name)
-    sleep = ["sh", "-c", "exec sleep 10000 >/dev/null 2>&1"]  # our pipes would be held open
+    sleep = ["sh", "-c", "exec sleep 10000 >/dev/null 2>&1"]  # the test's pipes would be kept open
     assert systemd.ok("exec", "-d", name, *sleep) == ""
     wait_for(lambda: len((top / "cgroup.procs").read_text().split()) == 2, "two processes in the scope")
     for pid in (top / "cgroup.procs").read_text().split():
@@ -260,7 +260,7 @@ def test_a_user_without_a_manager_is_told_how_to_get_one(systemd: SystemdBox) ->
 
 @v2
 def test_reloads_meanwhile(systemd: SystemdBox) -> None:
-    """SYSTEMD_SOAK containers (10) with limits while systemd is told to reload in a loop"""
+    """Starts SYSTEMD_SOAK containers (10) with limits while systemd reloads in a loop."""
     if os.geteuid():
         pytest.skip("cpuset and io are not delegated to users here")
     with subprocess.Popen(["sh", "-c", "while :; do systemctl daemon-reload; done"], start_new_session=True) as loop:

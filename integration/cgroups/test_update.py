@@ -12,7 +12,7 @@ from limits import LAYOUT, has_controller, io_rate, limit, value, weight
 
 
 def config_of(box: Box, name: str) -> dict[str, Any]:
-    """What is stored of the container's resources."""
+    """Returns the container's resources in its stored config."""
     found: dict[str, Any] = json.loads((box.root / name / "state.json").read_text())["config"]["linux"]["resources"]
     return found
 
@@ -28,7 +28,7 @@ LIMITS = ("memory.max", "memory.swap.max")
     ("memory", "swap"), [(64, 96), (200, 300), (16, 24), (16, 300), (64, 64), (-1, -1), (64, -1), (16, 16)]
 )
 def test_memory_and_swap_in_the_order_that_the_kernel_takes(box: Box, memory: int, swap: int) -> None:
-    """A memory limit above memsw's is refused, and a memsw limit below memory's: whichever has to go first, goes."""
+    """The kernel refuses a memory limit above memsw's and a memsw limit below memory's, so the order of writes matters."""
     name = started(box, memory={"limit": 64 * MIB, "swap": 96 * MIB})
     words = [str(n) if n < 0 else f"{n}m" for n in (memory, swap)]
     box.ok("update", "--memory", words[0], "--memory-swap", words[1], name)
@@ -56,7 +56,7 @@ def test_what_is_not_given_stays(box: Box) -> None:
 
 
 def test_no_process_more_is_a_limit(box: Box) -> None:
-    """runtime-spec 1.3: pids.limit 0 is a limit and not none; runc writes 1, for systemd takes no 0."""
+    """runtime-spec 1.3: pids.limit 0 is a limit, not "no limit"; runc writes 1, because systemd does not accept 0."""
     name = started(box, pids={"limit": 20})
     box.ok("update", "--pids-limit", "0", name)
     assert limit(name, "pids.max") == "1" and config_of(box, name)["pids"] == {"limit": 0}
@@ -80,7 +80,7 @@ def test_quota_and_period(box: Box, words: list[str], quota: str, period: str) -
 
 
 def test_burst_goes_with_the_quota(box: Box) -> None:
-    """A burst is never above the quota: the quota of before, or the one that comes with it."""
+    """A burst cannot exceed the quota: the old quota, or the one in the same update."""
     name = started(box, cpu={"quota": 50000, "period": 100000, "burst": 10000})
     assert limit(name, "cpu.max.burst") == "10000"
     box.ok("update", "--cpu-quota", "80000", "--cpu-burst", "70000", name)
@@ -125,7 +125,7 @@ def test_a_refused_write_leaves_everything_as_it_was(box: Box) -> None:
     assert done.returncode == 1 and done.stderr.startswith("pyrunc: linux.resources.cpu.cpus: write '4000' to cpuset.c")
     assert [limit(name, file) for file in files] == had and io_rate(name, "rbps", ":".join(device[:2])) == "max"
     assert config_of(box, name) == before
-    del changes["cpu"]["cpus"]  # and the same without the mistake
+    del changes["cpu"]["cpus"]  # the same without the wrong value
     box.ok("update", "-r", "-", name, input=json.dumps(changes))
     assert io_rate(name, "rbps", ":".join(device[:2])) == str(1 << 20)
     assert config_of(box, name)["pids"] == {"limit": 9}
@@ -159,7 +159,7 @@ def test_what_this_kernel_may_not_have(box: Box, words: list[str], field: str, f
 
 
 def test_weight_of_block_io(box: Box) -> None:
-    """BFQ's file where that is what schedules, CFQ's on a kernel before 5.0."""
+    """BFQ's file if BFQ is the scheduler, CFQ's on a kernel before 5.0."""
     name = started(box)
     done = box.call("update", "--blkio-weight", "500", name)
     if done.returncode:
@@ -176,7 +176,7 @@ def test_a_file_of_resources_and_what_is_none(box: Box) -> None:
     name = started(box, pids={"limit": 20})
     file = box.directory / "resources.json"
     file.write_text('{"pids": {"limit": 8}}')
-    box.ok("update", "--resources", str(file), "--pids-limit", "5", name)  # the file is what counts
+    box.ok("update", "--resources", str(file), "--pids-limit", "5", name)  # the file overrides the option
     assert limit(name, "pids.max") == "8"
     for text, words in (("{", "resources"), ("[]", "must be an object"), ('{"pids": {"limit": "x"}}', "pids.limit")):
         done = box.call("update", "-r", "-", name, input=text)

@@ -1,6 +1,6 @@
 """`make bench-engines`: the engines' own clients with pyrunc and with runc, in turn in one run.
 
-Machines are noisy: what counts are the ratios of the medians, not the milliseconds. The aim is a ratio of 1.0 or less.
+Machines are noisy: compare the ratios of the medians, not the milliseconds. The goal is a ratio of 1.0 or less.
 """
 
 import argparse
@@ -61,13 +61,13 @@ def with_podman(archive: Path) -> Iterator[tuple[Once, ...]]:
 
 
 def measure(one: Once, rounds: int, names: list[str]) -> dict[str, list[float]]:
-    """Milliseconds of each round by runtime; who is first changes from round to round."""
+    """Returns the milliseconds of each round by runtime; the order of the runtimes changes from round to round."""
     taken: dict[str, list[float]] = {name: [] for name in names}
     for number in range(-1, rounds):
         for name in names if number % 2 else reversed(names):
             before = time.monotonic()
             one(name)
-            if number >= 0:  # The first only warms the caches.
+            if number >= 0:  # The first round only warms the caches.
                 taken[name].append((time.monotonic() - before) * 1000)
     return taken
 

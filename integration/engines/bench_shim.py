@@ -1,6 +1,6 @@
-"""What a shim costs: time of its calls, CPU time of everything that it starts, memory. For bench.py.
+"""The cost of a shim: time of its calls, CPU time of everything that it starts, memory. Used by bench.py.
 
-Beside each other: pyrunc's own shim, and containerd-shim-runc-v2 with runc and with pyrunc.
+Compares pyrunc's own shim, and containerd-shim-runc-v2 with runc and with pyrunc.
 """
 
 import os
@@ -54,7 +54,7 @@ int main(int argc, char **argv) {
 
 @contextmanager
 def running(tool: Ctr, name: str = "c", *options: str) -> Iterator[None]:
-    """A container that stays."""
+    """A container that runs during the block."""
     tool.start(name, *options)
     try:
         yield
@@ -66,7 +66,7 @@ def running(tool: Ctr, name: str = "c", *options: str) -> Iterator[None]:
 
 
 def shims(ground: Ground) -> list[int]:
-    """The pids out here of the shims in ``ground``."""
+    """Returns the host's pids of the shims in ``ground``."""
     space = os.readlink(f"/proc/{ground.holder}/ns/pid")
     found = []
     for entry in Path("/proc").iterdir():
@@ -90,7 +90,7 @@ def memory(pid: int) -> dict[str, int]:
 
 
 def of_one_container(ground: Ground, runtime: str) -> dict[str, int]:
-    """Memory of a shim with one container, when it has come to rest."""
+    """Returns the memory of an idle shim with one container."""
     tool = Ctr(ground, runtime)
     with running(tool):
         return rested(ground)
@@ -126,7 +126,7 @@ def of_a_pod(ground: Ground, runtime: str) -> dict[str, int]:
 
 
 class Accounting:
-    """CPU time of what containerd has started and is no container: its cgroup's, without its own."""
+    """CPU time of the processes that containerd started, except containers: that of its cgroup minus its own."""
 
     def __init__(self, ground: Ground) -> None:
         self.pid = next(pid for pid, words in outside(ground) if words.startswith(f"{CONTAINERD} "))
@@ -153,7 +153,7 @@ class Accounting:
 
 
 def outside(ground: Ground) -> list[tuple[int, str]]:
-    """Pids out here and command lines of what is in ``ground``'s pid namespace."""
+    """Returns the host's pids and the command lines of the processes in ``ground``'s pid namespace."""
     space = os.readlink(f"/proc/{ground.holder}/ns/pid")
     found = []
     for entry in Path("/proc").iterdir():
@@ -166,7 +166,7 @@ def outside(ground: Ground) -> list[tuple[int, str]]:
 
 
 def cpu_time(ground: Ground, runtimes: list[str]) -> dict[str, float]:
-    """Milliseconds of shims and runtimes for one `ctr run`, of a hundred, in turns of ten."""
+    """Returns the CPU milliseconds of shims and runtimes per `ctr run`, from a hundred runs, in turns of ten."""
     accounting = Accounting(ground)
     taken = dict.fromkeys(runtimes, 0.0)
     try:
@@ -184,9 +184,9 @@ def cpu_time(ground: Ground, runtimes: list[str]) -> dict[str, float]:
 
 
 def parts(ground: Ground, runtime: str) -> dict[str, float]:
-    """Milliseconds of CPU time of each program that one `ctr run` executes, the median of ten.
+    """Returns the CPU milliseconds of each program that one `ctr run` executes, the median of ten.
 
-    A program in front of each of them waits for it and notes what it took (wait4(2)).
+    A wrapper around each program waits for it and records its CPU time (wait4(2)).
     """
     directory = ground.directory / f"parts-{runtime}"
     directory.mkdir()
@@ -209,17 +209,17 @@ def parts(ground: Ground, runtime: str) -> dict[str, float]:
         for line in (directory / f"{name}.log").read_text().splitlines():
             what, _, microseconds = line.rpartition(" ")
             found.setdefault(f"{name} {what}", []).append(int(microseconds) / 1000)
-    for real, path in programs.values():  # containerd remembers where it has found a shim
+    for real, path in programs.values():  # containerd caches the path of a shim
         path.unlink()
         path.symlink_to(real)
     taken = {what: statistics.median(values) * len(values) / 10 for what, values in found.items()}
-    if "runtime delete --force" in taken:  # which the shim has waited for: it is in its own
+    if "runtime delete --force" in taken:  # the shim has waited for it, so its own time includes it
         taken["shim delete"] -= taken["runtime delete --force"]
     return taken
 
 
 def picture(taken: dict[str, float], of: dict[str, dict[str, float]]) -> str:
-    """A bar a runtime: what its programs take, and what is left to the resident shim, as SVG."""
+    """Returns an SVG with one bar for each runtime: the CPU time of its programs, and the rest, the resident shim's."""
     scale, y, body = 440 / max(taken.values()), 46, []
     for runtime, whole in taken.items():
         body.append(f'<text x="132" y="{y + 16}" text-anchor="end">{NAMES[runtime]}</text>')
@@ -240,8 +240,8 @@ def picture(taken: dict[str, float], of: dict[str, dict[str, float]]) -> str:
 
 
 def growth(ground: Ground) -> dict[str, tuple[int, int]]:
-    """(KiB of private dirty memory, descriptors) that a shim of ours has more after many execs, and after many
-    containers, than after the first twenty of them."""
+    """Returns the growth of pyrunc's shim, (KiB of private dirty memory, descriptors), after many execs, and after many
+    containers, compared with after the first twenty of them."""
     pod = Pod(ground, "growth")
     (ground.directory / pod.group).mkdir()
     found = {}

@@ -24,8 +24,8 @@ ATTEMPTS = itertools.count()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Every case runs on pyrunc and on runc, so that a failure tells whose it is; those of containerd's own clients run
-    on pyrunc's shim, too. (Docker takes a shim from 23 on: Debian 12's is 20.10.)"""
+    """Every case runs on pyrunc and on runc, to show whose a failure is. Cases of containerd's own clients run
+    on pyrunc's shim, too. (Docker accepts a shim from 23 on; Debian 12's is 20.10.)"""
     if "runtime" in metafunc.fixturenames:
         file = Path(str(metafunc.module.__file__)).stem
         more = [NATIVE] if file.startswith(("test_ctr", "test_cri")) else []
@@ -42,13 +42,13 @@ def runtime(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="session")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The busybox image as a docker-archive, made here: nothing comes from the network."""
+    """The busybox image as a docker-archive, made locally: nothing is downloaded."""
     return image(tmp_path_factory.mktemp("image") / "busybox.tar")
 
 
 @pytest.fixture
 def clean(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Nothing of a case is alive after it; used by a suite through ``pytestmark = usefixtures('clean')``."""
+    """Checks that nothing of a case is left after it; a suite uses it by ``pytestmark = usefixtures('clean')``."""
     yield
     ground: Ground = request.getfixturevalue("ground")
     ground.settle()
@@ -56,7 +56,7 @@ def clean(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture
 def ctr(ground: Ground, runtime: str) -> Iterator[Ctr]:
-    """ctr on the module's ground with the runtime under test, as every engine's fixture here; what a case made is
+    """ctr on the module's ground with the runtime under test, as every engine's fixture here. Whatever a case made is
     removed after it."""
     made = Ctr(ground, runtime)
     yield made
@@ -65,7 +65,7 @@ def ctr(ground: Ground, runtime: str) -> Iterator[Ctr]:
 
 @pytest.fixture
 def cri(ground: Ground, runtime: str) -> Iterator["Cri"]:
-    from cri import Cri  # which needs gRPC, and the other suites do not
+    from cri import Cri  # needs gRPC, unlike the other suites
 
     made = Cri(ground, runtime)
     yield made
@@ -81,7 +81,7 @@ def docker(ground: Ground, runtime: str) -> Iterator[Docker]:
 
 @pytest.fixture
 def pod(ground: Ground, request: pytest.FixtureRequest) -> Iterator[Pod]:
-    """A pod of the shim's own, driven by its own calls; another one when the test is run again."""
+    """A pod of pyrunc's shim, driven by the shim's own calls; a new one if the test is run again."""
     made = Pod(ground, f"p{abs(hash(request.node.name)) % 10**6}{next(ATTEMPTS)}")
     (ground.directory / made.group).mkdir()
     yield made

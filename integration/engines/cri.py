@@ -57,7 +57,7 @@ def messages(directory: Path) -> Any:
 
 
 def node_settings() -> str:
-    """What deploy/kubernetes tells a node's administrator to add, with the path of the pyrunc under test."""
+    """Returns the settings of deploy/kubernetes for a node, with the path of the pyrunc under test."""
     text = (DEPLOY / "containerd-config.toml").read_text()
     assert text.count('"/usr/local/bin/pyrunc"') == 1
     assert text.count('runtime_type = "io.containerd.pyrunc.v1"') == 1
@@ -95,7 +95,7 @@ def prepare(ground: Ground, archive: Path, pause: Path) -> None:
 
 
 class Cri:
-    """The kubelet's side of one test: pods and containers are removed at its end."""
+    """The kubelet's side of one test. Pods and containers are removed at the end of the test."""
 
     def __init__(self, ground: Ground, runtime: str) -> None:
         self.ground = ground
@@ -119,7 +119,7 @@ class Cri:
         return invoke(request, timeout=60)
 
     def error(self, method: str, **fields: Any) -> str:
-        """The words of a call that must fail."""
+        """Returns the error message of a call that must fail."""
         try:
             self.call(method, **fields)
         except grpc.RpcError as error:
@@ -127,7 +127,7 @@ class Cri:
         raise AssertionError(f"{method} did not fail")
 
     def answers(self) -> bool:
-        """Whether the engine answers calls."""
+        """True if the engine answers calls."""
         try:
             return bool(self.call("Version").version)
         except grpc.RpcError:
@@ -162,7 +162,7 @@ class Cri:
         """Creates a container; ``options`` are ContainerConfig's fields, ``security`` and ``resources`` those of its own."""
         number = next(NUMBERS)
         security, resources = options.pop("security", {}), options.pop("resources", {})
-        # What a kubelet asks for when a pod says nothing.
+        # The kubelet's default for a pod that does not set it.
         security.setdefault("namespace_options", {"pid": "CONTAINER"})
         config = {
             "metadata": {"name": f"c{number}"},
@@ -198,11 +198,11 @@ class Cri:
         return self.status(container)
 
     def log(self, container: str) -> str:
-        """What a container wrote, without the time and the stream's name that CRI's log puts before each line."""
+        """Returns a container's output, without the time and the name of the stream in each line of CRI's log."""
         return "".join(line.split(" ", 3)[3] + "\n" for line in self.logs[container].read_text().splitlines())
 
     def out(self, script: list[str] | str, pod: str = "", code: int = 0, **options: Any) -> str:
-        """What a container printed that must have exited with ``code``."""
+        """Returns the output of a container that must exit with ``code``."""
         pod = pod or self.pod()
         container = self.start(pod, script, **options)
         status = self.await_exit(container)
@@ -214,13 +214,13 @@ class Cri:
         return self.call("ExecSync", container_id=container, cmd=command, timeout=timeout)
 
     def said(self, container: str, *command: str) -> str:
-        """The output of a command exec'd in a container that must succeed."""
+        """Returns the output of a command executed in a container, which must succeed."""
         done = self.exec(container, *command)
         assert done.exit_code == 0, done
         return done.stdout.decode()
 
     def stream(self, url: str, *options: str, data: str = "") -> "subprocess.CompletedProcess[str]":
-        """Speaks to a streaming URL from inside the ground."""
+        """Connects to a streaming URL from inside of the ground."""
         return self.ground.call(sys.executable, str(HERE / "stream.py"), url, *options, input=data)
 
     def limit(self, container: str, controller: str, file: str) -> str:

@@ -1,4 +1,4 @@
-"""A containerd of our own and its client `ctr`."""
+"""A private containerd and its client `ctr`."""
 
 import json
 import signal
@@ -39,7 +39,7 @@ level = "debug"
 
 
 class Ctr:
-    """`ctr` of one test: containers are named and removed here."""
+    """`ctr` of one test. Names the test's containers and removes them."""
 
     def __init__(self, ground: Ground, runtime: str, namespace: str = "") -> None:
         self.ground = ground
@@ -87,13 +87,13 @@ class Ctr:
         return self.ground.ok(*self.words(args), **settings)
 
     def flags(self) -> list[str]:
-        """What chooses the runtime."""
+        """The options that choose the runtime."""
         if self.runtime == NATIVE:
             return ["--runtime", "io.containerd.pyrunc.v1"]
         return ["--runtime", "io.containerd.runc.v2", "--runc-binary", RUNTIMES[self.runtime]]
 
     def root_flags(self, root: Path) -> list[str]:
-        """What puts the runtime's state below ``root``: the shim is no runc to ctr, and is configured by a file."""
+        """The options that place the runtime's state below ``root``. ctr configures other shims than runc's by a file."""
         if self.runtime != NATIVE:
             return ["--runc-root", str(root)]
         file = self.ground.directory / "shim.toml"
@@ -107,7 +107,7 @@ class Ctr:
         return self.call("run", "--rm", *self.flags(), *options, IMAGE, name, *args, **settings)
 
     def out(self, args: list[str], *options: str, code: int = 0, **settings: Any) -> str:
-        """What a container printed that must have exited with ``code``."""
+        """Returns the output of a container that must exit with ``code``."""
         done = self.run(args, *options, **settings)
         assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
         return done.stdout
@@ -117,15 +117,15 @@ class Ctr:
         self.ok("run", "--detach", *self.flags(), *options, IMAGE, name, *(args or ["sleep", "1000"]))
 
     def foreground(self, args: list[str]) -> "subprocess.Popen[str]":
-        """`ctr run` that stays; its exit code is the container's."""
+        """`ctr run` in the foreground; its exit code is the container's."""
         client = self.ground.popen(*self.words(("run", "--rm", *self.flags(), IMAGE, "c", *args)))
         self.await_status("RUNNING")
         return client
 
     def exec(self, *args: str, name: str = "c", options: list[str] | None = None, **settings: Any) -> Any:
-        """`ctr tasks exec`, of a command that exists.
+        """`ctr tasks exec` of a command that exists.
 
-        ctr loses the output of a process that ended before the shim copies it (with runc, too): this one stays a moment.
+        ctr loses the output of a process that ends before the shim copies it (also with runc): the command waits a moment.
         """
         stays = ["sh", "-c", '"$@"; code=$?; sleep 0.1; exit $code', "sh", *args]
         return self.exec_as_it_is(*stays, name=name, options=options, **settings)
@@ -134,14 +134,14 @@ class Ctr:
         return self.call("tasks", "exec", "--exec-id", "e", *(options or []), name, *args, **settings)
 
     def run_in_terminal(self, script: str, **size: int) -> Terminal:
-        """`ctr run` with a terminal of ours, of ``rows`` and ``columns``."""
+        """`ctr run` with a terminal of the test's, of ``rows`` and ``columns``."""
         return self.terminal("run", "--rm", "-t", *self.flags(), IMAGE, "c", "sh", "-c", script, **size)
 
     def terminal(self, *args: str, rows: int = 24, columns: int = 80) -> Terminal:
         return Terminal(self.ground, self.words(args), rows, columns)
 
     def task(self, name: str = "c") -> list[str]:
-        """Name, pid and status of a task as listed; empty when there is none."""
+        """Returns name, pid and status of a task as listed; an empty list if there is no task."""
         lines = [line.split() for line in self.ok("tasks", "ls").splitlines()]
         return next((words for words in lines if words[0] == name), ["", "", ""])
 
@@ -156,7 +156,7 @@ class Ctr:
         return int(self.task(name)[1])
 
     def pids(self, name: str = "c") -> list[int]:
-        """What `ctr tasks ps` lists."""
+        """Returns the pids that `ctr tasks ps` lists."""
         return [int(line.split()[0]) for line in self.ok("tasks", "ps", name).splitlines()[1:]]
 
     def cmdline(self, pid: int) -> list[str]:
@@ -183,7 +183,7 @@ class Ctr:
         """`ctr events`, running."""
         terminal = self.terminal("events")
         wait_for(lambda: any("events" in words for words in self.ground.others().values()), "the client")
-        # Its subscription has no sign of its own: an event of ours is awaited.
+        # ctr does not show when it is subscribed: wait until it shows an event made for that.
         while "/containers/create" not in terminal.text:
             self.call("containers", "create", IMAGE, "sign")
             self.call("containers", "delete", "sign")

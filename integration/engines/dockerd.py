@@ -1,4 +1,4 @@
-"""A Docker daemon of our own and its client `docker`."""
+"""A private Docker daemon and its client `docker`."""
 
 import json
 import signal
@@ -16,7 +16,7 @@ CLIENT, DAEMON = "/usr/bin/docker", "/usr/sbin/dockerd"
 
 
 def configuration(ground: Ground, **settings: Any) -> dict[str, Any]:
-    """daemon.json: what docs/engines.md tells to write, and what keeps the daemon to itself."""
+    """Returns daemon.json: the settings of docs/engines.md, and those that separate the daemon from the host's."""
     documented = (TOP / "docs" / "engines.md").read_text().partition("```json\n")[2].partition("```")[0]
     return {
         **json.loads(documented.replace("/usr/local/bin/pyrunc", RUNTIMES["pyrunc"])),
@@ -34,7 +34,7 @@ def configuration(ground: Ground, **settings: Any) -> dict[str, Any]:
 
 
 class Docker:
-    """`docker` of one test: what it makes is removed at the test's end."""
+    """`docker` of one test. Whatever the test makes is removed at its end."""
 
     def __init__(self, ground: Ground, runtime: str, *, default: bool = False) -> None:
         self.ground = ground
@@ -68,7 +68,7 @@ class Docker:
         return self.call("run", "--rm", *self.flags, *options, image, *args, **settings)
 
     def out(self, args: list[str] | str, *options: str, code: int = 0, **settings: Any) -> str:
-        """What a container printed, a command's or a script's, that must have exited with ``code``."""
+        """Returns the output of a container, of a command or a script, which must exit with ``code``."""
         words = ["sh", "-c", args] if isinstance(args, str) else args
         done = self.run(words, *options, **settings)
         assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
@@ -107,7 +107,7 @@ class Docker:
 
     @contextmanager
     def events(self) -> Iterator[Terminal]:
-        """`docker events`, running; those since a moment ago are shown too, so none is missed."""
+        """`docker events`, running. It also shows events from just before, so that none is missed."""
         terminal = self.terminal("events", "--since", "1s", "--format", "{{.Type}} {{.Action}}")
         yield terminal
         for pid, words in self.ground.others().items():
@@ -126,7 +126,7 @@ class Docker:
         self.ground.ok("kill", "-9", str(pid))
 
     def remove_all(self) -> None:
-        """Removes containers, and the volumes and networks that no test's ground came with."""
+        """Removes containers, and all volumes and networks that the ground did not have at the start."""
         for kind, listing in [("rm", ["ps", "-aq"]), ("volume", ["volume", "ls", "-q"])]:
             names = self.ok(*listing).split()
             if names:

@@ -1,7 +1,7 @@
-"""What the engines' suites stand on: namespaces of their own, daemons, an image, the two runtimes.
+"""The surroundings of the engines' suites: separate namespaces, daemons, an image, the two runtimes.
 
-Everything an engine makes on the host, bridges, iptables rules, mounts, sockets below /run, lies in namespaces that end
-with their holder. Only cgroups are the host's: they all lie below one directory per ground, which ends with it too.
+Everything that an engine makes (bridges, iptables rules, mounts, sockets below /run) is in namespaces that end
+with their holder. Only the cgroups are the host's: they are all below one directory per ground, removed at its end.
 """
 
 import glob
@@ -31,7 +31,7 @@ NATIVE = "shim"
 """pyrunc as containerd's own shim, of the type io.containerd.pyrunc.v1: no runtime is executed at all."""
 IMAGE = "localhost/busybox:latest"
 
-# /run is private as a whole: shims, conmon and the runtimes keep sockets and state there, whatever an engine is told.
+# All of /run is private: shims, conmon and the runtimes keep sockets and state there, whatever an engine's settings.
 SETUP = """
 set -e
 mount -t tmpfs tmpfs /run
@@ -56,7 +56,7 @@ STATES = [
 class Ground:
     """Private mount, network and pid namespaces, held by a reaper, and a directory; one engine lives in it.
 
-    ``private`` names directories that are to be empty in there. ``directory`` is seen under the same name inside and
+    ``private``: directories that are empty inside. ``directory`` has the same path inside and
     outside. The pid namespace makes leaks visible: a process left in it was left by the engine or its runtime.
     """
 
@@ -66,18 +66,18 @@ class Ground:
         self.directory = Path(tempfile.mkdtemp(prefix=f"{name}-", dir="/tmp"))
         programs = self.directory / "bin"
         programs.mkdir()
-        for shim in (SHIM, GO_SHIM):  # where containerd looks for shims, and remembers them: on its PATH
+        for shim in (SHIM, GO_SHIM):  # containerd looks for shims on its PATH, and caches their paths
             (programs / shim.name).symlink_to(shim)
         self.environment = {
             "PATH": f"{programs}:/usr/sbin:/usr/bin:/sbin:/bin",
             "HOME": str(self.directory / "home"),
             "TMPDIR": str(self.directory / "tmp"),
             "LANG": "C.UTF-8",
-            "CONTAINERD_SUPPRESS_DEPRECATION_WARNINGS": "1",  # of a newer one (CONTAINERD): cgroup v1
+            "CONTAINERD_SUPPRESS_DEPRECATION_WARNINGS": "1",  # newer containerd (CONTAINERD): cgroup v1
         }
         for kind in ("HOME", "TMPDIR"):
             Path(self.environment[kind]).mkdir()
-        # An overlay can't lie on an overlay, as in a container that runs the tests.
+        # An overlay cannot be mounted on an overlay, which the root is if the tests run in a container.
         self.overlay = (
             "overlayfs"
             not in subprocess.run(
@@ -107,11 +107,11 @@ class Ground:
         self.close()
 
     def path(self, inside: str) -> Path:
-        """The name out here of a path in the mount namespace."""
+        """Returns the host's path of a path in the mount namespace."""
         return Path(f"/proc/{self.holder}/root{inside}")
 
     def words(self, args: Iterable[str]) -> list[str]:
-        """The command line that runs ``args`` inside."""
+        """Returns the command line that runs ``args`` inside."""
         return ["nsenter", f"--target={self.holder}", "--mount", "--net", "--pid", "--", *args]
 
     def call(self, *args: str, **settings: Any) -> "subprocess.CompletedProcess[str]":
@@ -138,7 +138,7 @@ class Ground:
         return made
 
     def processes(self) -> dict[int, str]:
-        """Pid inside the namespace and command line of everything that lives there, without the holder."""
+        """Returns {pid inside the namespace: command line} of all processes inside, without the holder."""
         found = {}
         for entry in self.path("/proc").iterdir():
             if entry.name.isdigit() and entry.name != "1":
@@ -152,61 +152,61 @@ class Ground:
         return found
 
     def namespace(self, pid: int, kind: str) -> str:
-        """What a process's namespace is called, as ``/proc/PID/ns`` tells in here."""
+        """Returns the name of a process's namespace, from ``/proc/PID/ns`` inside."""
         return os.readlink(self.path(f"/proc/{pid}/ns/{kind}"))
 
     def others(self) -> dict[int, str]:
-        """Processes that are neither the holder's nor daemons'."""
+        """Returns the processes that belong neither to the holder nor to daemons."""
         known = {"sleep infinity", *(" ".join(one.args) for one in self.daemons)}
         return {pid: words for pid, words in self.processes().items() if words not in known and not self.of_daemon(pid)}
 
     def of_daemon(self, pid: int) -> bool:
-        """Whether a process was started by a daemon for itself (dockerd's containerd), not for a container."""
+        """True if a daemon started the process for itself (dockerd's containerd), not for a container."""
         return any(pid in one.helpers for one in self.daemons)
 
     def settle(self, seconds: float = 15.0) -> None:
-        """Waits until nothing of a container is left: no process, cgroup, mount or state. What stays is a failure."""
+        """Waits until no process, cgroup, mount or state of a container is left. Fails if something stays."""
         end = time.monotonic() + seconds
         while (left := self.left()) and time.monotonic() < end:
             time.sleep(0.02)
         for pid in self.others() if left else ():
-            self.call("kill", "-9", str(pid))  # Told once, not by every later case again.
+            self.call("kill", "-9", str(pid))  # Killed, so that later cases do not report it again.
         assert not left, "left over:\n" + "\n".join(left)
 
     def left(self) -> list[str]:
-        """What there is of containers."""
+        """Returns the leftovers of containers."""
         return [*self.others().values(), *self.cgroups(), *self.mounts(), *self.states()]
 
     def cgroups(self) -> list[str]:
-        """Cgroups below this ground's own that are still there."""
+        """Returns the cgroups below this ground's own that still exist."""
         return [path for top in cgroup_tops() for path in glob.glob(f"{top}{self.cgroup}/**/*/", recursive=True)]
 
     def limit(self, controller: str, container: str, file: str) -> str:
-        """A file of a container's cgroup, without its newline: of the v1 controller, or of v2 where that has it."""
+        """Returns a file of a container's cgroup, without its newline: of the v1 controller, or of v2 if v2 has it."""
         found = glob.glob(f"/sys/fs/cgroup/{controller}{self.cgroup}/{container}/{file}")
         return Path(found[0]).read_text().strip() if found else ""
 
     def drop(self, name: str) -> None:
-        """Removes an empty parent cgroup that an engine was told to use: engines leave those."""
+        """Removes an empty parent cgroup that an engine was configured to use: engines leave those."""
         for top in cgroup_tops():
             remove_cgroups(f"{top}{self.cgroup}/{name}")
 
     def mounts(self) -> list[str]:
-        """Mount points that engines and runtimes make for one container: roots, shared memory, network namespaces."""
+        """Returns mount points that engines and runtimes make for containers: roots, shared memory, netns."""
         points = [line.split()[4] for line in self.path("/proc/1/mountinfo").read_text().splitlines()]
         ours = (str(self.directory), "/run/")
         return [point for point in points if point.startswith(ours) and OF_CONTAINERS.search(point)]
 
     def states(self) -> list[str]:
-        """State directories of containers, wherever the engines here let a runtime keep them."""
+        """Returns the state directories of containers, in all places that the engines here use."""
         return [path for place in STATES for path in glob.glob(str(self.path(place)))]
 
     def logs(self) -> str:
-        """The ends of the daemons' logs, for a failure's report."""
+        """Returns the ends of the daemons' logs, for the report of a failure."""
         return "\n".join(f"--- {one.name}\n{one.tail()}" for one in self.daemons)
 
     def close(self) -> None:
-        """Ends the daemons and the namespaces; fails when something of the runtime's is left."""
+        """Ends the daemons and the namespaces. Fails if something of the runtime's is left."""
         try:
             self.settle()
         finally:
@@ -220,7 +220,7 @@ class Ground:
 
 
 class Daemon:
-    """One daemon of an engine: its log is a file, it is killed by pid."""
+    """One daemon of an engine. Its log is a file; it is killed by pid."""
 
     def __init__(self, ground: Ground, args: list[str], name: str) -> None:
         self.ground = ground
@@ -248,7 +248,7 @@ class Daemon:
         self.ground.call("kill", f"-{number}", str(self.pid()))
 
     def stop(self, number: int = signal.SIGTERM) -> None:
-        """Ends it by a signal and waits; kills it when it does not listen."""
+        """Sends a signal and waits for the end; kills the daemon if it does not react."""
         if self.process.poll() is not None:
             return
         self.kill(number)
@@ -271,7 +271,7 @@ def cgroup_tops() -> list[str]:
 
 
 def remove_cgroups(path: str) -> None:
-    """Removes a cgroup and those below it; kills no process: one that is still in it keeps it, and was reported already."""
+    """Removes a cgroup and those below it, but kills no process: a cgroup with processes was reported, and stays."""
     for directory, _, _ in os.walk(path, topdown=False):
         try:
             os.rmdir(directory)
@@ -280,7 +280,7 @@ def remove_cgroups(path: str) -> None:
 
 
 def wait_for(condition: Callable[[], Any], what: str, seconds: float = 15.0) -> Any:
-    """Polls ``condition`` until it is true, and returns what it gave: for what has no event."""
+    """Polls ``condition`` until it is true and returns its value, for conditions without an event."""
     end = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < end, f"waited {seconds} s for {what}"

@@ -1,4 +1,4 @@
-"""The shim without containerd: a pod driven by its own calls, and a containerd that only takes events."""
+"""The shim without containerd: a pod driven by the shim's calls, and a stand-in that receives containerd's events."""
 
 import json
 import os
@@ -56,7 +56,7 @@ class Link:
         self.answers: dict[int, bytes] = {}
 
     def send(self, method: str, **fields: Any) -> tuple[int, str]:
-        """Begins a call; what ``take`` wants to know of it."""
+        """Begins a call; returns the argument for ``take``."""
         self.stream += 2
         payload = encode(REQUESTS[method], fields)
         request = {"service": "containerd.task.v2.Task", "method": method, "payload": payload}
@@ -64,7 +64,7 @@ class Link:
         return self.stream, method
 
     def take(self, begun: tuple[int, str]) -> dict[str, Any]:
-        """The answer to a call that was begun."""
+        """Returns the answer to a call that ``send`` began."""
         stream, method = begun
         while stream not in self.answers:
             data = self.socket.recv(1 << 16)
@@ -78,12 +78,12 @@ class Link:
         return decode(ANSWERS.get(method, "Empty"), response.get("payload", b""))
 
     def call(self, method: str, **fields: Any) -> dict[str, Any]:
-        """One call from beginning to end."""
+        """Makes one call and returns its answer."""
         return self.take(self.send(method, **fields))
 
 
 class Containerd:
-    """Takes events, while it ``listens``."""
+    """Receives events while it ``listens``."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -100,7 +100,7 @@ class Containerd:
         threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
 
     def stop(self) -> None:
-        """As one that was killed: every connection ends."""
+        """Closes every connection, as if containerd was killed."""
         assert self.listener is not None
         for one in (self.listener, *self.peers):
             try:
@@ -134,12 +134,12 @@ class Containerd:
             return
 
     def topics(self, container: str) -> list[str]:
-        """What was told of a container, in order, without /tasks/."""
+        """Returns the topics of a container's events, in order, without /tasks/."""
         return [topic.rpartition("/")[2] for topic, event in self.events if event["container_id"] == container]
 
 
 class Pod:
-    """A shim in ``ground`` and what it is asked. ``group``: containers of one share a shim."""
+    """A shim in ``ground`` and its calls. ``group``: containers of one group share a shim."""
 
     def __init__(self, ground: Ground, group: str) -> None:
         self.ground = ground
@@ -167,12 +167,12 @@ class Pod:
         """Executes the shim's binary as containerd does."""
         environment = {**self.ground.environment, "TTRPC_ADDRESS": str(self.containerd.path), **variables}
         arguments = ["-namespace", NAMESPACE, "-id", name, "-address", f"{self.ground.directory}/c.sock", *words]
-        # nsenter has no --wd that is seen inside: a shell changes the directory.
+        # nsenter's --wd is resolved outside of the namespace: a shell changes the directory.
         inside = ["sh", "-c", 'cd "$0" && exec "$@"', str(bundle), str(SHIM), *arguments]
         return self.ground.call(*inside, env=environment, input=given, text=False)
 
     def start(self, name: str, bundle: Path, **variables: str) -> Link:
-        """`start`, and a connection to what it names."""
+        """Executes `start`, and connects to the address that it prints."""
         done = self.command(name, bundle, "-publish-binary", "/bin/false", "-debug", "start", **variables)
         assert done.returncode == 0, done.stderr
         path = done.stdout.decode().removeprefix("unix://")
@@ -196,13 +196,13 @@ class Pod:
         return link
 
     def exec(self, link: Link, name: str, exec_id: str, args: list[str], **streams: Any) -> None:
-        """Exec, of the spec's default process; Start is left."""
+        """Calls Exec for the spec's default process, without Start."""
         process = {**default_config()["process"], "args": args, "terminal": False}
         spec = any_of(f"{SPEC}Process", json.dumps(process).encode())
         link.call("Exec", id=name, exec_id=exec_id, spec=spec, **streams)
 
     def shim(self) -> int:
-        """The shim's pid inside of the ground."""
+        """Returns the shim's pid inside of the ground."""
         return int(self.links[0].call("Connect", id="")["shim_pid"])
 
     def kill_shim(self) -> None:
@@ -216,7 +216,7 @@ class Pod:
         return made
 
     def end(self) -> None:
-        """Removes what is left, as containerd does after a shim's end."""
+        """Removes leftovers, as containerd does after a shim's end."""
         for link in self.links:
             try:
                 link.call("Shutdown", id="")
@@ -235,7 +235,7 @@ def name(pod: Pod, suffix: str = "a") -> str:
 
 
 def finish(pod: Pod, link: Any, container: str) -> dict[str, Any]:
-    """Ends a container and removes it; what Delete says."""
+    """Ends a container and deletes it; returns the answer of Delete."""
     try:
         link.call("Kill", id=container, signal=signal.SIGKILL)
     except Refused:
@@ -261,7 +261,7 @@ def bind() -> list[dict[str, Any]]:
 
 
 def outside(pod: Pod, pid: int) -> int:
-    """The pid out here of a process of the ground's pid namespace."""
+    """Returns the host's pid of a process of the ground's pid namespace."""
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:

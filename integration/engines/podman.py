@@ -39,26 +39,26 @@ WRONG_COMMANDS = {
 
 
 class PodmanGround(Ground):
-    """The namespaces, with Podman's configuration in them. Its locks lie in /dev/shm."""
+    """A Ground with Podman's configuration. Podman's locks are in /dev/shm."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name, private=["/dev/shm"])
         for path in (self.directory, self.directory / "tmp"):
-            path.chmod(0o711)  # buildah has root file systems there, which the root of a user namespace walks to
+            path.chmod(0o711)  # buildah keeps rootfs there, which the root of a user namespace must reach
         config = self.directory / "containers.conf"
         config.write_text(CONFIG.format(directory=self.directory, **RUNTIMES))
         self.environment["CONTAINERS_CONF"] = str(config)
         on_overlay = self.ok("stat", "-f", "-c", "%T", str(self.directory)).strip() == "overlayfs"
-        self.driver = "vfs" if on_overlay else "overlay"  # an overlay can't lie on an overlay
+        self.driver = "vfs" if on_overlay else "overlay"  # an overlay cannot be mounted on an overlay
 
     def storage(self) -> list[str]:
-        """The options that place the storage, the same for Podman and buildah."""
+        """The options that set the place of the storage, the same for Podman and buildah."""
         return ["--root", f"{self.directory}/storage", "--runroot", RUNROOT, "--storage-driver", self.driver]
 
     def cgroups(self) -> list[str]:
-        """Without what Podman itself leaves: conmon's, and of pods those in hierarchies that it does not know.
+        """Without cgroups that Podman itself leaves: conmon's, and those of pods in hierarchies that it does not use.
 
-        A conmon that is left in there is told as a process.
+        A conmon that is left in one is reported as a process.
         """
         return [path for path in super().cgroups() if not re.search(r"/(conmon|[0-9a-f]{64})/$", path)]
 
@@ -75,7 +75,7 @@ def prepared(name: str, archive: Path) -> Iterator[PodmanGround]:
 
 
 class Podman:
-    """`podman` of one test: its containers, pods and volumes are removed here."""
+    """`podman` of one test. Removes the test's containers, pods and volumes."""
 
     def __init__(self, ground: Ground, runtime: str) -> None:
         assert isinstance(ground, PodmanGround)
@@ -92,7 +92,7 @@ class Podman:
         return self.ground.ok(*self.words(*args), **settings)
 
     def made(self, verb: str, options: tuple[str, ...], network: str = "none") -> list[str]:
-        """`run` or `create` with what every container here gets."""
+        """Returns `run` or `create` with the options that every container here has."""
         return [verb, "--cgroup-parent", self.ground.cgroup, *(["--network", network] if network else []), *options]
 
     def run(
@@ -102,7 +102,7 @@ class Podman:
         return self.call(*self.made("run", ("--rm", *options), network), image, *args, **settings)
 
     def out(self, args: list[str] | str, *options: str, code: int = 0, **settings: Any) -> str:
-        """What a container printed (of a shell script, when ``args`` is one) that must have exited with ``code``."""
+        """Returns the output of a container that must exit with ``code``. ``args`` is a command, or a shell script."""
         done = self.run(["sh", "-c", args] if isinstance(args, str) else args, *options, **settings)
         assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
         return done.stdout
@@ -129,7 +129,7 @@ class Podman:
         wait_for(lambda: text in self.ok("logs", name), f"{name} to print {text!r}")
 
     def limit(self, controller: str, file: str, name: str = "c") -> str:
-        """A file of the container's cgroup (v1), as the kernel has it."""
+        """Returns a file of the container's v1 cgroup."""
         directory = f"/sys/fs/cgroup/{controller}{self.ground.cgroup}/libpod-{self.inspect('ID', name)}"
         return Path(directory, file).read_text().strip()
 
@@ -142,6 +142,6 @@ class Podman:
     def remove_all(self) -> None:
         """Ends and removes what the test made; an image that it built may stay, the ground ends with its storage."""
         self.ok("pod", "rm", "--all", "--force", "--time", "0")
-        # conmon has Podman clean up as well, when a container ends: the second of the two finds its mounts busy.
+        # conmon also calls Podman to clean up when a container ends: the second clean-up finds the mounts busy.
         wait_for(lambda: self.call("rm", "--all", "--force", "--time", "0").returncode == 0, "podman rm --all")
         self.ok("volume", "prune", "--force")

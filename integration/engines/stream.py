@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 
 def connect(url: str) -> socket.socket:
-    """Opens the stream; the server says 101 or refuses."""
+    """Opens the stream. The server answers 101 or refuses."""
     parts = urlsplit(url)
     connection = socket.create_connection((parts.hostname, parts.port), timeout=30)
     lines = [

@@ -1,4 +1,4 @@
-"""The table of cases by engine in docs/engines.md: made by the run of the tests itself."""
+"""The table of cases by engine in docs/engines.md, made by a run of the tests."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ def words_of(nodeid: str) -> list[str]:
 
 
 def case_of(nodeid: str) -> tuple[str, str] | None:
-    """The case's words and the engine's name, from the test's and the module's names; None for what is no case."""
+    """Returns the names of the case and the engine, from the test's and the module's names; None for other tests."""
     file, _, test = nodeid.partition("::")
     engine = ENGINES.get(Path(file).stem.removeprefix("test_").partition("_")[0])
     parameters = words_of(test)
@@ -33,7 +33,7 @@ def case_of(nodeid: str) -> tuple[str, str] | None:
 
 
 def record(results: Results, nodeid: str, report: pytest.TestReport) -> None:
-    """Keeps what became of a case on a runtime: the worst of set-up, call and teardown."""
+    """Records the result of a case on a runtime: the worst of setup, call and teardown."""
     case = case_of(nodeid)
     if case is None or (report.when != "call" and report.passed):
         return
@@ -41,7 +41,7 @@ def record(results: Results, nodeid: str, report: pytest.TestReport) -> None:
     outcome = "passed" if report.passed else "failed" if report.failed or hasattr(report, "wasxfail") else "skipped"
     words, column = case
     own = NATIVE_COLUMNS.get(column)
-    # runc's outcome stands beside both of ours.
+    # runc's outcome is shown beside both of pyrunc's.
     for name in [column, own] if runtime == "runc" and own else [column]:
         cell = results.setdefault((words, name), {})
         key = "runc" if runtime == "runc" else "pyrunc"
@@ -50,7 +50,7 @@ def record(results: Results, nodeid: str, report: pytest.TestReport) -> None:
 
 
 def cell(outcomes: dict[str, str]) -> str:
-    """The words of one cell: pyrunc's outcome, and runc's where it differs."""
+    """Returns the text of one cell: pyrunc's outcome, and runc's if it differs."""
     ours, theirs = outcomes.get("pyrunc", "-"), outcomes.get("runc", "-")
     word = {"passed": "yes", "failed": "**fails**", "skipped": "skipped", "-": "-"}
     return word[ours] if ours == theirs else f"{word[ours]} (runc: {word[theirs].strip('*')})"
@@ -79,7 +79,7 @@ def render(cells: dict[str, dict[str, str]]) -> str:
 
 
 def write(path: Path, results: Results, whole: bool) -> None:
-    """Puts the results into the table of ``path``; unless the ``whole`` suite ran, other cases stay as they are."""
+    """Writes the results into the table of ``path``. Unless the ``whole`` suite ran, other cases stay unchanged."""
     text = path.read_text() if path.exists() else f"{BEGIN}\n{END}\n"
     cells = {} if whole else read(text)
     for (case, engine), outcomes in results.items():

@@ -1,4 +1,4 @@
-"""What `make bench` measures: runtimes with a state directory of their own, and bundles that all of them take."""
+"""What `make bench` measures: runtimes with separate state directories, and bundles that all of them accept."""
 
 import json
 import os
@@ -16,11 +16,11 @@ KIB = 1024
 
 
 class Failed(Exception):
-    """A command failed. ``str()``: which one, its exit status and what it said."""
+    """A command failed. ``str()`` is the command, its exit status and its output."""
 
 
 class Process:
-    """A command of a runtime that runs. What it says goes to a file: a pipe would be held open by the container."""
+    """A running command of a runtime. Its output goes to a file, because the container would keep a pipe open."""
 
     def __init__(self, name: str, command: list[str]) -> None:
         self.words = f"{name} {' '.join(command[3:])}"
@@ -29,11 +29,11 @@ class Process:
         self.process = subprocess.Popen(command, stdin=null, stdout=null, stderr=self.said)
 
     def status(self) -> int:
-        """Its exit status, when it has ended."""
+        """Waits for the command and returns its exit status."""
         return self.process.wait()
 
     def failure(self) -> str:
-        """Empty when it succeeded; else what is to be told."""
+        """Returns an empty string after success, else the message."""
         status = self.status()
         with self.said:
             self.said.seek(0)
@@ -59,27 +59,27 @@ class Runtime:
         return Process(self.name, [*self.command, *words])
 
     def status(self, *words: str) -> int:
-        """Runs to the end; what it says is nothing to us."""
+        """Runs the command to its end and returns its exit status; the output is discarded."""
         process = self.begin(*words)
         process.failure()
         return process.status()
 
     def ok(self, *words: str) -> None:
-        """Runs to the end; Failed when it does."""
+        """Runs the command to its end; raises Failed if it fails."""
         if failure := self.begin(*words).failure():
             raise Failed(failure)
 
     def refusal(self) -> str:
-        """Why it runs no container on this host, or nothing."""
+        """Returns why the runtime cannot run a container on this host, or an empty string."""
         return self.begin("run", "-b", str(self.bundle), self.new_id()).failure()
 
 
 def write_bundle(path: Path, args: list[str], change: "Callable[[dict[str, Any]], object] | None" = None) -> None:
-    """The bundle of all: what `runc spec` writes, without a terminal. ``change`` may change its config."""
+    """Writes the bundle for all runtimes: the config of `runc spec`, without a terminal. ``change`` may edit it."""
     from pyrunc.spec.default import config
 
     made: dict[str, Any] = config()
-    made["ociVersion"] = "1.0.2"  # what the peers of Debian 12 know
+    made["ociVersion"] = "1.0.2"  # the newest version that the peers of Debian 12 support
     made["process"].update(terminal=False, args=args)
     made["root"] = {"path": str(ROOTFS), "readonly": True}
     if change is not None:
@@ -89,20 +89,20 @@ def write_bundle(path: Path, args: list[str], change: "Callable[[dict[str, Any]]
 
 
 def timed(action: Callable[[], object]) -> float:
-    """Milliseconds."""
+    """Returns how many milliseconds ``action`` takes."""
     begun = time.monotonic()
     action()
     return (time.monotonic() - begun) * 1000
 
 
 def run(runtime: Runtime, bundle: "Path | None" = None) -> float:
-    """Milliseconds of `run` of /bin/true, to its end."""
+    """Returns the milliseconds of a `run` of /bin/true, until it ends."""
     name = runtime.new_id()
     return timed(lambda: runtime.ok("run", "-b", str(bundle or runtime.bundle), name))
 
 
 def in_turn(runtimes: list[Runtime], measure: Callable[[Runtime], float], rounds: int) -> dict[str, float]:
-    """{runtime: median in ms}; every round has each runtime once, in another order."""
+    """Returns {runtime: median in ms}. Each round measures every runtime once, in a different order."""
     found: dict[str, list[float]] = {runtime.name: [] for runtime in runtimes}
     for number in range(rounds + 1):
         turn = number % len(runtimes)

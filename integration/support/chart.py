@@ -1,4 +1,4 @@
-"""A bar chart as SVG: a group an operation, a bar a runtime, everything as a share of one of them."""
+"""A bar chart as SVG: one group for each operation, one bar for each runtime, as ratios to one of the runtimes."""
 
 from html import escape
 

@@ -1,4 +1,4 @@
-"""The stand-in for CRIU, and images for it."""
+"""Tests' side of the stand-in for CRIU, and images for it."""
 
 import json
 import os
@@ -13,7 +13,7 @@ Record = list[dict[str, Any]]
 
 
 class StandIn:
-    """The stand-in first in $PATH; ``settings`` tell it what to do."""
+    """Puts the stand-in first in $PATH; ``settings`` control its behaviour."""
 
     def __init__(self, box: Box) -> None:
         self.box = box
@@ -49,13 +49,13 @@ class StandIn:
         return [json.loads(line) for line in self.file.read_text().splitlines()]
 
     def options(self) -> dict[str, Any]:
-        """Of the last request."""
+        """The options of the last request."""
         found: dict[str, Any] = self.record()[-1]["opts"]
         return found
 
 
 def bound(source: Path) -> Any:
-    """A config with a bind mount below a tmpfs, and through a link of the image."""
+    """Returns a change of a config: adds a bind mount below a tmpfs, and one through a link of the image."""
 
     def change(config: dict[str, Any]) -> None:
         config["mounts"].append({"destination": "/home", "type": "bind", "source": str(source), "options": ["rbind"]})
@@ -64,6 +64,6 @@ def bound(source: Path) -> Any:
 
 
 def prepared_image(box: Box, criu: StandIn) -> None:
-    """An image as `checkpoint` leaves it."""
+    """Makes an image as `checkpoint` writes it."""
     criu.image.mkdir(exist_ok=True)
     (criu.image / "descriptors.json").write_text('["/dev/null", "/dev/null", "/dev/null"]')

@@ -1,10 +1,10 @@
-"""Runs a command under ptrace(2), and exchanges two names of the host right before a chosen look-up of one of its
-processes: what an attacker does at the worst of moments.
+"""Runs a command under ptrace(2), and exchanges two names of the host just before a chosen look-up of one of its
+processes, as an attacker would at the worst moment.
 
     python exchange_at.py ROLE NUMBER ONE OTHER COMMAND...
 
 ROLE is ``pyrunc`` (the command itself), ``helper`` or ``init``; NUMBER counts from 1 the system calls of that process
-that look a path up, or change a mount. Prints JSON as kill_at.py does.
+that look up a path or change a mount. Prints JSON as kill_at.py does.
 """
 
 import os
@@ -24,7 +24,7 @@ NUMBERS = {_seccomp.lib.seccomp_syscall_resolve_name(name.encode()): name for na
 
 
 class Exchanger(Tracer):
-    """One exchange, before the call is made; then nothing has to stop any more."""
+    """Makes one exchange, before the chosen call; after that no process is stopped any more."""
 
     calls = NUMBERS
 

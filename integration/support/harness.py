@@ -1,4 +1,4 @@
-"""What the integration tests share: bundles, the command, and looking for what is left over."""
+"""Shared by the integration tests: bundles, running the command, and finding leftovers."""
 
 import copy
 import glob
@@ -32,7 +32,7 @@ def base_config() -> dict[str, Any]:
 
 
 def static_program(directory: Path, name: str, source: str) -> Path:
-    """The C ``source``, compiled to a program that runs in any rootfs; the test is skipped where there is no compiler."""
+    """Compiles the C ``source`` to a program that runs in any rootfs. Skips the test if there is no compiler."""
     if shutil.which("gcc") is None:
         pytest.skip("gcc is not installed")
     program = directory / name
@@ -62,7 +62,7 @@ class Box:
         config = base_config()
         config["process"]["args"] = ["sh", "-c", args] if isinstance(args, str) else args
         if self.program != PYRUNC:
-            config["ociVersion"] = "1.0.2"  # older peers refuse what is newer than themselves
+            config["ociVersion"] = "1.0.2"  # older peers refuse a newer version
         if change is not None:
             change(config)
         self.count += 1
@@ -72,10 +72,10 @@ class Box:
         return path
 
     def own_rootfs(self, config: dict[str, Any]) -> Path:
-        """Gives ``config`` a writable root file system of its own."""
+        """Gives ``config`` a separate writable rootfs."""
         self.count += 1
         path = self.directory / f"rootfs{self.count}"
-        # Without what a container without a /dev of its own left there: a copy of /dev/full never ends.
+        # Without devices that a container without its own /dev left there: copying /dev/full never ends.
         shutil.copytree(
             ROOTFS, path, symlinks=True, ignore=lambda parent, names: names if parent.endswith("/dev") else []
         )
@@ -83,18 +83,18 @@ class Box:
         return path
 
     def open_to_all(self) -> None:
-        """Lets other users reach the directory, as a user namespace's ids have to."""
+        """Makes the directory accessible for other users, which a user namespace's ids need."""
         for path in (self.directory, *self.directory.parents[:2]):
             path.chmod(0o755)
 
     def call(self, *words: str, **settings: Any) -> "subprocess.CompletedProcess[str]":
-        """The runtime with ``words``; its output is captured."""
+        """Runs the runtime with ``words`` and captures its output."""
         options = {"capture_output": True, "text": True, "timeout": 60, "cwd": self.directory, **settings}
         return subprocess.run([*self.command, *words], **options)
 
     @property
     def command(self) -> list[str]:
-        """The program with its global options. crun knows no host with v1 and v2 hierarchies."""
+        """The program with its global options. crun does not support a host with v1 and v2 hierarchies."""
         own = ["--cgroup-manager=disabled"] if Path(self.program).name == "crun" else []
         return [self.program, "--root", str(self.root), *own]
 
@@ -109,13 +109,13 @@ class Box:
         return self.call("run", "-b", str(self.bundle(args, change)), *words, self.new_id(), **settings)
 
     def out(self, args: list[str] | str, change: Change | None = None, *words: str) -> str:
-        """What a container printed that must have succeeded."""
+        """Returns the output of a container that must succeed."""
         done = self.run(args, change, *words)
         assert done.returncode == 0, (done.returncode, done.stdout, done.stderr)
         return str(done.stdout)
 
     def create(self, args: list[str] | str = "sleep 100", change: Change | None = None, *words: str) -> str:
-        """A created container; returns its id. Its output goes nowhere: it would hold our pipe open."""
+        """Creates a container and returns its id. Its output goes to /dev/null: it would keep the test's pipe open."""
         name = self.new_id()
         bundle = str(self.bundle(args, change))
         quiet = {"capture_output": False, "stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
@@ -126,7 +126,7 @@ class Box:
         return name
 
     def start(self, args: list[str] | str = "sleep 100", change: Change | None = None, *words: str) -> str:
-        """A running container; returns its id."""
+        """Starts a container and returns its id."""
         name = self.create(args, change, *words)
         self.ok("start", name)
         return name
@@ -140,7 +140,7 @@ class Box:
         wait_for(lambda: self.state(name)["status"] == status, f"{name} to be {status}")
 
     def leftovers(self) -> list[str]:
-        """Cgroups, state directories and processes of this test's containers."""
+        """Returns the cgroups, state directories and processes of this test's containers that still exist."""
         found = [path for name in self.ids for path in cgroups_of(name)]
         found += [str(path) for path in self.root.iterdir()] if self.root.exists() else []
         return found
@@ -157,7 +157,7 @@ NOBODY: dict[str, Any] = {"user": 65534, "group": 65534, "extra_groups": [], "cw
 
 
 def skip_unless_a_user_may_run_it() -> None:
-    """Skips the test where this checkout, or its Python, lies in a directory that only root may enter."""
+    """Skips the test if this checkout, or its Python, is in a directory that only root may enter."""
     try:
         done = subprocess.run([PYRUNC, "--version"], capture_output=True, **NOBODY)
     except PermissionError:
@@ -167,12 +167,12 @@ def skip_unless_a_user_may_run_it() -> None:
 
 
 def cgroups_of(name: str) -> list[str]:
-    """Directories of every hierarchy that are called ``name``."""
+    """Returns the directories called ``name`` in all hierarchies."""
     return glob.glob(f"/sys/fs/cgroup/**/{name}", recursive=True)
 
 
 def wait_for(condition: Callable[[], Any], what: str, seconds: float = 10.0) -> None:
-    """Polls ``condition``: for what the kernel has no event."""
+    """Polls ``condition``, for conditions that the kernel has no event for."""
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, f"waited {seconds} s for {what}"

@@ -50,7 +50,7 @@ DEVPTS = mount("devpts", "/dev/pts", "newinstance", "ptmxmode=0666")
 
 
 class Image:
-    """A root directory with a shell, a directory and a file of the host beside it, and the plan that runs in it."""
+    """A rootfs with a shell, a directory and a file of the host beside it, and the plan that runs in the rootfs."""
 
     def __init__(self, directory: Path) -> None:
         self.root, self.volume, self.file = directory / "root", directory / "volume", directory / "file"
@@ -68,7 +68,7 @@ class Image:
     def run(
         self, steps: "list[Step]", script: str = "true", *, last: str = "pivot", propagation: int = MS_SLAVE
     ) -> int:
-        """Exit status of ``script`` in the container; StepError."""
+        """Returns the exit status of ``script`` in the container; raises StepError if a step fails."""
         slots = {ROOT: self.root, VOLUME: self.volume, FILE: self.file, PROC: "/proc", PROC_SYS: "/proc/sys"}
         plan = [step("open-tree", str(path), int(slot == ROOT), slot, MS_SLAVE, 0) for slot, path in slots.items()]
         plan += [step("clone", NAMESPACES), step("propagation", propagation | MS_REC)]

@@ -1,4 +1,4 @@
-"""What the tests of hostile libraries share: stand-ins, a container with one in its init path, pyrunc mutated."""
+"""Shared by the tests of hostile libraries: stand-ins, containers with one in the init path, a mutated pyrunc."""
 
 import os
 import subprocess
@@ -25,12 +25,11 @@ class Stage:
         self.scene = scene
 
     def preload(self, name: str, *words: str) -> list[str]:
-        """The options that load stand-in ``name``."""
+        """Returns the options that load the stand-in ``name``."""
         return ["--preload-lib", self.scene.library(name), *words]
 
     def pyrunc(self, *words: str, without: str = "", **settings: Any) -> "subprocess.CompletedProcess[str]":
-        """pyrunc, or what is left of it ``without`` some counter-measures; its own output comes back, the container's
-        does not."""
+        """Runs pyrunc, or pyrunc ``without`` some counter-measures. Returns its own output, but not the container's."""
         if not without:
             return self.box.call(*words, **settings)
         command = [sys.executable, str(HOSTILE / "mutated.py"), without, "--root", str(self.box.root), *words]
@@ -38,7 +37,7 @@ class Stage:
         return subprocess.run(command, **options)
 
     def run(self, library: str, at: str, script: str, without: str = "", change: Change | None = None) -> str:
-        """What ``script`` prints in a container with ``library`` in its init path, which must start."""
+        """Returns the output of ``script`` in a container with ``library`` in its init path, which must start."""
         words = ["-b", str(self.box.bundle(script, change)), *self.preload(library, "--preload-at", at)]
         done = self.pyrunc("run", *words, self.box.new_id(), without=without)
         assert done.returncode == 0, done.stderr
@@ -47,7 +46,7 @@ class Stage:
     def create(
         self, *words: str, script: str | list[str] = "sleep 100", without: str = "", change: Change | None = None
     ) -> str:
-        """A created container's id. Its output goes nowhere: it would hold our pipe open."""
+        """Creates a container and returns its id. Its output goes to /dev/null: it would keep the test's pipe open."""
         name = self.box.new_id()
         with open(self.box.directory / "stderr", "w+") as errors:
             quiet = {"capture_output": False, "stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
@@ -58,7 +57,7 @@ class Stage:
         return name
 
     def started(self, library: str, at: str, without: str = "", change: Change | None = None) -> int:
-        """The pid of a container's program, ``library`` in its init path."""
+        """Starts a container with ``library`` in its init path; returns the pid of its program."""
         words = self.preload(library, "--preload-at", at)
         name = self.create(*words, script=["sleep", "100"], without=without, change=change)
         done = self.pyrunc("start", name, without=without)
@@ -67,24 +66,24 @@ class Stage:
 
 
 def cgroups(pid: int | str) -> Paths:
-    """{hierarchy: path} of a process, as the host has them."""
+    """Returns {hierarchy: path} of a process, as seen from the host."""
     lines = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
     return {name: path for _, name, path in (line.split(":", 2) for line in lines)}
 
 
 def escaped(pid: int, name: str = "") -> list[str]:
-    """Hierarchies in which ``pid`` is not in a cgroup called ``name`` (a container's id), or below."""
+    """Returns the hierarchies in which ``pid`` is not in, or below, a cgroup called ``name`` (a container's id)."""
     return [hierarchy for hierarchy, path in cgroups(pid).items() if f"/{name or 'pyrunc-test-'}" not in path]
 
 
 def status(pid: int) -> dict[str, str]:
-    """/proc/PID/status."""
+    """Returns /proc/PID/status as a dictionary."""
     rows = (line.partition(":") for line in Path(f"/proc/{pid}/status").read_text().splitlines())
     return {key: value.strip() for key, _, value in rows}
 
 
 def runs(pid: int) -> bool:
-    """Whether it has not ended; a zombie has."""
+    """True if the process has not ended; a zombie has ended."""
     try:
         return status(pid)["State"][0] not in "ZX"
     except FileNotFoundError:
@@ -92,7 +91,7 @@ def runs(pid: int) -> bool:
 
 
 def running(needle: str) -> list[int]:
-    """Pids of running processes that map a file whose name holds ``needle``."""
+    """Returns the pids of running processes that map a file whose name contains ``needle``."""
     found = []
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:

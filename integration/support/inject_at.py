@@ -1,10 +1,10 @@
-"""Runs a command under ptrace(2), and has one system call of one of its processes fail, or kills it there.
+"""Runs a command under ptrace(2), and makes one system call of one of its processes fail, or kills the process there.
 
     python inject_at.py ROLE NUMBER ERROR COMMAND...
 
 ROLE is ``pyrunc`` (the command itself), ``helper`` or ``init``; NUMBER counts from 1 the system calls of that process,
-or with CALL/NUMBER those called CALL;
-ERROR is an errno's name, or KILL. The Nth call is not made. With 0 none fails. Prints JSON: ``calls`` of every role,
+or with CALL/NUMBER only the calls named CALL;
+ERROR is an errno's name, or KILL. The Nth call is not made. With 0 no call fails. Prints JSON: ``calls`` of every role,
 ``at`` (the call's number in the kernel's table), the exit status of the command, and every process that was seen, as
 [pid, start time].
 """
@@ -29,7 +29,7 @@ NEVER = frozenset({12, 15, 60, 231, 219})
 
 
 class Injector(Tracer):
-    """Counts all calls, not only those that change something."""
+    """A Tracer that counts all system calls, not only those that change something."""
 
     def __init__(self, role: str, number: str, error: str) -> None:
         call, _, count = number.rpartition("/")
@@ -46,13 +46,13 @@ class Injector(Tracer):
 
     def entered(self, pid: int) -> bool:
         if not self.begun:
-            return False  # our own child, before it is the command
+            return False  # this process's child, before it executes the command
         info = ctypes.create_string_buffer(88)
         libc.ptrace(GET_SYSCALL_INFO, pid, len(info), ctypes.addressof(info))
         if info.raw[0] == 2 and pid in self.failing:
             self.failing.discard(pid)
             self.set_register(pid, RAX, -self.error)
-            self.at = self.hit  # from here on nothing has to stop any more
+            self.at = self.hit  # from here on no process is stopped any more
             return False
         number = int.from_bytes(info.raw[24:32], sys.byteorder)
         role = self.roles.get(pid, "other")

@@ -1,4 +1,4 @@
-"""A copy of this checkout's pyrunc as `make install` leaves it: its archives are not held against sources at every start."""
+"""A copy of this checkout's pyrunc as `make install` makes it: its archives are not compared with sources at start."""
 
 import shutil
 import sys
@@ -9,7 +9,7 @@ from harness import PYRUNC, TOP
 
 
 def copied(directory: Path) -> Path:
-    """The packages of a copy below ``directory``, without archives; DIRECTORY/bin/pyrunc is its program."""
+    """Makes a copy below ``directory`` without archives; returns its packages. Its program is DIRECTORY/bin/pyrunc."""
     packages = directory / "lib" / f"python3.{sys.version_info.minor}" / "site-packages"
     (directory / "bin").mkdir(parents=True)
     packages.mkdir(parents=True)
@@ -21,7 +21,7 @@ def copied(directory: Path) -> Path:
 
 
 def installed(directory: Path) -> str:
-    """The program of a copy with the archives of an installation."""
+    """Makes a copy with the archives of an installation and returns its program."""
     from pyrunc.fastpath.archive_build import build
 
     build(str(copied(directory) / "pyrunc" / "_bin" / "hot"), False)

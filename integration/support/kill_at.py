@@ -1,9 +1,9 @@
-"""Runs a command under ptrace(2), and kills one of its processes right before a chosen effect.
+"""Runs a command under ptrace(2), and kills one of its processes just before a chosen effect.
 
     python kill_at.py ROLE NUMBER COMMAND...
 
-ROLE is ``pyrunc`` (the command itself), ``helper`` or ``init``; NUMBER counts from 1 the system calls of that process that
-change something: killed at the entry of the Nth, it has done what came before and nothing more. 0 kills no process.
+ROLE is ``pyrunc`` (the command itself), ``helper`` or ``init``; NUMBER counts from 1 its system calls that
+change something: killed at the entry of the Nth call, it has made the calls before and no more. 0 kills no process.
 Prints JSON: the number of effects of every role, ``at`` (the call that was never made), the exit status of the command,
 and every process that was seen, as [pid, start time].
 """
@@ -61,7 +61,7 @@ NUMBERS = {_seccomp.lib.seccomp_syscall_resolve_name(name.encode()): name for na
 
 def ptrace(request: int, pid: int, address: int = 0, data: int = 0) -> int:
     result = libc.ptrace(request, pid, address or None, data or None)
-    if result < 0 and ctypes.get_errno() != 3:  # ESRCH: it was killed meanwhile
+    if result < 0 and ctypes.get_errno() != 3:  # ESRCH: the process was killed meanwhile
         raise OSError(ctypes.get_errno(), f"ptrace {request:#x} {pid}")
     return int(result)
 
@@ -89,7 +89,7 @@ class Tracer:
         ptrace(INTERRUPT, pid)
         self.add(pid, "pyrunc")
         os.close(reading)
-        os.close(writing)  # it goes on
+        os.close(writing)  # the child goes on
         return pid
 
     def add(self, pid: int, role: str) -> None:
@@ -111,7 +111,7 @@ class Tracer:
             self.release(pid)
 
     def release(self, pid: int) -> None:
-        """The rest lives on without us."""
+        """Detaches from a process, which goes on untraced."""
         ptrace(INTERRUPT, pid)
         try:
             _, status = os.waitpid(pid, WALL)
@@ -135,11 +135,11 @@ class Tracer:
             deliver = number
         elif self.roles.get(pid) == "other" and b"pyrunc-init" in open(f"/proc/{pid}/cmdline", "rb").read():
             self.roles[pid] = "helper"
-        # When it is done no process has to stop again.
+        # After the kill no process has to stop again.
         ptrace(SYSCALL if not self.at else CONT, pid, 0, deliver)
 
     def entered(self, pid: int) -> bool:
-        """At a system call; True when the process was killed there."""
+        """Handles the entry of a system call. True if the process was killed there."""
         info = ctypes.create_string_buffer(88)
         libc.ptrace(GET_SYSCALL_INFO, pid, len(info), ctypes.addressof(info))
         name = self.calls.get(int.from_bytes(info.raw[24:32], sys.byteorder)) if info.raw[0] == 1 else None
@@ -153,12 +153,12 @@ class Tracer:
         return False
 
     def act(self, pid: int) -> bool:
-        """At the chosen call: kills; True when the process is gone by it."""
+        """Kills the process at the chosen call. True if the process is gone."""
         os.kill(pid, signal.SIGKILL)
         return True
 
     def report(self) -> str:
-        """What happened, as JSON."""
+        """Returns the result as JSON."""
         return json.dumps({"effects": self.effects, "at": self.at, "status": self.status, "seen": self.seen})
 
 

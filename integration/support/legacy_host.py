@@ -1,6 +1,6 @@
-"""The host that crun 1.8 wants: every controller in a v1 hierarchy, none left on v2 (it refuses hybrid hosts).
+"""A host that crun 1.8 accepts: every controller in a v1 hierarchy, none on v2 (crun refuses hybrid hosts).
 
-To be used in a mount namespace of one's own (`unshare --mount`); the hierarchies vanish with the last mount of them.
+To be used in a separate mount namespace (`unshare --mount`). A hierarchy ends with its last mount.
 """
 
 import subprocess
@@ -13,15 +13,15 @@ TOP = Path("/sys/fs/cgroup")
 
 
 def missing() -> list[str]:
-    """Controllers that the kernel has and no v1 hierarchy took."""
+    """Returns the kernel's controllers that are in no v1 hierarchy."""
     rows = [line.split() for line in Path("/proc/cgroups").read_text().splitlines()[1:]]
     return [name for name, hierarchy, _, enabled in rows if hierarchy == "0" and enabled == "1"]
 
 
 @contextmanager
 def legacy_host() -> Iterator[list[str]]:
-    """Mounts what is missing, and puts the host back as it was. Yields a line for each controller that can't be mounted:
-    it is in use on v2, or its place is taken."""
+    """Mounts the missing controllers, and unmounts them at the end. Yields a line for each that cannot be mounted:
+    it is in use on v2, or its mount point is in use."""
     notes: list[str] = []
     with ExitStack() as mounted:
         for controller in missing() if (TOP / "unified").is_dir() else []:
@@ -29,7 +29,7 @@ def legacy_host() -> Iterator[list[str]]:
             try:
                 place.mkdir()
                 mounted.callback(_remove, place)
-            except FileExistsError:  # left by another program: not ours to remove
+            except FileExistsError:  # another program made it, so it must stay
                 pass
             except OSError as error:
                 notes.append(f"without the v1 controller {controller}: {error}")
@@ -57,7 +57,7 @@ def mount(controller: str) -> "subprocess.CompletedProcess[str]":
 
 
 def unmount(controller: str) -> None:
-    """Until the hierarchy has gone. It outlives its last mount for a moment, and for good if just then a cgroup in it was
+    """Waits until the hierarchy is gone. It outlives its last mount for a moment, and for ever if a cgroup was then
     still being torn down: then it is mounted and unmounted once more."""
     for _ in range(10):
         if not _umount(controller):

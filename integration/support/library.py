@@ -1,4 +1,4 @@
-"""What the tests of the library share: containers of one test, and looking at the own process."""
+"""Shared by the tests of the library: containers of one test, and checks of the test's own process."""
 
 import gc
 import os
@@ -24,7 +24,7 @@ def descriptors() -> dict[str, str]:
         try:
             found[number] = os.readlink(f"/proc/self/fd/{number}")
         except FileNotFoundError:
-            continue  # of the listing itself
+            continue  # the descriptor of the listing itself
     return found
 
 

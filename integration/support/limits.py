@@ -1,4 +1,4 @@
-"""Where a limit of a container is read on this host: by the name of its file on cgroup v2, whichever version has it."""
+"""Reads a limit of a container on this host, by the name of its file on cgroup v2, in whichever version has it."""
 
 import glob
 from pathlib import Path
@@ -26,14 +26,14 @@ RATES = {"rbps": "read_bps", "wbps": "write_bps", "riops": "read_iops", "wiops":
 
 
 def hierarchies() -> list[Path]:
-    """The top of each hierarchy of this host."""
+    """Returns the mount point of each hierarchy of this host."""
     if LAYOUT == "v2":
         return [TOP]
     return sorted({path.parent.resolve() for path in TOP.glob("*/cgroup.procs")})
 
 
 def directory(name: str, controller: str) -> Path:
-    """The container's cgroup in the hierarchy of ``controller``, a name of v1's; on v2 there is one."""
+    """Returns the container's cgroup in the hierarchy of ``controller``, a v1 name; v2 has one hierarchy."""
     found = [Path(path) for path in cgroups_of(name)]
     return next(path for path in found if LAYOUT == "v2" or path.is_relative_to(TOP / controller))
 
@@ -53,7 +53,7 @@ def value(name: str, file: str) -> str:
 
 
 def limit(name: str, file: str) -> str:
-    """The limit as v2 tells it: "max" where none holds, cpu.max as "QUOTA PERIOD", swap without the memory."""
+    """Returns the limit in v2's format: "max" for no limit, cpu.max as "QUOTA PERIOD", swap without the memory."""
     if any((Path(directory) / file).exists() for directory in cgroups_of(name)):
         return value(name, file)
     return _v1(name, file)
@@ -75,12 +75,12 @@ def _v1(name: str, file: str) -> str:
 
 
 def weight(shares: int) -> str:
-    """What ``limit(name, "cpu.weight")`` says where a container was given ``shares``."""
+    """Returns the result of ``limit(name, "cpu.weight")`` for a container with ``shares``."""
     return str(shares) if (TOP / "cpu").exists() else str(shares_to_weight(shares))
 
 
 def io_rate(name: str, kind: str, device: str) -> str:
-    """The limit ``kind`` (rbps, wbps, riops, wiops) of the block device ``device`` ("8:0"), "max" where there is none."""
+    """Returns the limit ``kind`` (rbps, wbps, riops, wiops) of the block device ``device`` ("8:0"), or "max"."""
     if glob.glob(f"{TOP}/blkio"):
         lines = value(name, f"blkio.throttle.{RATES[kind]}_device").splitlines()
         return dict(line.split() for line in lines).get(device, "max")
@@ -92,6 +92,6 @@ def io_rate(name: str, kind: str, device: str) -> str:
 
 
 def has_controller(controller: str) -> bool:
-    """Whether this host has it, in either version."""
+    """True if this host has the controller, in either version."""
     v2 = (UNIFIED / "cgroup.controllers").read_text().split() if LAYOUT != "v1" else []
     return controller in v2 or (TOP / controller).is_dir()

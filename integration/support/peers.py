@@ -1,6 +1,6 @@
-"""The peers: other runtimes that a test of behaviour is run on as well, where they are installed.
+"""The peers: other runtimes on which a test of behaviour also runs, if they are installed.
 
-``RUNC``, ``CRUN`` and ``YOUKI`` name other programs than those in PATH: ``RUNC=/opt/runc-1.5 make integration``.
+``RUNC``, ``CRUN`` and ``YOUKI`` override the programs in PATH: ``RUNC=/opt/runc-1.5 make integration``.
 """
 
 import os
@@ -17,13 +17,13 @@ from harness import PYRUNC, Box
 
 @cache
 def program(name: str) -> str:
-    """The path of the peer called ``name``, empty when it is not installed."""
+    """Returns the path of the peer called ``name``, or an empty string if it is not installed."""
     return shutil.which(os.environ.get(name.upper(), name)) or ""
 
 
 @cache
 def version(name: str) -> tuple[int, ...]:
-    """What `NAME --version` says, as numbers."""
+    """Returns the version in the output of `NAME --version`, as numbers."""
     told = subprocess.run([program(name), "--version"], capture_output=True, text=True, check=True).stdout
     found = re.search(r"version:? (\d+)\.(\d+)", told)
     assert found is not None, told
@@ -31,8 +31,8 @@ def version(name: str) -> tuple[int, ...]:
 
 
 def also_on(*wanted: str, fixture: str = "box") -> Any:
-    """The test's ``box`` (or other ``fixture``) is pyrunc's, then that of each peer of ``wanted``, such as ``runc`` or
-    ``runc>=1.5``: a peer that is older has been tried, and does something else."""
+    """Runs the test with ``box`` (or ``fixture``) for pyrunc, then for each peer of ``wanted``, such as ``runc`` or
+    ``runc>=1.5``: older versions of that peer have been tried, and behave differently."""
     boxes = [pytest.param(PYRUNC, id="pyrunc"), *map(_parameter, wanted)]
     return pytest.mark.parametrize(fixture, boxes, indirect=True)
 
@@ -49,5 +49,5 @@ def _parameter(wanted: str) -> Any:
 
 
 def is_peer(box: Box) -> bool:
-    """Whether the box is not pyrunc's own: words of errors are each runtime's."""
+    """True if the box's runtime is not pyrunc: error messages differ between runtimes."""
     return box.program != PYRUNC
