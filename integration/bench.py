@@ -82,7 +82,7 @@ def at_once(runtime: Runtime) -> float:
 
 
 def peak(runtime: Runtime) -> float:
-    """Returns the runtime's own peak resident memory in `run`, in KiB. A small program starts it: the size of this process
+    """Returns the runtime's own peak resident memory in `run`, in KiB. A small program starts it: the test's own size
     would count as its own (getrusage(2), ru_maxrss)."""
     command = ["/usr/bin/time", "-f", "%M", *runtime.command, "run", "-b", str(runtime.bundle), runtime.new_id()]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -28,7 +28,7 @@ LIMITS = ("memory.max", "memory.swap.max")
     ("memory", "swap"), [(64, 96), (200, 300), (16, 24), (16, 300), (64, 64), (-1, -1), (64, -1), (16, 16)]
 )
 def test_memory_and_swap_in_the_order_that_the_kernel_takes(box: Box, memory: int, swap: int) -> None:
-    """The kernel refuses a memory limit above memsw's and a memsw limit below memory's, so the order of writes matters."""
+    """The kernel refuses a memory limit above memsw's and a memsw limit below memory's: the order of writes matters."""
     name = started(box, memory={"limit": 64 * MIB, "swap": 96 * MIB})
     words = [str(n) if n < 0 else f"{n}m" for n in (memory, swap)]
     box.ok("update", "--memory", words[0], "--memory-swap", words[1], name)

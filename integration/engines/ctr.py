@@ -93,7 +93,7 @@ class Ctr:
         return ["--runtime", "io.containerd.runc.v2", "--runc-binary", RUNTIMES[self.runtime]]
 
     def root_flags(self, root: Path) -> list[str]:
-        """The options that place the runtime's state below ``root``. ctr configures other shims than runc's by a file."""
+        """The options that place the runtime's state below ``root``: other shims than runc's read a file."""
         if self.runtime != NATIVE:
             return ["--runc-root", str(root)]
         file = self.ground.directory / "shim.toml"
@@ -125,7 +125,7 @@ class Ctr:
     def exec(self, *args: str, name: str = "c", options: list[str] | None = None, **settings: Any) -> Any:
         """`ctr tasks exec` of a command that exists.
 
-        ctr loses the output of a process that ends before the shim copies it (also with runc): the command waits a moment.
+        ctr loses the output of a process that ends before the shim copies it (also with runc): it waits a moment.
         """
         stays = ["sh", "-c", '"$@"; code=$?; sleep 0.1; exit $code', "sh", *args]
         return self.exec_as_it_is(*stays, name=name, options=options, **settings)

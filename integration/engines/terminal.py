@@ -1,4 +1,4 @@
-"""A terminal in which an engine's client runs, as a user's would."""
+"""A terminal in which an engine's client runs, as for a user."""
 
 import fcntl
 import os
@@ -38,7 +38,7 @@ class Terminal:
         os.write(self.master, text.encode())
 
     def expect(self, text: str, seconds: float = 20.0) -> str:
-        """Reads until ``text`` was shown; returns what was shown before it and forgets it."""
+        """Reads until ``text`` is shown. Returns the output before it, and drops both from ``self.text``."""
         end = time.monotonic() + seconds
         while text not in self.text:
             assert self.read(end), f"{text!r} was not shown, but {self.text!r}"
@@ -46,7 +46,7 @@ class Terminal:
         return before
 
     def read(self, end: float) -> bool:
-        """Reads once; False when the time is over or the other side has closed."""
+        """Reads once. False if the time is over or the other side has closed."""
         if not select.select([self.master], [], [], max(0.0, end - time.monotonic()))[0]:
             return False
         try:

@@ -1,4 +1,4 @@
-"""buildah: containers that it runs to build an image. It calls create, start, state until it stops, kill and delete."""
+"""buildah: containers that it runs to build an image. It calls create, start, state until it stops, kill, delete."""
 
 import subprocess
 from collections.abc import Iterator
@@ -156,7 +156,7 @@ def test_loopback_is_up(buildah: Buildah) -> None:
 
 
 def test_user_namespace_with_mapped_ids(buildah: Buildah) -> None:
-    # buildah mounts below /run, and the container's root could not make it in the host's root's directory.
+    # buildah mounts below /run, which the container's root could not make in a directory of the host's root.
     buildah.out("mkdir -p /run")
     image = f"localhost/with-run-{buildah.runtime}"
     buildah.ok("commit", "--quiet", buildah.name, image)
@@ -260,7 +260,7 @@ def test_interrupted_run_leaves_nothing(buildah: Buildah) -> None:
     words = buildah.words("run", buildah.name, "--", "sleep", "4321")
     client = buildah.ground.popen(*words, stderr=subprocess.DEVNULL)
     wait_for(lambda: "/bin/sleep 4321" in buildah.ground.processes().values(), "the command")
-    # Between its `start` and its first `state` the signal would end buildah, and no process of the container.
+    # Between `start` and the first `state` the signal would end buildah, but no process of the container.
     wait_for(lambda: any(" state " in line for line in buildah.ground.processes().values()), "buildah to ask")
     pid = next(pid for pid, line in buildah.ground.processes().items() if line == " ".join(words))
     buildah.ground.ok("kill", "-INT", str(pid))

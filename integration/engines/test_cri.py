@@ -125,7 +125,7 @@ def test_device_is_added(cri: Cri) -> None:
 def test_masked_and_read_only_paths(cri: Cri) -> None:
     security = {"masked_paths": ["/proc/timer_list", "/data"], "readonly_paths": ["/tmp"]}
     text = cri.out("wc -c < /proc/timer_list; ls /data; touch /tmp/x", code=1, security=security)
-    # The log's order of the two streams is not the process's.
+    # The log's order of the two streams may differ from the process's.
     assert "0" in text.splitlines() and "Read-only file system" in text and "file\n" not in text
 
 
@@ -149,7 +149,7 @@ def test_cpu_quota_and_shares(cri: Cri) -> None:
 
 
 def test_score_for_the_memory_killer(cri: Cri) -> None:
-    # Above containerd's own, which it inherited: it gives none below that (restrict_oom_score_adj).
+    # Above containerd's own inherited score: containerd sets no lower one (restrict_oom_score_adj).
     score = (int(Path("/proc/self/oom_score_adj").read_text()) + 1000) // 2
     assert cri.out("cat /proc/self/oom_score_adj", resources={"oom_score_adj": score}) == f"{score}\n"
 

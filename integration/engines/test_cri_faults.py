@@ -1,4 +1,4 @@
-"""CRI: what bad input is answered, and what a fault leaves: a killed shim, sandbox or engine."""
+"""CRI: answers to bad input, and the state after a fault: a killed shim, sandbox or engine."""
 
 import signal
 from collections.abc import Iterator

@@ -62,7 +62,7 @@ def test_attach_shows_the_output(cri: Cri) -> None:
 
 
 def test_terminal_of_a_container(cri: Cri) -> None:
-    # The kernel's terminal turns each newline into two bytes; its output is in the log as the kernel gave it.
+    # The kernel's terminal turns each newline into two bytes; the log has the output as the kernel wrote it.
     pod = cri.pod()
     assert cri.out("tty; test -w /dev/console && echo console", pod, tty=True).split() == ["/dev/pts/0", "console"]
 

@@ -23,7 +23,7 @@ def test_run_prints_and_exits_with_the_status(ctr: Ctr) -> None:
 
 
 def test_standard_input_is_read(ctr: Ctr) -> None:
-    # This ctr never closes the container's standard input: it can't be read to its end.
+    # This ctr never closes the container's standard input, so it cannot be read to its end.
     assert ctr.out(["sh", "-c", "head -c 100000 | wc -c"], input="x" * 100_000) == "100000\n"
 
 
@@ -145,7 +145,7 @@ def test_seccomp_off(ctr: Ctr) -> None:
 
 
 def test_device_is_added(ctr: Ctr) -> None:
-    # Opening it does nothing.
+    # Opening the device has no effect.
     assert ctr.out(["sh", "-c", "exec 3<>/dev/fuse && ls -l /dev/fuse"], "--device", "/dev/fuse").startswith("crw")
 
 

@@ -1,4 +1,4 @@
-"""ctr: what bad input is answered, and what a fault leaves: a full disk, a killed shim or engine."""
+"""ctr: answers to bad input, and the state after a fault: a full disk, a killed shim or engine."""
 
 import signal
 from collections.abc import Iterator
@@ -93,7 +93,7 @@ def test_read_only_state_directory_leaves_nothing(ctr: Ctr) -> None:
 
 def test_checkpoint_that_fails_leaves_the_container_running(ctr: Ctr) -> None:
     ctr.start("c", "--null-io")
-    # Debian's CRIU does not know every kernel: where it does, this one cannot be written.
+    # Debian's CRIU does not support every kernel; if it supports this one, this image cannot be written.
     done = ctr.call("tasks", "checkpoint", "--image-path", "/proc/no/such", "c")
     assert done.returncode == 1 and done.stderr.strip()
     assert ctr.status() == "RUNNING" and ctr.exec("echo", "still").stdout == "still\n"

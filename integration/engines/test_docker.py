@@ -27,7 +27,7 @@ def test_runtime_is_the_chosen_one(docker: Docker) -> None:
     docker.start()
     assert docker.show(".HostConfig.Runtime") == docker.runtime
     assert docker.runtime in docker.ok("info", "--format", "{{json .Runtimes}}")
-    # Its own state tells that it is, too; Docker names the directory so whatever the runtime.
+    # pyrunc's own state shows it too; Docker gives the directory this name for every runtime.
     root = "/run/docker/runtime-runc/moby"
     assert docker.show(".Id") in docker.ground.ok(RUNTIMES[docker.runtime], "--root", root, "list")
 
@@ -333,7 +333,7 @@ def test_image_brings_user_command_and_environment(docker: Docker, tmp_path: Pat
     assert docker.out([], image="localhost/other") == "guest\nimage\n/data\n"
 
 
-# Exit codes are those that runc gives under this Docker: 125 Docker's own, 126 not executable, 127 not found.
+# Exit codes as with runc under this Docker: 125 Docker's own error, 126 not executable, 127 not found.
 COMMANDS = {
     "missing": (["nonesuch"], 127, 'exec: "nonesuch": executable file not found in $PATH'),
     "missing path": (["/no/such"], 127, "/no/such: no such file or directory"),

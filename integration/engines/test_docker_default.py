@@ -17,7 +17,7 @@ def ground(archive: Path, runtime: str) -> Iterator[Ground]:
         for kind in ("subuid", "subgid"):
             (made.directory / kind).write_text("nobody:300000:65536\n")
             made.ok("mount", "--bind", f"{made.directory}/{kind}", f"/etc/{kind}")
-        # The remapped root walks to its storage.
+        # The remapped root must reach its storage.
         made.directory.chmod(0o755)
         Docker.prepare(made, archive, **{"default-runtime": runtime, "userns-remap": "nobody:nogroup"})
         yield made
@@ -93,7 +93,7 @@ def test_network_in_a_user_namespace(docker: Docker) -> None:
 
 
 def build(docker: Docker, text: str) -> tuple[int, str]:
-    """`docker build` of a Dockerfile; its exit code and all of its output."""
+    """Runs `docker build` of a Dockerfile; returns its exit code and all of its output."""
     directory = docker.source("build")
     (directory / "Dockerfile").write_text(text)
     (directory / "given").write_text("given\n")

@@ -1,4 +1,4 @@
-"""Podman: what `podman run` gives to a process, looked at from inside."""
+"""Podman: the process of `podman run`, checked from inside."""
 
 import os
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from podman import Podman, prepared
 
 pytestmark = pytest.mark.usefixtures("clean")
 
-DEFAULT_CAPABILITIES = 0x800005FB  # what Debian's containers.conf grants, without the host's missing ones
+DEFAULT_CAPABILITIES = 0x800005FB  # Debian's containers.conf, without those that the host lacks
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def ground(archive: Path) -> Iterator[Ground]:
 
 
 def effective(text: str) -> int:
-    """The set of a ``CapEff`` line."""
+    """Returns the capability set of a ``CapEff`` line."""
     return int(text.split("CapEff:")[1].split()[0], 16)
 
 
@@ -102,7 +102,7 @@ def test_init_reaps_and_passes_on(podman: Podman) -> None:
 
 
 def test_descriptors_are_preserved(podman: Podman) -> None:
-    # nsenter, the client, conmon and the runtime hand descriptor 3 on.
+    # nsenter, the client, conmon and the runtime pass descriptor 3 on.
     with (podman.ground.directory / "handed").open("w+") as file:
         file.write("through\n")
         file.seek(0)

@@ -186,7 +186,7 @@ def test_pids_limit_holds(podman: Podman) -> None:
 
 
 def test_out_of_memory_is_reported(podman: Podman) -> None:
-    # conmon 2.1.6 writes its report into the directory that it was started in; Podman reads it in the container's.
+    # conmon 2.1.6 writes its report to the directory that it was started in; Podman reads it in the container's.
     podman.ok(*podman.made("create", ("--name", "c", "--memory", "16m")), "localhost/busybox", "tail", "/dev/zero")
     directory = podman.ok("container", "inspect", "--format", "{{.StaticDir}}", "c").strip()
     assert podman.ground.call("env", "-C", directory, *podman.words("start", "--attach", "c")).returncode == 137

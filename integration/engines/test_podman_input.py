@@ -1,4 +1,4 @@
-"""Podman: what a user gets wrong, and what is left when a part of the engine dies."""
+"""Podman: wrong input of a user, and the leftovers after a part of the engine dies."""
 
 import os
 import signal
@@ -20,7 +20,7 @@ def ground(archive: Path) -> Iterator[Ground]:
 
 
 def assert_nothing_left(podman: Podman) -> None:
-    """No container, process, cgroup or state directory; and the engine's next command works."""
+    """Asserts that no container, process, cgroup or state directory is left, and that the next command works."""
     podman.ground.settle()
     assert podman.ok("ps", "--all", "--quiet") == ""
     state = podman.ground.path(f"/run/{podman.runtime}")
@@ -116,7 +116,7 @@ def test_killed_conmon_leaves_nothing_that_runs(podman: Podman) -> None:
     wait_for(lambda: conmon not in podman.ground.processes(), "conmon's end")
     podman.ok("rm", "--force", "--time", "0", "c")
     assert pid not in podman.ground.processes()
-    # Without its conmon Podman does not have the runtime delete a container; the runtime still knows all that there is.
+    # Without conmon Podman does not call the runtime to delete a container; the runtime still has its whole state.
     podman.ground.ok(RUNTIMES[podman.runtime], "delete", name)
     assert_nothing_left(podman)
 
@@ -142,7 +142,7 @@ def test_killed_init_is_noticed(podman: Podman) -> None:
 
 
 def host_pid(podman: Podman, inside: int) -> int:
-    """The pid out here of a pid of the ground's namespace."""
+    """Returns the host's pid of a pid of the ground's namespace."""
     for entry in Path("/proc").iterdir():
         try:
             status = (entry / "status").read_text() if entry.name.isdigit() else ""
@@ -155,5 +155,5 @@ def host_pid(podman: Podman, inside: int) -> int:
 
 
 def same_ground(podman: Podman, entry: Path) -> bool:
-    """Whether a process's second pid namespace is the ground's: its cgroup is."""
+    """True if a process's second pid namespace is the ground's, judged by its cgroup."""
     return podman.ground.cgroup in (entry / "cgroup").read_text()

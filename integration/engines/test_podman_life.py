@@ -33,7 +33,7 @@ def test_detached_container_is_listed(podman: Podman) -> None:
 def test_created_container_starts_later(podman: Podman) -> None:
     podman.ok(*podman.made("create", ("--name", "c")), "localhost/busybox", "echo", "late")
     assert podman.status() == "created"
-    podman.ok("init", "c")  # the runtime's create, without its start
+    podman.ok("init", "c")  # calls the runtime's create, but not start
     assert podman.status() == "initialized"
     assert podman.ok("start", "--attach", "c") == "late\n"
 

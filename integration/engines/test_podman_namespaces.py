@@ -21,7 +21,7 @@ def ground(archive: Path) -> Iterator[Ground]:
 
 
 def own(podman: Podman, kind: str, pid: str = "self") -> str:
-    """A namespace as seen from the ground's own /proc."""
+    """Returns a namespace as seen in the ground's own /proc."""
     return podman.ground.ok("readlink", f"/proc/{pid}/ns/{kind}").strip()
 
 
@@ -36,7 +36,7 @@ def test_namespace_of_the_host(podman: Podman, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["pid", "ipc", "uts", "net"])
 def test_namespace_of_another_container(podman: Podman, kind: str) -> None:
-    # Podman shares System V IPC of containers only that say so.
+    # Podman shares System V IPC only of containers that allow it.
     podman.start("c", *(["--ipc", "shareable"] if kind == "ipc" else []))
     options = [f"--{kind}", "container:c"]
     seen = podman.out(["readlink", f"/proc/self/ns/{kind}"], *options, network="" if kind == "net" else "none")
@@ -198,7 +198,7 @@ def test_pod_of_a_kubernetes_file(podman: Podman) -> None:
         "    securityContext: {runAsUser: 1000, readOnlyRootFilesystem: true, capabilities: {drop: [ALL]}}\n"
         "    resources: {limits: {memory: 48Mi}}\n"
     )
-    # Its cgroups are made where Podman wants them, not below the ground's: the file has no word for it.
+    # Podman chooses the place of these cgroups, not below the ground's: the file has no setting for it.
     parents = [Path(top, "libpod_parent") for top in cgroup_tops()]
     made = [path for path in parents if not path.exists()]
     podman.ok("play", "kube", "--network", "none", str(file))
@@ -213,7 +213,7 @@ def test_pod_of_a_kubernetes_file(podman: Podman) -> None:
 
 
 def build(podman: Podman, text: str, *options: str) -> str:
-    """Builds an image of a Containerfile's ``text``; returns its name."""
+    """Builds an image from a Containerfile's ``text``; returns its name."""
     directory = podman.source(f"build-{len(list(podman.ground.directory.glob('build-*')))}")
     (directory / "Containerfile").write_text("FROM localhost/busybox\n" + text)
     (directory / "given").write_text("copied\n")

@@ -16,7 +16,7 @@ IDS |= dict.fromkeys(("subuid", "subgid"), f"{USER}:500000:65536")
 
 
 class Rootless(Podman):
-    """`podman` of that user, with the storage that it has by default."""
+    """`podman` of that user, with the default storage."""
 
     def words(self, *args: str) -> list[str]:
         home = self.ground.directory / "user"

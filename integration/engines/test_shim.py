@@ -1,4 +1,4 @@
-"""containerd-shim-pyrunc-v1 by its own calls: what containerd is told, what bad input gets, the command line."""
+"""containerd-shim-pyrunc-v1 by its own calls: events to containerd, answers to bad input, the command line."""
 
 import json
 import os
@@ -99,7 +99,7 @@ def test_containerd_restarted_twenty_times_under_load(pod: Pod) -> None:
     finish(pod, link, c)
     wait_for(lambda: pod.containerd.topics(c)[-1:] == ["delete"], "the last event")
     exits = [event["id"] for topic, event in pod.containerd.events if topic == "/tasks/exit"]
-    # What was under way when containerd was killed comes again; nothing is missing, and nothing is out of order.
+    # Events in transit when containerd was killed are sent again; none is missing or out of order.
     assert list(dict.fromkeys(exits)) == [*(f"e{number}" for number in range(count)), c]
 
 

@@ -1,4 +1,4 @@
-"""containerd-shim-pyrunc-v1: how containers, processes and the shim itself end, and limits."""
+"""containerd-shim-pyrunc-v1: the end of containers, processes and the shim itself, and limits."""
 
 import json
 import shutil
@@ -54,7 +54,7 @@ def test_the_shim_killed_and_delete_cleans_up(pod: Pod, step: str) -> None:
 
 
 def deleted(pod: Pod, container: str) -> Path:
-    """The bundle of a container that ended with 7 and was deleted."""
+    """Returns the bundle of a container that ended with status 7 and was deleted."""
     link = pod.run(container, "exit 7")
     link.call("Wait", id=container)
     assert link.call("Delete", id=container)["exit_status"] == 7
@@ -75,7 +75,7 @@ def test_delete_after_an_orderly_end_starts_no_interpreter(pod: Pod, tmp_path: P
     (tmp_path / "deleted").write_bytes(b"answer")
     (tmp_path / "address").write_text(f"unix://{tmp_path}/socket")
     alone = tmp_path / SHIM.name
-    shutil.copy(SHIM, alone)  # with no package beside it, only the launcher itself can answer
+    shutil.copy(SHIM, alone)  # without the package beside it, only the launcher itself can answer
     command = [alone, "-namespace", "n", "-id", "x", "-address", "/a", "-publish-binary", "/b"]
     for words in (["-bundle", tmp_path, "delete"], ["delete"], ["-debug", "delete"]):
         done = subprocess.run([*command, *words], cwd=tmp_path, capture_output=True, check=False)
@@ -156,7 +156,7 @@ def test_containers_of_a_group_share_a_shim(pod: Pod) -> None:
     first, second = pod.run(a, "exec sleep 100"), pod.run(b, "exec sleep 100")
     assert first.call("Connect", id=a)["shim_pid"] == second.call("Connect", id=b)["shim_pid"]
     finish(pod, first, a)
-    first.call("Shutdown", id=a)  # not the last one
+    first.call("Shutdown", id=a)  # not the pod's last container
     assert second.call("State", id=b)["status"] == 2
     finish(pod, second, b)
     pid = second.call("Connect", id=b)["shim_pid"]

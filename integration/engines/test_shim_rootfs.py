@@ -1,4 +1,4 @@
-"""containerd-shim-pyrunc-v1: the mounts of a root file system."""
+"""containerd-shim-pyrunc-v1: the mounts of a rootfs."""
 
 import os
 from collections.abc import Iterator

@@ -35,8 +35,8 @@ def test_a_reader_that_vanishes_and_comes_back(pod: Pod) -> None:
     os.close(reader)
     writer = os.open(pod.ground.directory / pod.group / "in.fifo", os.O_WRONLY)
     os.write(writer, b"\n")
-    time.sleep(0.1)  # with nobody to read, it must go on
-    os.close(writer)  # and a writer that goes is no end of input
+    time.sleep(0.1)  # without a reader the program must go on
+    os.close(writer)  # a writer that closes does not end the input
     reader = opened(out)
     read_until(reader, b"two\n")
     writer = os.open(pod.ground.directory / pod.group / "in.fifo", os.O_WRONLY)
@@ -98,7 +98,7 @@ def test_a_terminal_whose_reader_is_slow_and_vanishes(pod: Pod) -> None:
     c, out = name(pod), pod.fifo("out")
     reader = opened(out)
     change = lambda config: config["process"].update(terminal=True)  # noqa: E731
-    # It stays: with the end of a terminal's last process the kernel drops what its master has not been read of.
+    # The program stays: at the end of a terminal's last process the kernel drops output that was not read.
     script = "head -c 300000 /dev/zero | tr '\\0' y; echo; echo end; exec sleep 1000"
     link = pod.run(c, script, stdout=str(out), terminal=True, change=change)
     os.close(reader)

@@ -1,4 +1,4 @@
-"""docs/engines.md: its table is of the tests that there are."""
+"""The table of docs/engines.md lists exactly the existing tests."""
 
 import subprocess
 import sys

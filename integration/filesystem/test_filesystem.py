@@ -1,4 +1,4 @@
-"""The container's file system: mounts, propagation, devices, masks; looked at through /proc/self/mountinfo inside."""
+"""The container's filesystem: mounts, propagation, devices, masks; read from /proc/self/mountinfo inside."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ from limits import LAYOUT
 
 
 def mounts(text: str) -> dict[str, dict[str, str]]:
-    """mountinfo: {mount point: root, options, optional fields, type, source, superblock options} (the last one there)."""
+    """Parses mountinfo: {mount point: root, options, optional fields, type, source, superblock options} of the last."""
     found = {}
     for line in text.splitlines():
         if " - " not in line:
@@ -160,7 +160,7 @@ def test_tmpcopyup_with_attributes_of_the_mount(box: Box, options: "list[str]", 
 
 
 def test_symlinks_of_the_image_lead_nowhere(box: Box) -> None:
-    """CVE-2021-30465 and its kin: a mount point that is a link to the host's root."""
+    """CVE-2021-30465 and similar: a mount point that is a link to the host's root."""
     victim = box.directory / "victim"
     victim.mkdir()
 
@@ -313,7 +313,7 @@ def test_id_mapped_mount(box: Box) -> None:
 @pytest.mark.parametrize("joined", [False, True])
 @pytest.mark.parametrize("option", ["idmap", "ridmap"])
 def test_id_mapped_mount_follows_the_user_namespace(box: Box, joined: bool, option: str) -> None:
-    """Without mappings of its own: what is 7's on the disk is 7's in the container, whose 7 the host calls 100007."""
+    """Without explicit mappings: uid 7 on disk is uid 7 in the container, which is 100007 on the host."""
     source = box.directory / "data"
     source.mkdir()
     os.chown(source, 7, 7)
@@ -358,7 +358,7 @@ def test_a_label_that_no_module_enforces_is_refused(box: Box, place: str, module
 
 
 def test_overlay_with_a_long_lowerdir(box: Box) -> None:
-    """fsconfig(2) takes 255 bytes; Docker and Podman pass kilobytes."""
+    """fsconfig(2) takes at most 255 bytes; Docker and Podman pass kilobytes."""
     lower = [box.directory / ("layer" * 10 + str(i)) for i in range(8)]
     for number, path in enumerate(lower):
         path.mkdir()

@@ -1,7 +1,7 @@
-"""The helper's steps on paths and mounts against images that mean harm, seen from inside and from the host.
+"""The helper's steps on paths and mounts against hostile images, checked from inside and from the host.
 
-Plans are written here step by step and executed by the compiled helper, without a config.json: what no compiler would
-emit has to be safe as well.
+Plans are written here step by step and executed by the compiled helper, without a config.json: plans that pyrunc's
+compiler never emits must be safe as well.
 """
 
 import contextlib
@@ -212,7 +212,7 @@ def test_a_hook_gets_no_descriptor_and_may_leave_its_state_unread(image: Image) 
 @pytest.mark.parametrize("last", ["pivot", "move-root"])
 @pytest.mark.parametrize("propagation", [MS_SLAVE, MS_SHARED, MS_PRIVATE])
 def test_nothing_of_the_container_shows_on_a_shared_host(tmp_path: Path, last: str, propagation: int) -> None:
-    # A mount namespace of its own plays the host whose mounts are all shared, as systemd sets them up.
+    # A separate mount namespace acts as a host whose mounts are all shared, as systemd sets them up.
     script = 'mount -t tmpfs tmpfs "$3" && mount --make-rshared / && exec "$@"'
     host = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh"]
     play = [sys.executable, __file__, str(tmp_path), last, str(propagation)]
@@ -222,7 +222,7 @@ def test_nothing_of_the_container_shows_on_a_shared_host(tmp_path: Path, last: s
 
 
 def _run_and_compare_mounts(directory: str, last: str, propagation: str) -> None:
-    # Opened before: what must not happen includes that /proc is gone.
+    # Opened before, because a failure may include the loss of /proc.
     with open("/proc/self/mountinfo") as mounts:
         before = mounts.read()
         steps = [PROCFS, NULL, attach("/volume"), mount("tmpfs", "/tmp"), step("mask", "/proc/fs", "")]
@@ -245,7 +245,7 @@ def test_mount_points_are_made_while_another_container_changes_the_names(image: 
     swapper = _swap_for_ever(image.root / "a", image.root / "b")
     try:
         for number in range(50):
-            # It may fail, if the swapper wins every time; it may never act outside.
+            # The step may fail if the swapper wins every time; it must never act outside.
             with contextlib.suppress(StepError):
                 image.run(
                     [attach(f"/a/{number}/f", FILE), step("device", f"/a/d{number}/null", CHAR, 1, 3, 0o666, 0, 0)]
@@ -257,7 +257,7 @@ def test_mount_points_are_made_while_another_container_changes_the_names(image: 
 
 
 def _swap_for_ever(one: Path, other: Path) -> int:
-    """A process that exchanges two names as fast as it can (renameat2 RENAME_EXCHANGE)."""
+    """Starts a process that exchanges two names as fast as it can (renameat2 RENAME_EXCHANGE)."""
     import ctypes
 
     exchange: Callable[..., int] = ctypes.CDLL(None).renameat2

@@ -1,4 +1,4 @@
-"""Sources that are opened when their mount's turn has come, destinations as they are written, and remounts."""
+"""Sources that are opened at their mount's turn, spellings of destinations, and remounts."""
 
 import ctypes
 import resource
@@ -19,7 +19,7 @@ def bind(destination: str, source: str | Path, *options: str) -> dict[str, Any]:
 
 
 def attributes(text: str, target: str) -> set[str]:
-    """Of the mount at ``target``, out of mountinfo: per-mount options."""
+    """Returns the per-mount options of the mount at ``target``, from mountinfo."""
     return set(next(line.split()[5].split(",") for line in text.splitlines()[::-1] if line.split()[4] == target))
 
 
@@ -43,7 +43,7 @@ def test_a_source_may_lie_in_what_an_earlier_mount_provides(box: Box, mapped: bo
 
 @pytest.mark.parametrize("mapped", [False, True], ids=["host", "user"])
 def test_descriptors_do_not_grow_with_the_mounts(box: Box, mapped: bool) -> None:
-    """With a user namespace they do, as far as the hard limit goes, which the process does not keep."""
+    """With a user namespace they do grow, up to the hard limit; the process does not keep the raised limit."""
     data = box.directory / "data"
     data.mkdir()
 
@@ -182,8 +182,8 @@ OPTIONS = [
 
 
 def bound(source: list[str], options: list[str]) -> set[str]:
-    """What mount(2) makes of a bind mount of ``source``: with any flag a second call, MS_REMOUNT | MS_BIND, sets all of
-    them anew, but for those of atime where none of these is asked for any more (path_mount, MNT_ATIME_MASK)."""
+    """Returns the flags of a bind mount of ``source`` by mount(2): with any flag a second call, MS_REMOUNT | MS_BIND,
+    sets all of them anew, except those of atime if none of these is requested (path_mount, MNT_ATIME_MASK)."""
     single = [option for option in options if option in {*PLAIN, *PLAIN.values()}]
     flags = [option for option in options if not (option[0] == "r" and option[1:] in {*PLAIN, *PLAIN.values()})]
     flags = [option for option in flags if option not in ("private", "rprivate", "slave", "shared")]
@@ -210,7 +210,7 @@ def bound(source: list[str], options: list[str]) -> set[str]:
 
 
 def last(options: list[str], *wanted: str) -> str:
-    """The last of ``wanted`` that is among ``options``."""
+    """Returns the last of ``wanted`` that is among ``options``."""
     return next((option for option in reversed(options) if option in wanted), "")
 
 
@@ -241,7 +241,7 @@ def sources(box: Box) -> Iterator[list[Path]]:
 
 @also_on("runc>=1.5")
 def test_flags_of_a_bind_mount(box: Box, sources: list[Path]) -> None:
-    """Every set of options over every source."""
+    """Tests every set of options with every source."""
     wrong = []
     for options in OPTIONS:
 

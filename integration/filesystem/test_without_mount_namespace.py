@@ -1,4 +1,4 @@
-"""A container without a mount namespace: its mounts are made among the host's, and end with it."""
+"""A container without a mount namespace: its mounts are made among the host's, and end with the container."""
 
 from pathlib import Path
 from typing import Any

@@ -82,7 +82,7 @@ def call(guest: boot.Guest, given: argparse.Namespace) -> int:
 
 
 def pytest(guest: boot.Guest, user: str, words: list[str], env: dict[str, str]) -> int:
-    """Each test is reported as it ends: what a guest did before its time was over is seen."""
+    """Runs pytest in the guest. Each test is reported as it ends, so that a timeout loses no results."""
     print(f"guest: Debian {guest.release}, as {user}: pytest {' '.join(words)}", flush=True)
     args = [".venv/bin/python", "-m", "pytest", "-v", "-p", "no:cacheprovider", *words]
     BEGUN.append(user)
@@ -90,7 +90,7 @@ def pytest(guest: boot.Guest, user: str, words: list[str], env: dict[str, str]) 
 
 
 def test(given: argparse.Namespace) -> int:
-    """pytest in a guest of each release, one after the other; the worst exit status."""
+    """Runs pytest in a guest of each release, one after the other; returns the worst exit status."""
     words = given.words or ["integration", "--ignore=integration/engines"]
     env = dict(setting.split("=", 1) for setting in given.env)
     worst = 0
@@ -102,7 +102,7 @@ def test(given: argparse.Namespace) -> int:
 
 @contextmanager
 def ready(number: str, tries: int = 2, **settings: object) -> Iterator[boot.Guest]:
-    """A guest that answers: one that does not come up is reported with its console's log, and booted anew, once."""
+    """Boots a guest that answers. If it does not come up, its console's log is reported and it is booted once more."""
     for left in reversed(range(tries)):
         with boot.booted(number, **settings) as guest:
             begin = time.monotonic()
@@ -123,8 +123,8 @@ def ready(number: str, tries: int = 2, **settings: object) -> Iterator[boot.Gues
 
 
 def end(number: int, _: object) -> None:
-    """A signal ends guests and builders with us; the time's end is status 124, as timeout(1) has it, or 1 when no test
-    has begun."""
+    """A signal ends guests and builders as well. The exit status after the timeout is 124, as of timeout(1), or 1 if no
+    test has begun."""
     ENDING.append(number)
     if number != signal.SIGALRM:
         sys.exit(128 + number)

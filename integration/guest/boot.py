@@ -1,4 +1,4 @@
-"""Boots a guest under QEMU and keeps track of those that run."""
+"""Boots guests under QEMU and keeps track of the running ones."""
 
 import json
 import os
@@ -22,7 +22,7 @@ COMMAND_LINE = "console=ttyS0 quiet loglevel=4 mitigations=off nokaslr tsc=relia
 
 @dataclass(frozen=True)
 class Guest:
-    """A guest that runs: its directory holds the ports' sockets, the console's log, and the folder shared with it."""
+    """A running guest. Its directory holds the ports' sockets, the console's log, and the directory shared with it."""
 
     name: str
     release: str
@@ -49,7 +49,7 @@ def running() -> list[Guest]:
 
 
 def kvm_works(image: Path) -> bool:
-    """Whether KVM runs this kernel: a /dev/kvm that opens says little inside of some virtual machines."""
+    """True if KVM runs this kernel: in some virtual machines /dev/kvm can be opened but does not work."""
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         return False
     known = image / "kvm"
@@ -71,7 +71,7 @@ def kvm_works(image: Path) -> bool:
         ),
         *("-kernel", str(image / "vmlinux"), "-serial", "stdio", "-append", "console=ttyS0 panic=-1"),
     ]
-    # It ends in a panic, for there is nothing to mount: it came as far as that.
+    # The kernel ends in a panic, because there is nothing to mount; reaching that point is enough.
     try:
         done = subprocess.run(words, capture_output=True, timeout=20, stdin=subprocess.DEVNULL)
         works = b"Kernel panic" in done.stdout
@@ -86,7 +86,7 @@ def qemu_words(
 ) -> list[str]:
     fast = kvm_works(image)
     words = ["qemu-system-x86_64", "-name", directory.name, "-machine", "q35,usb=off,vmport=off,smbus=off"]
-    # Five levels of page tables and what else a new processor has cost emulation time in each access.
+    # Five levels of page tables, and other features of new processors, slow down each access under emulation.
     words += (
         ["-accel", "kvm", "-cpu", "host"]
         if fast
@@ -96,7 +96,7 @@ def qemu_words(
     words += ["-kernel", str(image / "vmlinux"), "-initrd", str(image / "initramfs"), "-append", append]
     words += ["-serial", f"file:{directory / 'console'}"]
     for path in (image / "disk", disk):
-        # Writes go to a temporary file of this boot: images are shared by all guests.
+        # Writes go to a temporary file of this boot, because all guests share the images.
         words += ["-drive", f"file={path},format=raw,if=virtio,snapshot=on,cache=unsafe,discard=unmap"]
     words += ["-device", f"virtio-serial-pci,max_ports={PORTS + 1}"]
     for port in range(PORTS):
@@ -111,7 +111,7 @@ def boot(
     number: str, name: str = "", hybrid: bool = False, append: str = "", memory: str = "2G", cpus: int = 2,
     checkout: Path = TOP, share: Path | None = None,
 ) -> Guest:  # fmt: skip
-    """Starts a guest of that release and returns at once: a client waits until it answers."""
+    """Starts a guest of that release and returns at once; a client waits until the guest answers."""
     release = RELEASES[number]
     image = build_image(release)
     disk = build_checkout(release, image, checkout)
@@ -140,7 +140,7 @@ def boot(
 
 
 def stop(guest: Guest) -> None:
-    """Ends QEMU: nothing of a guest is kept but its console's log and its shared folder."""
+    """Ends QEMU. Only the console's log and the shared directory of a guest are kept."""
     try:
         process = os.pidfd_open(guest.pid)
     except ProcessLookupError:
@@ -161,7 +161,7 @@ def stop(guest: Guest) -> None:
 
 
 def last_words(guest: Guest, lines: int = 60) -> str:
-    """The ends of the console's log and of QEMU's, for a report of what went wrong."""
+    """Returns the ends of the console's log and of QEMU's log, for the report of a failure."""
     found = []
     for name in ("console", "qemu.log"):
         path = guest.directory / name
@@ -172,7 +172,7 @@ def last_words(guest: Guest, lines: int = 60) -> str:
 
 @contextmanager
 def booted(number: str, **settings: object) -> Iterator[Guest]:
-    """A guest for the time of a block."""
+    """Runs a guest during the block."""
     guest = boot(number, **settings)  # type: ignore[arg-type]
     try:
         yield guest

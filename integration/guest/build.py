@@ -17,7 +17,7 @@ from recipe import IMAGE, PACKAGES, TOP, Release, cache, image_directory
 
 KERNEL = "cd / && apt-get download -qq $(apt-cache depends linux-image-amd64 | sed -n 's/.*Depends: //p') && mv linux-image-*.deb kernel.deb"
 
-# Nothing of Debian's own services is masked but what costs a boot under emulation seconds and is no part of a test.
+# Of Debian's services only those are masked that cost seconds of a boot under emulation and that no test uses.
 SETUP = """
     useradd --create-home --shell /bin/bash --uid 1000 user
     useradd --create-home --shell /bin/bash --uid 1001 other
@@ -49,7 +49,7 @@ def run(*words: str | Path, env: dict[str, str] | None = None) -> None:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """One builder at a time; the others find what it has built."""
+    """Allows one builder at a time; the others use its result."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -57,7 +57,7 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def make_disk(output: Path, tree: Path, size: str) -> None:
-    """An ext4 file system with what ``tree`` holds; without a journal, for each boot throws its changes away."""
+    """Makes an ext4 filesystem from ``tree``, without a journal, because each boot discards its changes."""
     partial = output.with_suffix(".partial")
     partial.unlink(missing_ok=True)
     run("mkfs.ext4", "-q", "-O", "^has_journal", "-E", "root_owner=0:0", "-d", tree, partial, size)
@@ -65,7 +65,7 @@ def make_disk(output: Path, tree: Path, size: str) -> None:
 
 
 def drop_unused_images(release: Release, days: float = 14) -> None:
-    """Removes images of ``release`` that were not booted for ``days``: each takes 2 GB."""
+    """Removes images of ``release`` that were not booted for ``days``, because each takes 2 GB."""
     for directory in cache().glob(f"debian{release.number}-*/"):
         if time.time() - directory.stat().st_mtime > days * 86400:
             with locked(directory.with_suffix(".lock")):
@@ -73,7 +73,7 @@ def drop_unused_images(release: Release, days: float = 14) -> None:
 
 
 def build_image(release: Release) -> Path:
-    """The directory of the release's image; it is built where it is not there yet."""
+    """Returns the directory of the release's image; builds the image if it does not exist."""
     directory = image_directory(release)
     with locked(directory.with_suffix(".lock")):
         if (directory / "disk").exists():
@@ -85,19 +85,19 @@ def build_image(release: Release) -> Path:
         tree = directory / "tree"
         directory.mkdir(parents=True)
         options = ["--variant=minbase", "--mode=root", f"--include={','.join([*PACKAGES, *release.more])}", "--quiet"]
-        # A build that is interrupted is begun anew: dpkg need not wait for the disk after each file.
+        # An interrupted build starts anew, so dpkg need not sync the disk after each file.
         options += [
             '--aptopt=Acquire::Languages "none"',
             "--dpkgopt=force-unsafe-io",
             *(f"--dpkgopt=path-exclude=/usr/share/{each}/*" for each in UNUSED),
         ]
-        # Services are not started in a chroot; initramfs-tools would build an archive that is never booted.
+        # No services are started in the chroot; initramfs-tools would build an archive that is never booted.
         options += ['--essential-hook=printf "#!/bin/sh\\nexit 101\\n" >"$1/usr/sbin/policy-rc.d"']
         options += ['--essential-hook=chmod 755 "$1/usr/sbin/policy-rc.d"']
         options += [f'--customize-hook=chroot "$1" sh -c {shlex.quote(KERNEL)}']
         options += [f'--customize-hook=cp -r --preserve=mode {IMAGE}/. "$1"']
         options += [f'--customize-hook=chroot "$1" sh -euc {shlex.quote(SETUP)}']
-        # In namespaces of its own: when it is killed, its processes and its mounts end with it.
+        # In separate namespaces: if the build is killed, its processes and mounts end with it.
         unshare = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
         run(*unshare, "mmdebstrap", *options, release.suite, tree)
         version, image = install_modules(tree / "kernel.deb", tree)
@@ -110,7 +110,7 @@ def build_image(release: Release) -> Path:
 
 
 def sources(checkout: Path) -> list[Path]:
-    """Files of a checkout as it is now, uncommitted ones included, relative to it."""
+    """Returns the files of a checkout, including uncommitted ones, relative to the checkout."""
     words = ["git", "-C", str(checkout), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True).stdout.split("\0")
     return sorted({Path(name) for name in names if name and (checkout / name).is_file()})
@@ -124,7 +124,7 @@ def checkout_hash(checkout: Path, files: list[Path]) -> str:
 
 
 def copy_sources(checkout: Path, files: list[Path], copy: Path) -> None:
-    """Makes ``copy`` hold ``files`` as they are; what is unchanged keeps its time, so that make builds what it must."""
+    """Synchronizes ``copy`` with ``files``; unchanged files keep their times, so that make builds only what changed."""
     manifest = copy / ".guest-files"
     before = set(manifest.read_text().split("\0")) if manifest.exists() else set()
     for gone in before - {str(path) for path in files}:
@@ -141,8 +141,8 @@ def copy_sources(checkout: Path, files: list[Path], copy: Path) -> None:
     manifest.write_text("\0".join(str(path) for path in files))
 
 
-# In a mount namespace of its own: the image's tree stays as it is, and nothing is left mounted. The names and the
-# certificates that pip needs are this host's.
+# In a separate mount namespace: the image's tree stays unchanged, and no mount is left. The host names and the
+# certificates that pip needs come from this host.
 CHROOT = """
     mount --bind "$2" "$1/srv/pyrunc"
     mount -t proc proc "$1/proc"
@@ -157,7 +157,7 @@ CHROOT = """
 
 
 def build_checkout(release: Release, image: Path, checkout: Path = TOP) -> Path:
-    """A disk with the checkout, built outside by the guest's own compiler and Python: inside it would take minutes."""
+    """Makes a disk with the checkout, built outside by the guest's compiler and Python: inside it takes minutes."""
     place = image / "checkouts" / hashlib.sha256(str(checkout).encode()).hexdigest()[:16]
     with locked(place.with_suffix(".lock")):
         files = sources(checkout)

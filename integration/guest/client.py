@@ -1,4 +1,4 @@
-"""Runs a command in a guest and hands on its output, its errors and its exit status."""
+"""Runs a command in a guest and forwards its output, its errors and its exit status."""
 
 import fcntl
 import json
@@ -40,7 +40,7 @@ class Frames:
         return bool(content)
 
     def greet(self, request: dict[str, Any], alive: Callable[[], bool], seconds: float) -> None:
-        """Sends the request and waits until the guest takes it; what an earlier command left there is dropped."""
+        """Sends the request and waits until the guest accepts it; leftover output of an earlier command is dropped."""
         token = secrets.token_hex(8)
         self.connection.sendall(f"\0run {token} {json.dumps(request)}\n".encode())
         answer = f"\0hello {token}\n".encode()
@@ -85,7 +85,7 @@ def run(
     env: dict[str, str] | None = None, stdin: int | None = None, out: Sink | None = None, err: Sink | None = None,
     ready_seconds: float = READY_SECONDS,
 ) -> int:  # fmt: skip
-    """The exit status of ``args`` in the guest; ``stdin`` is a descriptor to read from, ``out`` and ``err`` take bytes."""
+    """Runs ``args`` in the guest; returns the exit status. ``stdin``: a descriptor; ``out``, ``err`` take bytes."""
     request = {"args": args, "user": user, "login": login, "cwd": cwd, "env": env or {}}
     out, err = out or (lambda content: os.write(1, content)), err or (lambda content: os.write(2, content))
     with free_port(guest) as connection:
@@ -96,15 +96,15 @@ def run(
         with interrupts(frames):
             try:
                 return exchange(frames, stdin, out, err)
-            except SystemExit:  # Of a signal to us: what the command still reports is handed on before.
-                with suppress(OSError, TimeoutError, SystemExit):  # As a guest that has ended.
+            except SystemExit:  # A signal to this process: output of the command is forwarded first.
+                with suppress(OSError, TimeoutError, SystemExit):  # Treated like a guest that has ended.
                     frames.send(b"s", str(int(signal.SIGINT)).encode())
                     exchange(frames, None, out, err, LAST_WORDS_SECONDS)
                 raise
 
 
 def exchange(frames: Frames, stdin: int | None, out: Sink, err: Sink, seconds: float | None = None) -> int:
-    """Hands on what comes from either side until the command has ended; returns its exit status."""
+    """Forwards data in both directions until the command has ended; returns its exit status."""
     end = None if seconds is None else time.monotonic() + seconds
     while True:
         for kind, content in frames.complete():
@@ -125,7 +125,7 @@ def exchange(frames: Frames, stdin: int | None, out: Sink, err: Sink, seconds: f
 
 @contextmanager
 def interrupts(frames: Frames) -> Iterator[None]:
-    """^C goes to the command in the guest."""
+    """Forwards ^C to the command in the guest."""
     with suppress(ValueError):  # Not in the main thread.
         before = signal.signal(signal.SIGINT, lambda number, frame: frames.send(b"s", str(number).encode()))
         try:
@@ -137,7 +137,7 @@ def interrupts(frames: Frames) -> Iterator[None]:
 
 
 def captured(guest: Guest, args: list[str], **settings: Any) -> tuple[int, str, str]:
-    """Exit status, output and errors of a command."""
+    """Runs a command; returns its exit status, output and errors."""
     out, err = bytearray(), bytearray()
     status = run(guest, args, out=out.extend, err=err.extend, **settings)
     return status, out.decode(errors="replace"), err.decode(errors="replace")

@@ -40,15 +40,15 @@ def unpack_kernel(image: Path, output: Path) -> None:
     offset, length = struct.unpack_from("<II", content, 0x248)
     payload = content[setup * 512 + offset :][:length]
     command = next(command for magic, command in FORMATS.items() if payload.startswith(magic))
-    # The last 4 bytes are its unpacked size; gzip's own trailer is that already, the others stop at their end.
+    # The last 4 bytes are the unpacked size. They are gzip's own trailer; the other formats must not see them.
     payload = payload if command[0] == "gzip" else payload[:-4]
     output.write_bytes(subprocess.run(command, input=payload, stdout=subprocess.PIPE, check=True).stdout)
 
 
 def install_modules(package: Path, tree: Path) -> tuple[str, Path]:
-    """Puts those modules of a kernel's package into ``tree`` that a guest can use; returns its version and bzImage.
+    """Installs the modules of a kernel's package that a guest can use into ``tree``; returns its version and bzImage.
 
-    They are unpacked: decompression takes seconds under emulation.
+    The modules are unpacked, because decompression takes seconds under emulation.
     """
     unpacked = tree.parent / "kernel"
     shutil.rmtree(unpacked, ignore_errors=True)
@@ -72,7 +72,7 @@ def install_modules(package: Path, tree: Path) -> tuple[str, Path]:
 
 
 def load_order(modules: Path) -> list[Path]:
-    """The files of `EARLY_MODULES` and of all they depend on, each after what it needs (modules.dep(5))."""
+    """Returns the files of `EARLY_MODULES` and all their dependencies, each after its dependencies (modules.dep(5))."""
     needs: dict[str, list[str]] = {}
     for line in (modules / "modules.dep").read_text().splitlines():
         module, _, needed = line.partition(":")
@@ -80,7 +80,7 @@ def load_order(modules: Path) -> list[Path]:
     order: list[str] = []
     for name in EARLY_MODULES:
         path = next((path for path in needs if Path(path).stem.replace("-", "_") == name), None)
-        # Not found: it is built in. modules.dep names what is needed with the innermost last.
+        # Not found: the module is built in. modules.dep lists dependencies with the innermost last.
         for needed in [*reversed(needs[path]), path] if path else []:
             if needed not in order:
                 order.append(needed)
@@ -88,7 +88,7 @@ def load_order(modules: Path) -> list[Path]:
 
 
 def entries(tree: Path, modules: Path) -> Iterator[tuple[str, int, bytes]]:
-    """The initramfs: path, mode and content of each file."""
+    """Yields path, mode and content of each file of the initramfs."""
     for directory in ("bin", "modules", "proc", "sys", "dev", "root"):
         yield directory, stat.S_IFDIR | 0o755, b""
     yield "bin/busybox", stat.S_IFREG | 0o755, (tree / "usr/bin/busybox").read_bytes()
@@ -102,7 +102,7 @@ def entries(tree: Path, modules: Path) -> Iterator[tuple[str, int, bytes]]:
 
 
 def write_initramfs(output: Path, tree: Path, modules: Path) -> None:
-    """An archive in the newc format of cpio (Documentation/driver-api/early-userspace/buffer-format.rst)."""
+    """Writes an archive in cpio's newc format (Documentation/driver-api/early-userspace/buffer-format.rst)."""
 
     def padded(content: bytes) -> bytes:
         return content + bytes(-len(content) % 4)

@@ -1,4 +1,4 @@
-"""What a guest is made of: releases of Debian, their packages, and where images are kept."""
+"""The parts of a guest: releases of Debian, their packages, and the place of images."""
 
 import hashlib
 import os
@@ -14,7 +14,7 @@ IMAGE = HERE / "image"
 
 @dataclass(frozen=True)
 class Release:
-    """A release of Debian: ``number`` as users say it, ``suite`` as apt does."""
+    """A release of Debian: ``number`` is the users' name, ``suite`` apt's."""
 
     number: str
     suite: str
@@ -56,7 +56,7 @@ EARLY_MODULES = [
 
 
 def cache() -> Path:
-    """Where images are kept: never in the checkout, for they are made as root and outlive it."""
+    """The directory of images: never in the checkout, because they are made as root and outlive it."""
     if named := os.environ.get("PYRUNC_GUEST_CACHE"):
         return Path(named)
     if named := os.environ.get("XDG_CACHE_HOME"):
@@ -69,7 +69,7 @@ def image_files() -> list[Path]:
 
 
 def image_hash(release: Release) -> str:
-    """Of everything that the image is made of, the packages' versions excepted: those are as of the day it is built."""
+    """Returns a hash of all sources of the image, except the packages' versions, which are those of the build's day."""
     made_of = hashlib.sha256(repr(release).encode())
     for path in (*(HERE / name for name in RECIPE), *image_files()):
         made_of.update(f"{path.relative_to(HERE)} {path.stat().st_mode:o}\n".encode() + path.read_bytes())

@@ -1,4 +1,4 @@
-"""strace's account of loading a library, and whether a row of audit-lib's stands in it."""
+"""strace's log of loading a library, and the comparison of audit-lib's rows with it."""
 
 import math
 import re
@@ -63,7 +63,7 @@ ENDING = re.compile(r"^(\d+) +\+\+\+ (exited with|killed by) (\S+)")
 
 @dataclass
 class Account:
-    """``calls``: (name, line) of what was called and did not fail, in the order of the account."""
+    """A log of strace. ``calls``: (name, line) of each call that did not fail, in the order of the log."""
 
     calls: list[tuple[str, str]] = field(default_factory=list)
     before: set[str] = field(default_factory=set)
@@ -76,17 +76,17 @@ class Account:
 
     @property
     def loaded(self) -> bool:
-        """Whether the program came to its end."""
+        """True if the program reached its end."""
         return self.ended and self.status == "0"
 
     def changing(self) -> list[tuple[str, str]]:
-        """Those that are not quiet."""
+        """Returns the calls that are not quiet."""
         return [
             (name, line) for name, line in self.calls if name not in QUIET and not ASKING.match(SHOWN.sub("", line))
         ]
 
     def backs(self, row: dict[str, str]) -> bool:
-        """Whether what ``row`` says stands here."""
+        """True if the log has the call that ``row`` reports."""
         subject, about = row["subject"], row["after"]
         group, _, rest = subject.partition(": ")
         if group == "environment":
@@ -109,7 +109,7 @@ class Account:
         return any(wanted.match(name) and path in alike(line) for name, line in self.calls)
 
     def missed(self, rows: list[dict[str, str]]) -> list[str]:
-        """What stands here and no row reports."""
+        """Returns the calls that no row reports."""
         text = alike("\n".join(f"{row['subject']}: {row['after']} {row['verdict']}" for row in rows))
         subjects = {row["subject"].partition(":")[0] for row in rows}
         found = []
@@ -125,7 +125,7 @@ class Account:
 
 
 def is_set_already(line: str) -> bool:
-    """Whether a call of prlimit(2) sets the soft limit that we, and those whom we start, have."""
+    """True if a call of prlimit(2) sets the soft limit that this process and its children already have."""
     found = re.search(r"(RLIMIT_\w+), \{rlim_cur=([\w*]+)", line)
     if found is None:
         return False
@@ -134,7 +134,7 @@ def is_set_already(line: str) -> bool:
 
 
 def alike(text: str) -> str:
-    """``text`` without what differs from one time to the next."""
+    """Returns ``text`` without the parts that differ from run to run."""
     return VARYING.sub("#", text)
 
 
@@ -166,14 +166,14 @@ def look(library: Path, at: str, loads: Path, environment: dict[str, str]) -> Ac
         )
         account = read(output.read(), at)
     if at == "exec":
-        # Its constructors have run before the program's own first look.
+        # The library's constructors have run before the program first reads its environment.
         account.before = {f"{key}={value}" for key, value in environment.items()} | {f"LD_PRELOAD={library}"}
     account.symbols = defined(library) & defined(Path("/lib/x86_64-linux-gnu/libc.so.6"))
     return account
 
 
 def read(text: str, at: str) -> Account:
-    """An account from strace's output; at ``exec`` from the start of the program, at ``init`` from the mark `load`."""
+    """Parses strace's output; at ``exec`` from the start of the program, at ``init`` from the mark `load`."""
     account = Account()
     started: dict[str, str] = {}
     first, marks, loading = "", account.before, at == "exec"
@@ -209,6 +209,6 @@ def read(text: str, at: str) -> Account:
 
 
 def defined(library: Path) -> set[str]:
-    """Names that a shared object defines (nm(1))."""
+    """Returns the names that a shared object defines (nm(1))."""
     done = subprocess.run(["nm", "-D", "--defined-only", library], capture_output=True, text=True, check=False)
     return {line.split()[-1].partition("@")[0] for line in done.stdout.splitlines() if line.strip()}

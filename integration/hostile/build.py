@@ -11,7 +11,7 @@ LIBRARIES = sorted(path.stem for path in HERE.glob("*.c") if path.stem not in PR
 
 
 def build(directory: Path, socket: str = "/run/pyrunc-hostile.sock") -> None:
-    """The programs and every library into ``directory``; daemon and libraries meet at ``socket``."""
+    """Builds the programs and every library in ``directory``. Daemon and libraries connect by ``socket``."""
     directory.mkdir(parents=True, exist_ok=True)
     for name in LIBRARIES:
         output, source = directory / f"{name}.so", HERE / f"{name}.c"
@@ -25,7 +25,7 @@ def build(directory: Path, socket: str = "/run/pyrunc-hostile.sock") -> None:
 
 
 def build_libraries(directory: Path, names: list[str]) -> None:
-    """The libraries ``names`` of libraries/, and the program that looks, into ``directory``."""
+    """Builds the libraries ``names`` of libraries/, and the program look.c, in ``directory``."""
     define = f'-DSCENE="{directory}"'
     for source in (HERE / "libraries" / f"{name}.c" for name in names):
         output = directory / f"{source.stem}.so"

@@ -1,4 +1,4 @@
-"""What `hardened` costs over `legacy`: python integration/hostile/cost.py [RUNS]. Both in turns, in the same run."""
+"""The cost of `hardened` over `legacy`: python integration/hostile/cost.py [RUNS]. Measured in turn, in one run."""
 
 import os
 import statistics
@@ -22,7 +22,7 @@ BUNDLE = str(TOP / "bundles" / "plain")
 
 
 def once(root: str, library: str, placement: str, number: int) -> float:
-    """Milliseconds that `create` takes with ``library`` in the init path; without one when it is empty."""
+    """Returns the milliseconds of a `create` with ``library`` in the init path; without a library if it is empty."""
     libraries = [open_checked(library)] if library else []
     options = CreateOptions(
         observer=observer.run if libraries else None,
@@ -43,8 +43,8 @@ def once(root: str, library: str, placement: str, number: int) -> float:
 
 
 def measure(library: str, runs: int) -> dict[str, float]:
-    """{way: median in milliseconds}, and ``pairs``: the median of hardened minus legacy, each pair in a row, so that what
-    other processes take at the time is taken of both."""
+    """Returns {way: median in milliseconds}, and ``pairs``: the median of hardened minus legacy. The two of a pair run
+    one after the other, so that other load affects both."""
     taken: dict[str, list[float]] = {"none": [], "legacy": [], "hardened": []}
     with tempfile.TemporaryDirectory() as root:
         for number in range(runs):
@@ -57,14 +57,14 @@ def measure(library: str, runs: int) -> dict[str, float]:
 
 
 def report(found: dict[str, float]) -> None:
-    """Prints the times, and the difference."""
+    """Prints the times and the difference."""
     for way in ("none", "legacy", "hardened"):
         print(f"create, {way:<9} {found[way]:6.2f} ms (median)")
     print(f"hardened - legacy {found['pairs']:6.2f} ms (median of pairs)")
 
 
 def main() -> None:
-    """With a library that does next to nothing: what is left is what the placement costs."""
+    """Measures with a library that does almost nothing, so that only the placement's cost remains."""
     log.only("error")
     with own_cgroups(f"pyrunc-cost-{os.getpid()}"), scene() as at:
         report(measure(at.library("environment"), int(sys.argv[1]) if len(sys.argv) > 1 else 100))

@@ -1,6 +1,6 @@
-"""`make hostile`: both experiments of docs/hostile-libraries.md, then every stand-in many times each way.
+"""`make hostile`: both experiments of docs/hostile-libraries.md, then every stand-in many times in each combination.
 
-python integration/hostile/experiments.py [RUNS]: 200 containers each way by default.
+python integration/hostile/experiments.py [RUNS]: 200 containers for each combination by default.
 """
 
 import json
@@ -29,13 +29,13 @@ def title(text: str) -> None:
 
 
 def container(*words: str) -> str:
-    """What the container of bundles/plain prints: its cgroups."""
+    """Returns the output of the container of bundles/plain: its cgroups."""
     command = [PYRUNC, "run", "-b", str(TOP / "bundles" / "plain"), *words, f"plain-{os.getpid()}"]
     return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True).stdout
 
 
 def first(at: Scene) -> None:
-    """A program that is merely linked to the library."""
+    """Runs a program that is merely linked to the library."""
     title("experiment 1: a plain program prints its cgroups")
     for words, name in (("as it is", "show_cgroups"), ("linked to the library", "show_cgroups_linked")):
         print(f"-- {words}")
@@ -43,7 +43,7 @@ def first(at: Scene) -> None:
 
 
 def second(at: Scene) -> None:
-    """A container without a cgroup namespace: it prints paths as the host has them."""
+    """Runs a container without a cgroup namespace, which prints the host's paths."""
     title("experiment 2: a container prints its cgroups")
     library = at.library("lxc2")
     print(f"-- without the library\n{container()}", end="")
@@ -55,7 +55,7 @@ def second(at: Scene) -> None:
 
 
 def grid(at: Scene, name: str, runs: int) -> bool:
-    """verify-preload in words, legacy and hardened."""
+    """Prints the grid of verify-preload, legacy and hardened."""
     title(f"{name}: {runs} containers each way, placed 0 to 12 ms after the helper's start")
     REPORTS.mkdir(parents=True, exist_ok=True)
     report = REPORTS / f"{name}.html"
@@ -65,7 +65,7 @@ def grid(at: Scene, name: str, runs: int) -> bool:
 
 
 def summary(at: Scene, name: str, runs: int) -> bool:
-    """One line a stand-in: how often each way was escaped."""
+    """Prints one line for a stand-in: how many containers left their cgroups in each combination."""
     placements = "hardened" if name in REFUSING else "legacy,hardened"
     words = ["--runs", str(runs), "--delay", "0-12", "--placement", placements, "--preload-at", "exec,init"]
     words += ["--bundle", str(at.bundle)]
@@ -82,13 +82,13 @@ def summary(at: Scene, name: str, runs: int) -> bool:
 
 
 def measure_cost(at: Scene, runs: int) -> dict[str, float]:
-    """With a library that does next to nothing: what is left is what the placement costs."""
+    """Measures with a library that does almost nothing, so that only the placement's cost remains."""
     log.only("error")
     return cost.measure(at.library("environment"), runs)
 
 
 def main() -> int:
-    """0 when legacy escaped, and hardened never did."""
+    """Returns 0 if containers escaped with legacy, and none did with hardened."""
     runs = int(sys.argv[1]) if len(sys.argv) > 1 else 200
     if os.geteuid() != 0:
         print("make hostile needs root: without it a library can move no process out of a cgroup", file=sys.stderr)

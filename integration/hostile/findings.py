@@ -1,7 +1,7 @@
-"""What each library in libraries/ does, and what a container's program sees of it: python integration/hostile/findings.py [NAME...]
+"""Actions of each library in libraries/, and their effects: python integration/hostile/findings.py [NAME...]
 
-The program (look.c) prints all that it can see of how it was started. Without a library, and with one that is hardened
-against, it must print the same, or not start; with the legacy order it mostly does not.
+The program (look.c) prints everything that it can read about how it was started. With hardened it must print the same
+as without a library, or not start; with the legacy order it mostly prints something else.
 """
 
 import fcntl
@@ -41,7 +41,7 @@ SAME, REFUSED, DIFFERENT = "as without it", "not started", "reaches the program"
 
 @dataclass
 class Outcome:
-    """Of one container: what its program printed, pyrunc's exit status and what it said; what is left on the host."""
+    """The result of one container: its program's output, pyrunc's exit status and messages, leftovers on the host."""
 
     printed: list[str]
     status: int
@@ -49,13 +49,13 @@ class Outcome:
     left: set[str]
 
     def verdict(self, plain: "Outcome") -> str:
-        """SAME, REFUSED or DIFFERENT from the ``plain`` one."""
+        """Returns SAME, REFUSED or DIFFERENT, compared with the ``plain`` outcome."""
         if self.status != 0 and not self.printed and self.said:
             return REFUSED
         return SAME if (self.printed, self.status) == (plain.printed, plain.status) else DIFFERENT
 
     def difference(self, plain: "Outcome") -> list[str]:
-        """Lines that only one of them has."""
+        """Returns the lines that only one of the outcomes has."""
         mine, others = set(self.printed), set(plain.printed)
         return sorted([f"+ {line}" for line in mine - others] + [f"- {line}" for line in others - mine])
 
@@ -77,13 +77,13 @@ class Place:
         (self.bundle / "config.json").write_text(json.dumps(config()))
 
     def library(self, name: str) -> str:
-        """The path of one library."""
+        """Returns the path of one library."""
         return str(self.directory / f"{name}.so")
 
     def outcome(self, name: str, at: str = "exec", placement: str = "hardened", *more: str) -> Outcome:
-        """A container with library ``name``; without one when it is empty."""
+        """Runs a container with library ``name``; without a library if it is empty."""
         words = ["--preload-lib", self.library(name), "--preload-at", at, "--placement", placement] if name else []
-        # Legacy waits to the end for a library that took its terminal, or its tracer, away.
+        # Legacy waits for the whole timeout if a library took away its terminal or its tracer.
         words += ["--preload-timeout", "1" if name in NEVER else "5" if placement == "legacy" else "30"]
         program = [sys.executable, str(HERE / "mutated.py"), self.without] if self.without and name else [PYRUNC]
         command = [*program, "--root", str(self.directory / "state"), "run", "-b", str(self.bundle)]
@@ -115,7 +115,7 @@ class Place:
 
 @contextmanager
 def streams(kind: str, directory: Path) -> Iterator[tuple[dict, object]]:
-    """(standard input and output for Popen, what reads the output when it has ended)."""
+    """Yields (standard input and output for Popen, function that reads the output after its end)."""
     if kind == "file":
         with open(directory / "input", "w+b") as source, open(directory / "output", "w+b") as target:
             source.write(INPUT * 20)
@@ -139,14 +139,14 @@ def streams(kind: str, directory: Path) -> Iterator[tuple[dict, object]]:
     out, target = os.pipe()
     os.write(into, INPUT)
     os.close(into)
-    fcntl.fcntl(target, 1031, 1 << 17)  # F_SETPIPE_SZ: it is read only at the end
+    fcntl.fcntl(target, 1031, 1 << 17)  # F_SETPIPE_SZ: the pipe is read only at the end
     yield {"stdin": source, "stdout": target}, lambda: drained(out, target)
     os.close(source)
     os.close(out)
 
 
 def drained(descriptor: int, writing: int = -1) -> bytes:
-    """All that can be read now."""
+    """Reads everything that is available."""
     if writing >= 0:
         os.close(writing)
     os.set_blocking(descriptor, False)
@@ -163,7 +163,7 @@ def drained(descriptor: int, writing: int = -1) -> bytes:
 
 
 def config() -> dict:
-    """With limits, a filter and few capabilities: what a library may take away."""
+    """Returns a config with limits, a filter and few capabilities, which a library may try to remove."""
     made = json.loads((TOP / "bundles" / "plain" / "config.json").read_text())
     made["process"].update(args=["/look"], terminal=False, env=["A=B"], cwd="/", oomScoreAdj=0)
     made["process"]["capabilities"] = {kind: ["CAP_KILL"] for kind in ("bounding", "effective", "permitted")}
@@ -191,7 +191,7 @@ def config() -> dict:
 
 
 def host() -> set[str]:
-    """What a library may leave on the host."""
+    """Returns possible leftovers of a library on the host."""
     found = {f"mount {line.split()[4]}" for line in Path("/proc/self/mountinfo").read_text().splitlines()}
     found |= {f"file /dev/shm/{name}" for name in os.listdir("/dev/shm")}
     for kind in ("shm", "sem", "msg"):
@@ -207,7 +207,7 @@ def host() -> set[str]:
 
 
 def limits_above() -> set[str]:
-    """Of our own cgroups, when they are the test's: the containers' are below them."""
+    """Returns the limits of this process's cgroups, if they are the test's: the containers' cgroups are below them."""
     found = set()
     for line in Path("/proc/self/cgroup").read_text().splitlines():
         _, name, path = line.split(":", 2)
@@ -220,12 +220,12 @@ def limits_above() -> set[str]:
 
 
 def domain_name() -> str:
-    """Of NIS, which setdomainname(2) sets."""
+    """Returns the NIS domain name, which setdomainname(2) sets."""
     return Path("/proc/sys/kernel/domainname").read_text().strip()
 
 
 def clean_host(left: set[str]) -> None:
-    """Takes back what legacy and audit-lib have left."""
+    """Removes what legacy and audit-lib have left."""
     for item in left:
         kind, _, rest = item.partition(" ")
         if kind == "mount":
@@ -245,7 +245,7 @@ def clean_host(left: set[str]) -> None:
 
 
 def audited(library: str, at: str) -> list[str]:
-    """What `audit-lib` names."""
+    """Returns the findings of `audit-lib`."""
     command = [
         PYRUNC,
         "audit-lib",
@@ -264,7 +264,7 @@ def audited(library: str, at: str) -> list[str]:
 
 @dataclass
 class Result:
-    """Of one library: what `audit-lib` names, and {way: verdict}, and what differed or was said."""
+    """The result of one library: the findings of `audit-lib`, {way: verdict}, and differences or messages."""
 
     name: str
     named: list[str]
@@ -273,26 +273,26 @@ class Result:
 
     @property
     def holds(self) -> bool:
-        """It is named, and no program that was hardened has anything of it."""
+        """True if audit-lib reports the action, and it reached no program with hardened."""
         hardened = [verdict for way, verdict in self.verdicts.items() if way.startswith("hardened")]
         return bool(self.named) and all(verdict in (SAME, REFUSED) for verdict in hardened)
 
 
 def tried(at: Place, name: str) -> Result:
-    """One library, each way."""
+    """Tries one library in each combination."""
     plain = at.outcome("", "exec", "hardened", name)
     before = host()
     with own_cgroups(f"pyrunc-findings-{os.getpid()}"):
         named = audited(at.library(name), "exec") + audited(at.library(name), "init")
     result = Result(name, named, {}, {})
     result.named = list(dict.fromkeys(result.named))
-    clean_host(host() - before)  # audit-lib is no sandbox
+    clean_host(host() - before)  # audit-lib does not isolate
     ways = [("hardened", "exec"), ("hardened", "init"), ("legacy", "exec"), ("legacy", "init")]
     for placement, moment in ways[:2] if name in NEVER or at.without else ways:
         found = at.outcome(name, moment, placement)
         way = f"{placement}/{moment}"
         result.verdicts[way] = found.verdict(plain)
-        # A file may be of anybody: it is named, and left.
+        # pyrunc names such a file but leaves it, because it may belong to any program.
         named = {item for item in found.left if item.rpartition("/")[2] in found.said or "key " in item}
         if placement == "hardened" and found.left - named:
             result.verdicts[way] = f"stays on the host: {', '.join(sorted(found.left))}"
@@ -303,10 +303,10 @@ def tried(at: Place, name: str) -> Result:
 
 
 def main() -> int:
-    """Prints the table; 0 when each action was named, and nothing reached a program that was hardened."""
+    """Prints the table. Returns 0 if each action was reported, and none reached a program with hardened."""
     if os.environ.get("PYRUNC_FINDINGS") != "1":
-        # Legacy loads in the caller's namespaces and session: in ones of our own, what it does there ends with us
-        # (nice_autogroup would have all of the caller's shell run last).
+        # Legacy loads in the caller's namespaces and session. In separate ones, its changes end with this process
+        # (nice_autogroup would lower the priority of the caller's whole shell).
         os.environ["PYRUNC_FINDINGS"] = "1"
         os.execvp(
             "setsid", ["setsid", "--wait", "unshare", "--mount", "--uts", "--ipc", "--net", sys.executable, *sys.argv]
@@ -328,7 +328,7 @@ def main() -> int:
 
 
 def row(result: Result) -> str:
-    """One line: the library, whether its action is named, and each way."""
+    """Returns one line: the library, whether its action is reported, and the verdict of each combination."""
     ways = "  ".join(f"{way} {verdict}" for way, verdict in result.verdicts.items())
     named = "; ".join(result.named) or "NOT NAMED"
     return f"{result.name:<20} {ways}\n{'':<20} audit-lib: {named[:180]}"

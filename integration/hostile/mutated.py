@@ -1,7 +1,7 @@
-"""pyrunc with one of its counter-measures taken out: python integration/hostile/mutated.py NAME[,NAME] ARGUMENTS...
+"""Runs pyrunc without some of its counter-measures: python integration/hostile/mutated.py NAME[,NAME] ARGUMENTS...
 
-A test that passes with this, too, would not see its counter-measure gone. The product has no such switch: a plan is a
-list from which a step can be left out, and the rest are functions that do nothing here.
+A test that also passes with this would not notice that its counter-measure is missing. The product has no such switch:
+this module leaves steps out of the plan, and replaces functions by functions that do nothing.
 """
 
 import posix
@@ -19,7 +19,7 @@ from pyrunc.plan import compile as plans
 
 
 def without_steps(*kinds: str) -> Callable[[], None]:
-    """Plans lack every step of these kinds."""
+    """Leaves every step of these kinds out of plans."""
 
     def mutate() -> None:
         for name in ("compile_create", "compile_exec"):
@@ -34,7 +34,7 @@ def without_steps(*kinds: str) -> Callable[[], None]:
 
 
 def without_its_own_clone() -> None:
-    """The process that loaded the library is the one that goes on."""
+    """The process that loaded the library goes on itself, instead of its child."""
     from pyrunc.plan import preload
 
     original = preload.at_exec
@@ -42,35 +42,35 @@ def without_its_own_clone() -> None:
 
 
 def doing(module: Any, name: str, result: Any = None) -> Callable[[], None]:
-    """A function that only returns ``result``."""
+    """Replaces a function by one that only returns ``result``."""
     return lambda: setattr(module, name, lambda *_, **__: result)
 
 
 def unchecked_placement() -> None:
-    """Where the process is is not read back."""
+    """The placement is not read back."""
     for module in (actions, create, exec_, observer, start):
         module.verify_placement = lambda *_: None
 
 
 def unchecked_at_start() -> None:
-    """`create` looks, `start` does not."""
+    """`create` checks the placement, `start` does not."""
     start.verify_placement = lambda *_: None
 
 
 def killing_by_cgroup_alone() -> None:
-    """A process that left its cgroups is not looked for."""
+    """Processes that left their cgroups are not searched for."""
     kill.members = lambda container: {pid: procfs.stat(pid)[1] for pid in container.cgroups.pids()}
 
 
 def printing() -> None:
-    """What a library prints goes where the container's output goes."""
+    """A library's output goes to the container's output."""
     original = posix.memfd_create
     observer.posix.memfd_create = lambda name, flags=0: posix.dup(1) if name == "capture" else original(name, flags)
     observer.Loading.said = lambda _: ""
 
 
 def changed_helper() -> None:
-    """Test builds of the helper (scene.build_changed_helper); their directory is in the environment."""
+    """Uses test builds of the helper (scene.build_changed_helper); the environment names their directory."""
     directory = posix.environ[b"PYRUNC_TEST_HELPER"].decode()
     helper.STATIC, helper.DYNAMIC = f"{directory}/static", f"{directory}/dynamic"
 

@@ -1,4 +1,4 @@
-"""The table of docs/hostile-findings.md, from what findings.py found: python integration/hostile/page.py FILE < JSON."""
+"""Writes docs/hostile-findings.md from the output of findings.py: python integration/hostile/page.py FILE < JSON."""
 
 import json
 import re
@@ -21,7 +21,7 @@ SHORT = {"as without it": "undone", "not started": "refused", "reaches the progr
 
 
 def row(result: dict[str, Any]) -> str:
-    """One line of the table."""
+    """Returns one line of the table."""
     text = (HERE / "libraries" / f"{result['name']}.c").read_text()
     about = " ".join(re.sub(r"\n \* ?", " ", text[2 : text.index("*/")]).split())
     result["named"] = [re.sub(r"/tmp/pyrunc-findings-\w+/bundle/rootfs", "ROOTFS", row) for row in result["named"]]

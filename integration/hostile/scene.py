@@ -1,4 +1,4 @@
-"""Where the experiments and the tests of hostile libraries take place: stand-ins, their daemon, cgroups of our own."""
+"""Surroundings of the experiments and tests of hostile libraries: stand-ins, their daemon, separate cgroups."""
 
 import json
 import os
@@ -16,7 +16,7 @@ PYRUNC = str(Path(sys.prefix) / "bin" / "pyrunc")
 
 
 class Scene:
-    """``directory`` holds the stand-ins; ``daemon`` is the process of cgmanager's."""
+    """``directory`` holds the stand-ins; ``daemon`` is the process of cgmanager's stand-in."""
 
     def __init__(self, directory: Path, daemon: "subprocess.Popen[bytes]") -> None:
         self.directory = directory
@@ -25,12 +25,12 @@ class Scene:
         """For experiments: a bundle without a pid namespace."""
 
     def library(self, name: str) -> str:
-        """The path of one stand-in."""
+        """Returns the path of one stand-in."""
         return str(self.directory / f"{name}.so")
 
 
 def build_changed_helper(directory: Path, changes: dict[str, str]) -> None:
-    """``static`` and ``dynamic`` in ``directory``: both builds of the helper with ``changes`` {text: other text}."""
+    """Builds ``static`` and ``dynamic`` in ``directory``: both helpers with ``changes`` {text: other text}."""
     sources = directory / "sources"
     sources.mkdir(parents=True, exist_ok=True)
     text = {path.name: path.read_text() for path in (TOP / "nsenter" / "helper").glob("*.[ch]")}
@@ -46,7 +46,7 @@ def build_changed_helper(directory: Path, changes: dict[str, str]) -> None:
 
 
 def without_pid_namespace(directory: Path) -> Path:
-    """bundles/plain in the host's pid namespace: the daemon serves no process of another one."""
+    """Copies bundles/plain without its pid namespace: the daemon serves no process of another pid namespace."""
     config = json.loads((TOP / "bundles" / "plain" / "config.json").read_text())
     config["root"]["path"] = str(TOP / "bundles" / "plain" / "rootfs")
     config["linux"]["namespaces"] = [space for space in config["linux"]["namespaces"] if space["type"] != "pid"]
@@ -57,7 +57,7 @@ def without_pid_namespace(directory: Path) -> Path:
 
 
 def mounts() -> list[str]:
-    """Mount points of the v1 hierarchies in the daemon's order: alphabetically, name=systemd last."""
+    """Returns the mount points of the v1 hierarchies in the daemon's order: alphabetical, name=systemd last."""
     lines = Path("/proc/self/mountinfo").read_text().splitlines()
     found = {line.split()[4] for line in lines if " - cgroup " in line}
     return sorted(found, key=lambda path: (path.endswith("/systemd"), path))
@@ -65,7 +65,7 @@ def mounts() -> list[str]:
 
 @contextmanager
 def own_cgroups(name: str) -> Iterator[list[Path]]:
-    """Moves this process into cgroups ``name`` below its own, so that whatever a library moves or leaves is ours."""
+    """Moves this process into cgroups ``name`` below its own, so that whatever a library moves or leaves is in them."""
     from pyrunc.cgroup import host
 
     before = {h.name: Path(f"{h.mountpoint}{h.own}") for h in host.discover().hierarchies}
@@ -90,7 +90,7 @@ def own_cgroups(name: str) -> Iterator[list[Path]]:
 
 @contextmanager
 def scene() -> Iterator[Scene]:
-    """Builds the stand-ins and starts the daemon; both are gone after it."""
+    """Builds the stand-ins and starts the daemon; removes both at the end."""
     with tempfile.TemporaryDirectory(prefix="pyrunc-hostile-") as name:
         directory, socket = Path(name), f"{name}/cgmanager.sock"
         build.build(directory, socket)

@@ -1,8 +1,8 @@
-"""Ordinary Debian libraries through audit-lib, against strace's account: python integration/hostile/soak_debian.py [NAME...]
+"""Compares audit-lib with strace on ordinary Debian libraries: python integration/hostile/soak_debian.py [NAME...]
 
 Each library of PACKAGES is loaded with dlopen(3) and with LD_PRELOAD, under audit-lib and under strace. Whatever audit-lib
-names must stand in strace's account (a false alarm otherwise), and whatever strace saw that is not in QUIET must be named.
-Packages and all that they need are downloaded by apt and unpacked into build/hostile/debian: nothing is installed.
+reports must be in strace's log (else a false alarm), and every call in that log that is not in QUIET must be reported.
+apt downloads the packages and their dependencies, which are unpacked into build/hostile/debian: nothing is installed.
 """
 
 import json
@@ -44,10 +44,10 @@ LONGEST = 60
 
 
 def fetch(packages: list[str]) -> list[Path]:
-    """The shared objects of ``packages``, unpacked with all that they depend on."""
+    """Downloads and unpacks ``packages`` with their dependencies; returns the shared objects of ``packages``."""
     archives, status, tree = DIRECTORY / "archives", DIRECTORY / "status", DIRECTORY / "tree"
     (archives / "partial").mkdir(parents=True, exist_ok=True)
-    status.write_text("")  # as if nothing were installed: everything is downloaded that is needed
+    status.write_text("")  # an empty list of installed packages: every dependency is downloaded
     settings = {"Dir::State::status": status, "Dir::Cache::archives": archives, "Debug::NoLocking": 1}
     options = [word for key, value in settings.items() for word in ("-o", f"{key}={value}")]
     command = ["apt-get", *options, "-y", "-qq", "--no-install-recommends", "--download-only", "install", *packages]
@@ -66,14 +66,14 @@ def fetch(packages: list[str]) -> list[Path]:
 
 
 def shared_objects(archive: Path, tree: Path) -> list[Path]:
-    """Those of one package, by the names of files; links to them are left out."""
+    """Returns the shared objects of one package, without links to them."""
     listed = subprocess.run(["dpkg-deb", "--contents", archive], check=True, capture_output=True, text=True).stdout
     names = [line.split()[5] for line in listed.splitlines() if line.startswith("-")]
     return [tree / name for name in names if ".so" in Path(name).name and is_ours(tree / name)]
 
 
 def is_ours(path: Path) -> bool:
-    """Whether it is a shared object of this machine's 64 bits."""
+    """True for a 64-bit shared object of this machine's architecture."""
     ours = Path("/proc/self/exe").read_bytes()[:20]
     head = path.read_bytes()[:20]
     return (head[:5], head[16:]) == (ours[:5], b"\x03\0" + ours[18:])
@@ -81,7 +81,7 @@ def is_ours(path: Path) -> bool:
 
 @dataclass
 class Result:
-    """Of one library, loaded one way."""
+    """The result of one library, loaded one way."""
 
     outcome: str
     harmless: bool
@@ -91,7 +91,7 @@ class Result:
 
 
 def compare(library: Path, at: str, loads: Path, environment: dict[str, str]) -> Result:
-    """audit-lib and strace, one after the other."""
+    """Runs audit-lib and strace, one after the other."""
     words = ["audit-lib", "--format", "json", "--preload-at", at, str(library)]
     done = subprocess.run(
         [*ALONE, PYRUNC, *words],
@@ -118,7 +118,7 @@ def compare(library: Path, at: str, loads: Path, environment: dict[str, str]) ->
 
 
 def main() -> int:
-    """0 without a false alarm, and with nothing missed."""
+    """Returns 0 if there is no false alarm and nothing is missed."""
     chosen = sys.argv[1:]
     environment = {**os.environ, "LC_ALL": "C"}
     libraries = fetch((PRELOADED + LINKED).split())
@@ -143,12 +143,12 @@ def main() -> int:
 
 
 def kind(result: Result) -> str:
-    """Why it is not harmless."""
+    """Returns why the library is not harmless."""
     return "did something" if result.outcome == "loaded" else "cannot be loaded so"
 
 
 def shown(result: Result) -> str:
-    """One line, and one for each fault."""
+    """Returns one line, and one more for each fault."""
     text = "harmless" if result.harmless else "; ".join(result.named) or result.outcome
     faults = [f"\n    FALSE ALARM: {line}" for line in result.false] + [
         f"\n    MISSED: {line}" for line in result.missed

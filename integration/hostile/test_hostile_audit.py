@@ -1,4 +1,4 @@
-"""`audit-lib`: what merely loading a library does."""
+"""`audit-lib`: the actions of merely loading a library."""
 
 import glob
 import json
@@ -20,7 +20,7 @@ HARMLESS = (
 
 
 def left_cgroups() -> set[str]:
-    """Of audits that have ended: others may run one at the same time."""
+    """Returns cgroups of audits that have ended: others may run one at the same time."""
     found = glob.glob("/sys/fs/cgroup/**/pyrunc-audit-*", recursive=True)
     return {path for path in found if not Path("/proc", path.rpartition("-")[2]).exists()}
 
@@ -36,7 +36,7 @@ def audit(stage: Stage, path: str, *words: str) -> dict[str, Any]:
 
 
 def findings(found: dict[str, Any]) -> dict[str, str]:
-    """{subject: verdict} of what it did; of several cgroups, files or descriptors in one."""
+    """Returns {subject: verdict} of the actions; several cgroups, files or descriptors count as one subject."""
     rows = [row for row in found["rows"] if row["verdict"] != "unchanged"]
     return {row["subject"].partition(":")[0]: row["verdict"] for row in rows}
 
@@ -131,7 +131,7 @@ def test_as_a_user_it_says_what_it_cannot_show(stage: Stage) -> None:
     found = audit_as_nobody(stage, stage.scene.library("descriptors"))
     assert found["outcome"] == "loaded" and findings(found) == {"descriptor": "left open"}
     assert any(note.startswith("not root: ") for note in found["notes"])
-    # liblxc acts for root only.
+    # liblxc acts only as root.
     assert "cgroup" not in findings(audit_as_nobody(stage, stage.scene.library("lxc2")))
 
 
@@ -149,7 +149,7 @@ def test_in_a_pid_namespace_it_says_so(stage: Stage) -> None:
 
 
 def compiled(stage: Stage, name: str, body: str, *flags: str) -> str:
-    """The path of a library of C text ``body``."""
+    """Compiles the C text ``body`` to a library and returns its path."""
     heads = (
         "fcntl",
         "sched",
@@ -175,7 +175,7 @@ def constructor(body: str) -> str:
 
 
 CALLS = {
-    # What a library does: (subject, a part of what is reported of it).
+    # {action: (subject, a part of the report)}.
     "notifies": (
         'struct sockaddr_un to = {AF_UNIX, "/run/systemd/notify"}; struct iovec v = {"READY=1", 7};'
         "struct msghdr m = {.msg_name = &to, .msg_namelen = sizeof to, .msg_iov = &v, .msg_iovlen = 1};"
@@ -316,7 +316,7 @@ def test_loaded_with_the_program_it_is_seen_as_well(stage: Stage) -> None:
 def test_a_cgroup_that_was_renamed_is_removed(stage: Stage) -> None:
     source = HOSTILE / "libraries" / "renames_cgroup.c"
     library = compiled(stage, "renames", f'#include "{source}"')
-    found = audit(stage, library)  # which looks for what is left
+    found = audit(stage, library)  # which also checks for leftovers
     assert findings(found)["cgroup"] == "moved" and findings(found)["file"] == "done (rename)"
     assert not glob.glob("/sys/fs/cgroup/freezer/**/*-other", recursive=True)
 

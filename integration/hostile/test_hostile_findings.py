@@ -1,6 +1,6 @@
-"""Each library of libraries/: `audit-lib` names what it does, and a container's program that is hardened has nothing of it.
+"""Each library of libraries/: `audit-lib` reports its action, and with hardened it has no effect on the program.
 
-The table is `make hostile`'s (findings.py). That legacy's program has it shows that there was something to be seen.
+`make hostile` prints the table (findings.py). An effect with legacy shows that the action is observable.
 """
 
 import json

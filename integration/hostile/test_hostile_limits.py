@@ -1,4 +1,4 @@
-"""The container's limits hold although a library tried, and processes that escaped them are killed with the container."""
+"""The container's limits hold against a library, and processes that escaped them are killed with the container."""
 
 import os
 from pathlib import Path
@@ -17,7 +17,7 @@ def resources(**sections: Any) -> Change:
 
 
 def host_pids(config: dict[str, Any]) -> None:
-    """No pid namespace: the end of init is not the end of the others."""
+    """Removes the pid namespace, so that the end of init does not end the others."""
     config["linux"]["namespaces"] = [space for space in config["linux"]["namespaces"] if space["type"] != "pid"]
 
 
@@ -50,7 +50,7 @@ def test_a_fork_bomb_stops_at_its_limit(stage: Stage, at: str) -> None:
 
 
 def escape(stage: Stage, change: Change | None = None) -> tuple[str, list[int]]:
-    """A container whose two processes have left all of their cgroups: (id, pids)."""
+    """Starts a container whose two processes have left all of their cgroups; returns (id, pids)."""
     name = stage.box.start("sleep 1000 & exec sleep 2000", change)
     wait_for(lambda: len(_procs(name)) == 2, "both processes")
     found = sorted(int(pid) for pid in _procs(name))
@@ -73,7 +73,7 @@ def test_a_process_that_left_every_cgroup_is_not_missed(
 ) -> None:
     name, pids = escape(stage, change)
     if change is not None:
-        # Init is signalled whatever is found, and with its pid namespace all die; here it has none of its own.
+        # Init is always signalled, and its end would end all processes of its pid namespace; here it has no own one.
         init = stage.box.state(name)["pid"]
         stage.pyrunc("kill", "--all", name, "KILL", without="members")
         assert all(runs(pid) for pid in pids if pid != init)

@@ -1,7 +1,7 @@
-"""Libraries that move the process which loads them to other cgroups, and where the container's program runs then.
+"""Libraries that move the loading process to other cgroups, and the cgroups of the container's program afterwards.
 
-Seen from the host's /proc. Each counter-measure is taken out once (integration/hostile/mutated.py), to show that its test
-would see it gone.
+Read from the host's /proc. Each counter-measure is taken out once (integration/hostile/mutated.py): its test must
+then fail.
 """
 
 import os
@@ -24,7 +24,7 @@ while True:
 
 
 def host_pids(config: "dict[str, Any]") -> None:
-    """No pid namespace of its own."""
+    """Removes the pid namespace."""
     config["linux"]["namespaces"] = [space for space in config["linux"]["namespaces"] if space["type"] != "pid"]
 
 
@@ -50,7 +50,7 @@ def test_without_reading_back_it_stays_where_it_was_moved(stage: Stage, library:
 
 
 def test_the_daemon_serves_no_other_pid_namespace(stage: Stage) -> None:
-    """The real one "requires a proxy" there: init is moved where it has the host's pids alone."""
+    """The real cgmanager "requires a proxy" there: init is moved only if it has the host's pids."""
     assert not escaped(stage.started("lxc2", "init", without="placement"))
     assert escaped(stage.started("lxc2", "init", without="placement", change=host_pids))
 
@@ -66,14 +66,14 @@ def test_run_and_exec_are_moved_back_too(stage: Stage, at: str) -> None:
     command = ["exec", "-d", "--pid-file", str(file), *words, name, "sleep", "100"]
     assert stage.pyrunc(*command, capture_output=False, stdout=-3, stderr=-3, stdin=-3).returncode == 0
     assert not escaped(int(file.read_text()))
-    if at == "exec":  # inside of the running container, the daemon's socket is not to be found
+    if at == "exec":  # inside of the running container the daemon's socket does not exist
         quiet = {"capture_output": False, "stdout": -3, "stderr": -3}
         assert stage.pyrunc(*command, without="placement", **quiet).returncode == 0
         assert escaped(int(file.read_text()))
 
 
 def test_no_thread_of_a_library_is_left_in_init(stage: Stage) -> None:
-    """It would wait there for its moment, which comes when the container is created and not started."""
+    """A thread could wait until the container is created but not started, and act then."""
     name = stage.create(*stage.preload("late_thread", "--preload-at", "init"))
     pid = stage.box.state(name)["pid"]
     assert len(os.listdir(f"/proc/{pid}/task")) == 1
@@ -82,7 +82,7 @@ def test_no_thread_of_a_library_is_left_in_init(stage: Stage) -> None:
 
 
 def test_start_finds_init_moved_after_create(stage: Stage) -> None:
-    """A daemon needs no descriptor of ours, and all the time in the world."""
+    """A daemon needs no descriptor of pyrunc's, and may act at any time."""
     for without in ("", "start"):
         name = stage.create()
         pid = stage.box.state(name)["pid"]
@@ -104,7 +104,7 @@ def test_threads_end_with_the_process_that_loaded(stage: Stage) -> None:
 
 
 def start_against_a_mover(stage: Stage) -> "tuple[str, int, subprocess.CompletedProcess[str]]":
-    """`start` while another process moves init to the root of the freezer again and again: (id, pid of init, what it said)."""
+    """Runs `start` while another process keeps moving init to the freezer's root; returns (id, pid of init, result)."""
     name = stage.create()
     pid = stage.box.state(name)["pid"]
     mover = subprocess.Popen([sys.executable, "-c", MOVER, str(pid)])
@@ -117,8 +117,8 @@ def start_against_a_mover(stage: Stage) -> "tuple[str, int, subprocess.Completed
 
 
 def test_whom_it_cannot_keep_in_its_cgroups_it_does_not_start(stage: Stage) -> None:
-    """One line says from where to where, and nothing is left."""
-    for _ in range(30):  # the mover is slower now and then, and the second look finds init at home
+    """One line reports both cgroups, and nothing is left."""
+    for _ in range(30):  # if the mover is slow, the second check finds init in its own cgroups
         name, pid, done = start_against_a_mover(stage)
         if done.returncode:
             break
@@ -141,7 +141,7 @@ def test_cgroups_that_it_made_below_the_containers_are_removed(stage: Stage, at:
 
 
 def test_legacy_is_the_race_of_2018(stage: Stage) -> None:
-    """The parent writes while the constructor runs, and does not look: init is where the library moved it."""
+    """The parent writes while the constructor runs, and does not check: init stays where the library moved it."""
     name = stage.create(*stage.preload("lxc2", "--placement", "legacy"))
     pid = stage.box.state(name)["pid"]
     assert escaped(pid)

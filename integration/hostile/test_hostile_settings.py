@@ -1,4 +1,4 @@
-"""What is set in the container's cgroups, and above them, is what config.json says, whatever a library wrote."""
+"""The settings of the container's cgroups, and of those above, are config.json's, whatever a library wrote."""
 
 import subprocess
 import sys
@@ -16,7 +16,7 @@ LOG = "c 1:11 rw"
 
 
 def allows_by_default(config: dict[str, Any]) -> None:
-    """All devices but one; and no cgroup namespace, so that the library finds its cgroup at ``init`` as well."""
+    """Allows all devices but one. No cgroup namespace, so that the library finds its cgroup at ``init`` as well."""
     config["linux"]["namespaces"] = [space for space in config["linux"]["namespaces"] if space["type"] != "cgroup"]
     config["linux"]["resources"]["devices"] = [
         {"allow": True, "access": "rwm"},
@@ -32,7 +32,7 @@ TRY = "mknod /dev/k c 1 11 && (: > /dev/k) 2>/dev/null && echo opened || echo re
 @pytest.mark.skipif(LAYOUT == "v2", reason="v2 has no file that lifts a device rule")
 @pytest.mark.parametrize("at", AT)
 def test_what_is_denied_of_all_devices_stays_denied(stage: Stage, at: str) -> None:
-    """An exception of "all devices" is shown by no file: the rules are set again (cgroup-v1/devices.rst)."""
+    """No file shows an exception of "all devices", so the rules are set again (cgroup-v1/devices.rst)."""
     lifting = [
         "--preload-lib",
         made(stage.box.directory, f'put_cgroup("devices", "devices.allow", "{LOG}");'),
@@ -58,7 +58,7 @@ def test_exec_knows_what_is_denied_of_all_devices(stage: Stage) -> None:
 
 @pytest.mark.skipif(LAYOUT == "v2", reason="v2 has no file that lifts a device rule")
 def test_device_rules_are_set_again_after_a_cgroup_below_is_removed(stage: Stage) -> None:
-    """The kernel sets none while there are cgroups below, and counts those that are about to go."""
+    """The kernel refuses rules while there are cgroups below, and counts those that are being removed."""
     script = f'put_cgroup("devices", "devices.allow", "{LOG}"); below("devices");'
     below = """
         static void below(const char *hierarchy) {
@@ -83,7 +83,7 @@ def test_device_rules_are_set_again_after_a_cgroup_below_is_removed(stage: Stage
 
 
 def no_cgroup_namespace(config: dict[str, Any]) -> None:
-    """The library finds its cgroup at ``init`` as well."""
+    """Removes the cgroup namespace, so that the library finds its cgroup at ``init`` as well."""
     config["linux"]["namespaces"] = [space for space in config["linux"]["namespaces"] if space["type"] != "cgroup"]
 
 
@@ -139,7 +139,7 @@ def test_a_limit_that_is_lifted_holds(box: Box, file: str, at: str) -> None:
         def change(config: dict[str, Any], path: str = f"/{name}") -> None:
             no_cgroup_namespace(config)
             config["linux"]["resources"].update(resources)
-            # Not below our own: on v2 a cgroup with processes hands no controllers on.
+            # Not below this process's cgroup: on v2 a cgroup with processes cannot enable controllers for its children.
             config["linux"]["cgroupsPath"] = path
 
         quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
@@ -172,7 +172,7 @@ def test_settings_of_v2_that_no_controller_has_are_restored(box: Box, file: str,
 
 @pytest.mark.skipif(LAYOUT == "v1", reason="no v2 hierarchy")
 def test_controllers_are_handed_down_as_before(box: Box) -> None:
-    """With a cgroup below, a library can take a controller away from it, and hand it on again."""
+    """With a cgroup below, a library can disable a controller for it, and enable it again."""
     controllers = (UNIFIED / "cgroup.subtree_control").read_text().split()
     if not controllers:
         pytest.skip("v2 has no controller here")
@@ -185,7 +185,7 @@ def test_controllers_are_handed_down_as_before(box: Box) -> None:
 
 
 def made(directory: Path, body: str) -> str:
-    """A library that does ``body`` when it is loaded."""
+    """Builds a library that executes ``body`` when it is loaded; returns its path."""
     path = directory / "made.so"
     source = f'#include "{HOSTILE}/libraries/library.h"\nON_LOAD {{ {body} }}'
     subprocess.run(["gcc", "-x", "c", "-", "-shared", "-fPIC", "-o", path], input=source, text=True, check=True)

@@ -1,6 +1,6 @@
-"""What else loading a library may change, and that the container's program has none of it.
+"""Other changes by loading a library, none of which reaches the container's program.
 
-Each counter-measure is taken out once (integration/hostile/mutated.py), to show that its test would see it gone.
+Each counter-measure is taken out once (integration/hostile/mutated.py), to show that its test fails without it.
 """
 
 import os
@@ -16,7 +16,7 @@ from harness import PYRUNC, cgroups_of, wait_for
 
 
 def changed_helper(stage: Stage, monkeypatch: pytest.MonkeyPatch, changes: dict[str, str]) -> None:
-    """The mutation `helper` executes helpers whose C text has ``changes`` {text: other text}."""
+    """Makes the mutation `helper` execute helpers whose C text has ``changes`` {text: other text}."""
     directory = stage.box.directory / "helper"
     build_changed_helper(directory, changes)
     monkeypatch.setenv("PYRUNC_TEST_HELPER", str(directory))
@@ -95,12 +95,12 @@ def test_oom_score_is_as_before(stage: Stage, at: str) -> None:
     script = "cat /proc/self/oom_score_adj"
     assert stage.run("settings", at, script) == own
     assert stage.run("settings", at, script, without="oom") == "777\n"
-    # What config.json says is no doing of the library's.
+    # A value of config.json is not mistaken for a change by the library.
     assert stage.run("settings", at, script, change=lambda c: c["process"].update(oomScoreAdj=55)) == "55\n"
 
 
 def test_signals_reach_a_created_init(stage: Stage) -> None:
-    """It has blocked and ignored SIGTERM; a container that waits for `start` must die of it all the same."""
+    """The library blocks and ignores SIGTERM, which must end a container that waits for `start` all the same."""
     for without in ("", "settle"):
         name = stage.create(*stage.preload("settings", "--preload-at", "init"), without=without)
         pid = stage.box.state(name)["pid"]
@@ -273,7 +273,7 @@ def test_several_libraries_are_loaded(stage: Stage) -> None:
 
 @both
 def test_preserved_descriptors_come_through(stage: Stage, at: str) -> None:
-    """What the library finds free follows them, and what is ours follows that."""
+    """Descriptors that the library opens follow the preserved ones, and pyrunc's follow those."""
     kept = stage.box.directory / "kept"
     bundle = str(stage.box.bundle("echo through >&3; ls /proc/self/fd | wc -l"))
     words = [*stage.preload("descriptors", "--preload-at", at), "--preserve-fds", "1", stage.box.new_id()]
@@ -336,7 +336,7 @@ def test_an_alarm_does_not_outlive_loading(stage: Stage) -> None:
 
 
 def host_pids(config: dict[str, Any]) -> None:
-    """Init of a pid namespace is deaf to a signal that it has no handler for."""
+    """Removes the pid namespace, whose init would not receive signals without a handler."""
     config["linux"]["namespaces"] = [space for space in config["linux"]["namespaces"] if space["type"] != "pid"]
 
 

@@ -1,4 +1,4 @@
-"""`verify-preload`: containers each way, and the grid of where they ended up."""
+"""`verify-preload`: containers in each combination, and the grid of their cgroups."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from harness import NOBODY, PYRUNC, TOP, skip_unless_a_user_may_run_it
 
 
 def host_pids(config: dict[str, Any]) -> None:
-    """cgmanager serves no process of another pid namespace."""
+    """Removes the pid namespace: cgmanager serves no process of another one."""
     config["linux"]["namespaces"] = [space for space in config["linux"]["namespaces"] if space["type"] != "pid"]
 
 
@@ -35,14 +35,14 @@ def test_legacy_escapes_and_hardened_does_not(stage: Stage) -> None:
     for at in ("exec", "init"):
         assert f"hardened ({at}): 0 of 12 runs left at least one hierarchy" in done.stdout
         assert f"legacy ({at}): " in done.stdout and f"legacy ({at}): 0 of 12" not in done.stdout
-    # A row a hierarchy, a mark a run.
+    # One row for each hierarchy, one mark for each run.
     rows = [line for line in done.stdout.splitlines() if line.startswith("freezer ")]
     assert len(rows) == 4 and all(len(row.split()[1]) == 12 for row in rows)
     assert "R" in rows[0] and set(rows[2].split()[1]) == {"+"}
 
 
 def test_a_program_that_has_ended_has_not_escaped(stage: Stage) -> None:
-    """On v1, a process that has ended is in the root cgroup of every hierarchy."""
+    """On v1, a process that has ended is shown in the root cgroup of every hierarchy."""
     bundle = str(stage.box.bundle("true"))
     for library in ("environment", "prints"):
         done = verify(stage, library, "--runs", "60", "--placement", "hardened", "--bundle", bundle)
@@ -50,7 +50,7 @@ def test_a_program_that_has_ended_has_not_escaped(stage: Stage) -> None:
 
 
 def test_the_race_is_met_in_its_middle(stage: Stage) -> None:
-    """Within the time of loading, the parent's writes and the daemon's are mixed: some hierarchies, and not others."""
+    """During loading the parent's and the daemon's writes interleave: some hierarchies are lost, others are not."""
     found = series(stage, "lxc2", "--runs", "40", "--delay", "4-9", "--placement", "legacy")
     v1 = [{mark for name, mark in run["marks"].items() if name} for run in found[0]["runs"]]
     assert any({"root", "home"} <= marks for marks in v1)
@@ -119,7 +119,7 @@ def test_where_it_cannot_be_shown_it_says_so(stage: Stage) -> None:
     "HOSTILE_IN_SHORT" not in os.environ, reason="the whole table takes minutes: HOSTILE_IN_SHORT=1, or make hostile"
 )
 def test_make_hostile_in_short(stage: Stage) -> None:
-    """The target runs 200 containers each way; three are enough to see that it works."""
+    """The target runs 200 containers for each combination; three are enough to test it."""
     script = str(TOP / "integration" / "hostile" / "experiments.py")
     done = subprocess.run([sys.executable, script, "3"], capture_output=True, text=True, timeout=600)
     assert "experiment 1" in done.stdout and "experiment 2" in done.stdout

@@ -1,4 +1,4 @@
-"""`make bench` goes on without what a host has not, and tells what a command said that failed."""
+"""`make bench` goes on without what a host lacks, and reports the output of a command that failed."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""What hosts do that a container has to live with: file systems mounted noexec, a /proc that hides processes, standard
+"""Hosts that a container has to cope with: filesystems mounted noexec, a /proc that hides processes, standard
 streams that are sockets or the null device, users without a session, AppArmor without the profile."""
 
 import json
@@ -24,7 +24,7 @@ AS_USER = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", "e
 
 @pytest.fixture
 def noexec(tmp_path: Path) -> Iterator[Path]:
-    """A root file system where the host executes nothing."""
+    """A rootfs on a filesystem that the host mounted noexec."""
     mount = tmp_path / "noexec"
     mount.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "noexec,nosuid,nodev", "none", str(mount)], check=True)
@@ -80,7 +80,7 @@ def test_a_program_on_a_mount_with_noexec_is_told_so(box: Box) -> None:
 
 @pytest.fixture
 def user_bundle() -> Iterator[Path]:
-    """A rootless bundle of user 1000's."""
+    """A rootless bundle of user 1000."""
     skip_unless_a_user_may_run_it()
     made = Path(tempfile.mkdtemp(prefix="pyrunc-hosts-", dir="/tmp"))
     config = base_config()
@@ -118,7 +118,7 @@ $AS $P --root state delete --force two; $AS $P --root state list -q; echo end
 
 @pytest.mark.parametrize("runtime", [PYRUNC, "runc"], ids=["pyrunc", "runc"])
 def test_a_proc_that_hides_processes(user_bundle: Path, runtime: str) -> None:
-    """hidepid=2 hides init from its own user until the execve: it is not dumpable."""
+    """hidepid=2 hides init from its own user until the execve, because init is not dumpable."""
     if not (path := shutil.which(os.environ.get(runtime.upper(), runtime))):
         pytest.skip(f"{runtime} is not installed")
     words = ["unshare", "--mount", "sh", "-c", LIFE, "sh", str(user_bundle), " ".join(AS_USER), path]
@@ -133,7 +133,7 @@ def test_a_proc_that_hides_processes(user_bundle: Path, runtime: str) -> None:
 
 @pytest.mark.parametrize("verb", ["create", "list"])
 def test_a_user_without_a_session_is_told_how_to_get_one(user_bundle: Path, verb: str) -> None:
-    """The kernel's answer alone (mkdir /run/pyrunc/x: permission denied) helps nobody."""
+    """The kernel's error alone (mkdir /run/pyrunc/x: permission denied) does not say what to do."""
     os.makedirs("/run/pyrunc", mode=0o700, exist_ok=True)
     environment = {name: value for name, value in os.environ.items() if name != "XDG_RUNTIME_DIR"}
     user_bundle.chmod(0o755)
@@ -148,7 +148,7 @@ def test_a_user_without_a_session_is_told_how_to_get_one(user_bundle: Path, verb
 @pytest.mark.rootless
 @also_on("runc")
 def test_standard_streams_that_are_sockets(box: Box) -> None:
-    """The kernel opens no socket by a path, so /dev/stdout has to be something else."""
+    """The kernel cannot open a socket by a path, so /dev/stdout has to be something else."""
     ours, theirs = socket.socketpair()
     words = [box.program, "--root", str(box.root), "run", "-b"]
     script = (
@@ -177,7 +177,7 @@ def test_a_reader_that_has_gone_is_told_to_the_writer(box: Box) -> None:
         theirs.close()
         assert ours.recv(4096)
         ours.close()
-        assert process.wait(30) == 1  # init has no SIGPIPE, and is told EPIPE
+        assert process.wait(30) == 1  # init does not receive SIGPIPE, but write(2) fails with EPIPE
 
 
 @SYSTEMD
@@ -204,7 +204,7 @@ def test_the_null_device_is_the_containers_own(box: Box) -> None:
 
 @pytest.mark.rootless
 def test_a_null_device_that_has_become_something_else(box: Box) -> None:
-    """What is not the null device is not opened: a FIFO would hold exec up for ever."""
+    """A file other than the null device is not opened: a FIFO would block exec for ever."""
     name = box.start("rm /dev/null; mkfifo /dev/null; : >/dev/shm/made; sleep 100")
     wait_for(lambda: box.call("exec", name, "ls", "/dev/shm/made").returncode == 0, "the FIFO")
     done = box.call("exec", name, "echo", "works", stdin=subprocess.DEVNULL)
@@ -231,7 +231,7 @@ profile pyrunc-test flags=(attach_disconnected,mediate_deleted) {
 
 @pytest.fixture
 def profile() -> Iterator[str]:
-    """An AppArmor profile that lets a process do all but write below /home."""
+    """An AppArmor profile that allows everything except writing below /home."""
     if not shutil.which("apparmor_parser"):
         pytest.skip("apparmor_parser is not installed")
     for word in ("--replace", "--remove"):
@@ -263,7 +263,7 @@ def test_a_profile_confines_the_container_and_what_is_executed_in_it(box: Box, p
 def test_what_was_started_detached_is_dumped_and_restored(box: Box) -> None:
     """With the null device for standard streams, as engines start it."""
     name, nowhere = box.new_id(), {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "capture_output": False}
-    # A loop: a sleep that is dumped ends with EINTR where it is restored.
+    # A loop, because a dumped sleep ends with EINTR after the restore.
     bundle = str(box.bundle("while true; do sleep 1; done"))
     box.call("run", "--detach", "-b", bundle, name, stderr=subprocess.DEVNULL, **nowhere)
     images = ["--image-path", str(box.directory / "images"), "--work-path", str(box.directory / "work")]

@@ -1,4 +1,4 @@
-"""pyrunc of a user without root, with sub-ids: run as one (`python3 integration/guest test --user user`, or any user)."""
+"""pyrunc for a user without root, with sub-ids. Run as such a user (`python3 integration/guest test --user user`)."""
 
 import json
 import os
@@ -17,7 +17,7 @@ ME, MY_GROUP = os.geteuid(), os.getegid()
 
 
 def sub_ids(kind: str) -> int:
-    """The first of this user's sub-ids, 0 without."""
+    """Returns the first of this user's sub-ids, or 0 without any."""
     path = Path(f"/etc/sub{kind}")
     for line in path.read_text().splitlines() if path.exists() else ():
         name, first, _ = line.split(":")
@@ -34,7 +34,7 @@ pytestmark = [
 
 
 def mapped(*ranges: tuple[int, int, int]) -> Any:
-    """A user namespace with these ids (container, offset of the sub-ids or -1 for our own, size)."""
+    """Returns a change that adds a user namespace with ranges of (container id, offset of the sub-ids or -1 for the user, size)."""
 
     def change(config: dict[str, Any]) -> None:
         namespace(config, "user")
@@ -53,7 +53,7 @@ def test_one_id(box: Box) -> None:
     assert out.split() == ["0", "0", str(ME), "1", "deny"]
 
 
-@also_on("crun")  # runc sets no further groups without root
+@also_on("crun")  # runc sets no additional groups without root
 def test_several_ranges(box: Box) -> None:
     def change(config: dict[str, Any]) -> None:
         mapped((0, -1, 1), (1, 0, 1000), (5000, 1000, 500))(config)
@@ -66,9 +66,9 @@ def test_several_ranges(box: Box) -> None:
     assert maps == [[0, ME, 1], [1, first, 1000], [5000, first + 1000, 500]]
 
 
-@also_on("crun")  # runc wants to own standard streams, and cannot where root is another id
+@also_on("crun")  # runc tries to chown the standard streams, and cannot if root is another id
 def test_an_id_that_is_kept(box: Box) -> None:
-    """As Podman's --userns keep-id: the user is the same number inside, and root is a sub-id."""
+    """As Podman's --userns keep-id: the user has the same number inside, and root is a sub-id."""
 
     def change(config: dict[str, Any]) -> None:
         mapped((0, 0, ME), (ME, -1, 1), (ME + 1, ME, 1000))(config)
@@ -99,7 +99,7 @@ def test_the_config_of_spec_runs_as_it_is_printed(box: Box) -> None:
     subprocess.run([PYRUNC, "spec", "--rootless"], cwd=bundle, check=True)
     config = json.loads((bundle / "config.json").read_text())
     assert config["process"]["args"] == ["sh"] and config["process"]["terminal"]
-    words = [PYRUNC, "run", box.new_id()]  # with the state where it is by default, and a terminal
+    words = [PYRUNC, "run", box.new_id()]  # with the default state directory and a terminal
     typed = f"cd {bundle} && script --quiet --return --command '{' '.join(words)}' /dev/null"
     done = subprocess.run(["sh", "-c", typed], input="id -u; exit 5\n", capture_output=True, text=True, timeout=60)
     assert done.returncode == 5 and "\n0\n" in done.stdout, (done.stdout, done.stderr)
@@ -116,7 +116,7 @@ def test_a_life(box: Box) -> None:
 
 
 def test_the_state_of_another_user_is_not_ours(box: Box) -> None:
-    """Root's state directory cannot be read: that is told, and no container is said to be absent."""
+    """Root's state directory cannot be read: the error says so, and not that the container does not exist."""
     if not Path("/run/pyrunc").exists():
         pytest.skip("root has no containers here")
     done = subprocess.run([PYRUNC, "--root", "/run/pyrunc", "list"], capture_output=True, text=True, check=False)

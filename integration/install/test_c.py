@@ -1,4 +1,4 @@
-"""The C sources: the plan's reader and the parsers under ASan and UBSan for a moment (`make fuzz` takes longer), and aarch64."""
+"""The C sources: a short fuzz of the plan's reader and the parsers (`make fuzz` takes longer), and aarch64."""
 
 import subprocess
 import sys
@@ -18,6 +18,6 @@ def test_what_the_helper_reads_may_be_anything(target: str) -> None:
 
 
 def test_the_helper_compiles_for_another_architecture() -> None:
-    """Nothing in C is tied to this one: system call numbers come from the headers."""
+    """The C code does not depend on this architecture: system call numbers come from the headers."""
     done = subprocess.run(["make", "-C", TOP, "cross"], capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr

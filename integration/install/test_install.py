@@ -1,4 +1,4 @@
-"""`make install` and `make deb`: what they install runs a container without this checkout, and goes away whole."""
+"""`make install` and `make deb`: the installation runs a container without this checkout, and is removed completely."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(
 
 
 def make(*words: str) -> str:
-    """A target of the Makefile; its output."""
+    """Runs a target of the Makefile; returns its output."""
     done = subprocess.run(["make", "-s", *words], cwd=TOP, capture_output=True, text=True, check=False, timeout=500)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -26,7 +26,7 @@ def programs_of_the_checkout() -> "dict[str, int]":
 
 
 def runs(program: Path, box: Box) -> None:
-    """``program`` starts a container, from a directory that is not the checkout, with nothing of our environment."""
+    """Asserts that ``program`` runs a container from another directory than the checkout, without its environment."""
     words = [program, "--root", box.root, "run", "-b", box.bundle("echo inside"), box.new_id()]
     done = subprocess.run(words, cwd="/", env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "inside\n", "")
@@ -42,7 +42,7 @@ def test_make_install_and_uninstall(box: Box, tmp_path: Path) -> None:
     (prefix / "bin" / "mine").touch()
     before = programs_of_the_checkout()
     make("install", f"PREFIX={prefix}")
-    # Built by another interpreter, they would cost the checkout its fast path.
+    # Programs built by another interpreter would disable the checkout's fast path.
     assert programs_of_the_checkout() == before
     runs(prefix / "bin" / "pyrunc", box)
     installed = everything(prefix)
@@ -67,5 +67,5 @@ def test_the_debian_package_has_all_that_it_needs(box: Box, tmp_path: Path) -> N
     found = subprocess.run(
         ["grep", "-rlI", "/tmp/tmp.", tmp_path / "root"], capture_output=True, text=True, check=False
     )
-    assert found.stdout == ""  # nothing names the place where it was built
+    assert found.stdout == ""  # no file names the directory of the build
     runs(tmp_path / "root" / "usr" / "bin" / "pyrunc", box)

@@ -1,4 +1,4 @@
-"""The wheel, installed into an environment of its own, far from the checkout."""
+"""The wheel, installed into a separate environment, outside of the checkout."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """``bin/pyrunc`` of a new environment."""
     directory = tmp_path_factory.mktemp("wheel")
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
-    # Of a copy: a build in the checkout would change what the other tests run.
+    # Built from a copy: a build in the checkout would change the programs of the other tests.
     source = directory / "source"
     subprocess.run(["git", "clone", "--quiet", TOP, source], check=True)
     subprocess.run([*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", directory, source], check=True)
@@ -33,7 +33,7 @@ def test_it_runs_containers(installed: Path, box: Box) -> None:
 
 
 def test_it_starts_as_fast_as_a_checkout(installed: Path, box: Box) -> None:
-    """No source is looked at: what is installed is not edited."""
+    """An installation is not edited, so no source is checked at start."""
     trace = box.directory / "trace"
     command = ["strace", "-e", "trace=openat,newfstatat", "-o", trace, installed, "--root", box.root, "state", "nobody"]
     subprocess.run(command, capture_output=True, check=False)

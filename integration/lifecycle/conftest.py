@@ -1,4 +1,4 @@
-"""Fixtures of the tests of lives: containers of the library, and CRIU's stand-in."""
+"""Fixtures of the lifecycle tests: containers of the library, and CRIU's stand-in."""
 
 import os
 import signal
@@ -18,7 +18,7 @@ from pyrunc import (
 
 @pytest.fixture
 def make(box: Box) -> Callable[..., Container]:
-    """Creates a container of a config, whose output goes nowhere unless told."""
+    """Creates a container from a config. Its output goes to /dev/null by default."""
 
     def making(args: list[str] | str = "sleep 100", change: Any = None, run: bool = False, **options: Any) -> Container:
         config = base_config()
@@ -34,7 +34,7 @@ def make(box: Box) -> Callable[..., Container]:
 
 @pytest.fixture
 def nothing_of_the_process_changes() -> Iterator[None]:
-    """No global state: what belongs to the whole process is as it was."""
+    """Checks that the library leaves no global state: the attributes of the process are unchanged."""
 
     def snapshot() -> dict[str, Any]:
         mask = os.umask(0)

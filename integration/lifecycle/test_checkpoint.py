@@ -1,5 +1,5 @@
 """Checkpoint and restore. CRIU 3.17 can't work on this kernel, so a stand-in (integration/support/criu/criu) speaks its protocol,
-records what it is asked for, and really kills or starts the process; the real one shows what its failure looks like."""
+records the requests, and really kills or starts the process; the real CRIU shows how a failure is reported."""
 
 import json
 import os
@@ -35,7 +35,7 @@ def test_a_checkpointed_container_is_gone(box: Box, criu: StandIn) -> None:
     assert options["config_file"] == "/etc/criu/runc.conf"
     assert options["freeze_cgroup"].startswith("/sys/fs/cgroup/") and options["freeze_cgroup"].endswith(name)
     assert {"key": "/home", "val": "/home"} in options["ext_mnts"]
-    # The masked files of the default config are its own /dev/null; masked directories are none of the host's.
+    # Masked files of the default config are the container's /dev/null; masked directories are not the host's.
     assert {"key": "/proc/timer_list", "val": "/dev/null"} in options["ext_mnts"]
     assert not any(mount["key"] == "/proc/acpi" for mount in options["ext_mnts"])
     assert json.loads((criu.image / "descriptors.json").read_text())[1] == "/dev/null"

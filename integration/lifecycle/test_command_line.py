@@ -1,4 +1,4 @@
-"""Command lines as runc 1.5 reads them: exit statuses, numbers, flags, and what is written where there is nothing."""
+"""Command lines as runc 1.5 parses them: exit statuses, numbers, flags, and output for empty values."""
 
 import json
 import os
@@ -50,7 +50,7 @@ WRONG = [
 
 @also_on("runc>=1.5")
 def test_exit_statuses_of_wrong_lines(box: Box) -> None:
-    """Of `exec`, too, 1 stands for a line that can't be read, and 255 for what failed afterwards."""
+    """Also of `exec`: 1 for a command line that cannot be parsed, 255 for a later failure."""
     name = box.start()
     found = [(words, box.call(*[name if word == "ID" else word for word in words]).returncode) for words, _ in WRONG]
     assert found == WRONG
@@ -127,7 +127,7 @@ def test_signals_are_read_in_every_spelling(box: Box) -> None:
 
 
 def test_real_time_signals_have_names(box: Box) -> None:
-    """crun has them, too; runc takes their numbers only."""
+    """crun accepts the names, too; runc accepts only numbers."""
     name = box.start("trap '' 34 37 63 64; while :; do sleep 100 & wait; done")
     for spelling in ("SIGRTMIN", "rtmin", "SIGRTMIN+3", "RTMAX-1", "SIGRTMAX"):
         box.ok("kill", name, spelling)
@@ -136,7 +136,7 @@ def test_real_time_signals_have_names(box: Box) -> None:
 
 @also_on("runc>=1.5")
 def test_the_owner_is_told_by_list(box: Box) -> None:
-    """runc's `state` has the key, and nothing in it."""
+    """runc's `state` has the key with an empty value."""
     name = box.create()
     assert box.state(name)["owner"] == ""
     (listed,) = json.loads(box.ok("list", "-f", "json"))
@@ -186,7 +186,7 @@ def test_nothing_is_run_for_a_caller_that_can_not_be_told(box: Box, option: str,
 
 
 def test_a_pid_file_that_can_not_be_written_comes_before_the_program(box: Box) -> None:
-    """runc kills a program that has begun."""
+    """runc starts the program and then kills it."""
     rootfs: list[Any] = []
     name = box.start("sleep 100", lambda c: rootfs.append(box.own_rootfs(c)))
     for words in ([], ["-d"]):
@@ -240,6 +240,6 @@ def test_ids_of_exec_may_have_a_sign_and_zeros(box: Box, user: str, ids: str) ->
 
 @also_on("runc>=1.5")
 def test_groups_of_exec_are_numbers_of_their_own(box: Box) -> None:
-    """runc adds a group that is given by its short option twice, which comes to the same."""
+    """runc adds a group of the short option twice, which has the same effect."""
     groups = box.ok("exec", "-g", "+5", "-g", "06", box.start(), "id", "-G")
     assert {"5", "6"} <= set(groups.split()) or is_peer(box)

@@ -1,6 +1,6 @@
-"""Checkpoint and restore by the real CRIU, where it works with the host's kernel: in a guest of Debian 13 (`make guest`).
+"""Checkpoint and restore by the real CRIU, if it works with the host's kernel: in a guest of Debian 13 (`make guest`).
 
-What CRIU is asked for, and what is done when it fails, is shown everywhere by a stand-in (test_checkpoint.py, test_restore.py).
+test_checkpoint.py and test_restore.py test requests and failures on every host, with a stand-in.
 """
 
 import json
@@ -28,7 +28,7 @@ QUIET: dict[str, Any] = {
 
 @cache
 def refusal() -> str:
-    """Why CRIU works on no process of this host, or nothing."""
+    """Returns why CRIU does not work on this host, or an empty string."""
     if shutil.which("criu") is None:
         return "criu is not installed"
     if os.geteuid():
@@ -42,7 +42,7 @@ pytestmark = pytest.mark.skipif(bool(refusal()), reason=refusal())
 
 @pytest.fixture(autouse=True)
 def without_hardware_breakpoints(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The kernel of a guest that QEMU emulates panics of those that CRIU sets; CRIU's tests go without by this, too."""
+    """CRIU's hardware breakpoints panic the kernel of a guest that QEMU emulates; CRIU's own tests avoid them so."""
     monkeypatch.setenv("CRIU_FAULT", "130")
 
 
@@ -51,13 +51,13 @@ def paths(box: Box, image: str = "image") -> list[str]:
 
 
 def said(box: Box) -> str:
-    """The ends of CRIU's logs, for a failure."""
+    """Returns the ends of CRIU's logs, for the report of a failure."""
     logs = sorted((box.directory / "work").glob("*.log"))
     return "\n".join(line for log in logs for line in log.read_text(errors="replace").splitlines()[-12:])
 
 
 def detached(box: Box, script: str = COUNTING, change: Any = None) -> str:
-    """A container in the background with the null device for all of its streams, as engines start one."""
+    """Starts a container in the background with the null device as all of its streams, as engines do."""
     name = box.new_id()
     bundle = box.bundle(script, change)
     assert box.call("run", "--detach", "-b", str(bundle), name, **QUIET).returncode == 0

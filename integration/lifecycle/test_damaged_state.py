@@ -1,4 +1,4 @@
-"""A state.json that is not what was written: the file is named, the container can be removed, others are listed."""
+"""A damaged state.json: the error names the file, the container can be removed, other containers are listed."""
 
 import json
 from typing import Any
@@ -48,7 +48,7 @@ def test_a_damaged_state_is_named_and_removed(box: Box, change: Any) -> None:
 
 
 def kill_what_is_left(pid: int, name: str) -> None:
-    """A file that names nothing leads to nothing: what ran goes with the test."""
+    """Kills the processes of a container whose damaged state names none."""
     import os
     from pathlib import Path
 
@@ -75,7 +75,7 @@ def test_what_is_no_json_is_damaged_too(box: Box, text: str) -> None:
 
 
 def test_list_of_a_state_directory_that_is_not_there_is_empty(box: Box) -> None:
-    """As with crun; runc has an error for a --root that is given."""
+    """As with crun; runc reports an error if --root is given."""
     assert box.ok("list", "--quiet") == ""
     assert box.ok("list", "--format", "json") == "null\n"
     assert box.ok("list").split() == ["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"]

@@ -1,4 +1,4 @@
-"""--debug: what was decided and done is logged, in text and in JSON; without it nothing changes."""
+"""--debug: decisions and actions are logged, in text and in JSON; without --debug nothing changes."""
 
 import json
 import re

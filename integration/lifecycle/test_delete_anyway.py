@@ -1,4 +1,4 @@
-"""`delete --force` removes every container: each part of it goes on past what happens to the others."""
+"""`delete --force` removes every container: each part of it is tried even if others fail."""
 
 import json
 import os
@@ -40,7 +40,7 @@ HOOKS: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("hook", HOOKS, ids=lambda hook: json.dumps(hook)[:60])
 def test_no_poststop_hook_keeps_a_container(box: Box, hook: dict[str, Any]) -> None:
-    """What is wrong in one is refused at create, by its name, or is a warning at the end."""
+    """An invalid hook is refused at create, by its name; one that fails at the end is a warning."""
     name, bundle = box.new_id(), box.bundle("sleep 100", lambda config: config.update(hooks={"poststop": [hook]}))
     quiet = {"capture_output": False, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     if box.call("create", "-b", str(bundle), name, **quiet).returncode:
@@ -83,7 +83,7 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
 
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_a_damaged_state(box: Box, damage: str) -> None:
-    """What can't be known can't be removed, but it is said, and the id is free again."""
+    """Unknown parts cannot be removed, but the error says so, and the id is free again."""
     name = box.start("sleep 100")
     state = state_of(box, name)
     try:
@@ -102,7 +102,7 @@ def test_a_damaged_state(box: Box, damage: str) -> None:
 
 @pytest.mark.parametrize("field", ["config", "annotations", "bundle", "intel_rdt", "owner", "descriptors"])
 def test_a_damaged_field(box: Box, field: str) -> None:
-    """All else is still known, and goes."""
+    """Everything else is still known, and is removed."""
     name = box.start("sleep 100")
     change_state(box, name, lambda state: state.update({field: 1.5}))
     box.ok("delete", "--force", name)
@@ -121,7 +121,7 @@ WAITS = {"startContainer": [{"path": "/bin/sleep", "args": ["sleep", "1000"]}]}
 
 
 def starting(box: Box) -> tuple[str, "subprocess.Popen[bytes]"]:
-    """A container whose `start` waits for what the image does, with the lock held."""
+    """A container whose `start` waits for the image, with the lock held."""
     name = box.create("true", lambda config: config.update(hooks=WAITS))
     init = box.state(name)["pid"]
     process = subprocess.Popen([PYRUNC, "--root", str(box.root), "start", name], stderr=subprocess.PIPE)
@@ -132,7 +132,7 @@ def starting(box: Box) -> tuple[str, "subprocess.Popen[bytes]"]:
 
 def test_a_start_that_waits_can_be_ended(box: Box) -> None:
     name, process = starting(box)
-    threading.Event().wait(0.3)  # past the moment from which on it lets signals in
+    threading.Event().wait(0.3)  # later than the time at which it begins to handle signals
     process.send_signal(signal.SIGTERM)
     assert process.wait(10) == -signal.SIGTERM
     assert process.stderr and process.stderr.read() == b"pyrunc: ended by signal 15\n"
@@ -143,7 +143,7 @@ def test_a_start_that_waits_can_be_ended(box: Box) -> None:
 def test_a_start_that_waits_holds_no_delete_up(box: Box) -> None:
     name, process = starting(box)
     box.ok("delete", "--force", name, timeout=9)
-    # Init's end and its execve close the connection alike: `start` can't tell a program that has ended already.
+    # Init's end and its execve both close the connection: `start` cannot tell them apart.
     assert process.wait(10) in (0, 1) and process.stderr
     assert process.stderr.read() in (b"", b"pyrunc: container not running\n")
     process.stderr.close()

@@ -1,4 +1,4 @@
-"""`delete --force` where what belongs to a container has gone, is busy, or does not end."""
+"""`delete --force` if a part of a container no longer exists, is busy, or does not end."""
 
 import json
 import os
@@ -27,7 +27,7 @@ def change_state(box: Box, name: str, **fields: Any) -> None:
 
 @pytest.mark.parametrize("where", ["gone", "file/below", "file"])
 def test_a_resctrl_group_that_is_not_there(box: Box, where: str) -> None:
-    """Unmounted, say, or never there; a file in its place is named, and stays."""
+    """It was unmounted, or never existed; a file in its place is named, and stays."""
     (box.directory / "file").touch()
     name = box.start()
     change_state(box, name, intel_rdt=[str(box.directory / where)])
@@ -59,7 +59,7 @@ def test_a_resctrl_group_that_is_busy_keeps_no_other(box: Box) -> None:
 @pytest.mark.parametrize("what", ["rootfs", "bundle"])
 @pytest.mark.parametrize("force", [True, False])
 def test_an_engine_removed_it_before(box: Box, what: str, mounts: bool, force: bool) -> None:
-    """Its poststop hook runs all the same."""
+    """The poststop hook runs all the same."""
     ran = box.directory / "ran"
     paths: dict[str, Path] = {}
 
@@ -87,7 +87,7 @@ def test_an_engine_removed_it_before(box: Box, what: str, mounts: bool, force: b
 
 
 def test_a_state_directory_without_room(box: Box) -> None:
-    """Nothing has to be written for an end."""
+    """Deletion does not need to write anything."""
     box.root.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k,mode=700", "pyrunc-test", box.root], check=True)
     try:
@@ -107,7 +107,7 @@ def test_a_state_directory_without_room(box: Box) -> None:
 
 @pytest.mark.parametrize("command", ["delete", "run"])
 def test_a_poststop_hook_that_never_ends(box: Box, command: str) -> None:
-    """SIGTERM ends it and the command, and the container goes."""
+    """SIGTERM ends the hook and the command, and the container is removed."""
     begun = box.directory / "begun"
     hook = {"path": "/bin/sh", "args": ["sh", "-c", f"echo $$ > {begun}.new; mv {begun}.new {begun}; sleep 1000"]}
     bundle = box.bundle("sleep 100" if command == "delete" else "true", lambda c: c.update(hooks={"poststop": [hook]}))

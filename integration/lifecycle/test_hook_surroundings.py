@@ -1,4 +1,4 @@
-"""What a hook finds: its environment and its working directory; how long it may take, and how much it may say."""
+"""The surroundings of a hook: environment, working directory, timeout, and the amount of its output."""
 
 import json
 import os
@@ -14,7 +14,7 @@ SHOW = "pwd > $0; env >> $0"
 
 
 def shown(box: Box, point: str, **hook: Any) -> Any:
-    """A hook of ``point`` that writes its directory and its environment to a file that host and container share."""
+    """Returns a hook of ``point`` that writes its directory and environment to a file shared by host and container."""
     record = box.directory / "record"
     record.mkdir(exist_ok=True)
     record.chmod(0o777)
@@ -30,13 +30,13 @@ def shown(box: Box, point: str, **hook: Any) -> Any:
 def surroundings(box: Box) -> tuple[str, dict[str, str]]:
     directory, *lines = (box.directory / "record" / "shown").read_text().splitlines()
     found = dict(line.partition("=")[::2] for line in lines)
-    for name in ("PWD", "SHLVL", "_", "OLDPWD"):  # the shell's own
+    for name in ("PWD", "SHLVL", "_", "OLDPWD"):  # set by the shell
         found.pop(name, None)
     return directory, found
 
 
 def life(box: Box, change: Any, env: dict[str, str]) -> str:
-    """Create, start, delete, each with ``env``; the bundle."""
+    """Runs create, start and delete, each with ``env``; returns the bundle."""
     name = box.new_id()
     bundle = box.bundle("sleep 100", change)
     quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": None, "capture_output": False}
@@ -66,7 +66,7 @@ def test_a_hook_with_env_has_nothing_else(box: Box, point: str) -> None:
 @pytest.mark.parametrize("point", [*HOST, "createContainer"])
 def test_an_empty_env_is_an_environment_without_variables(box: Box, point: str) -> None:
     life(box, shown(box, point, env=[]), {"FROM": "the engine"})
-    assert set(surroundings(box)[1]) <= {"PATH"}  # a shell's own default
+    assert set(surroundings(box)[1]) <= {"PATH"}  # a default of the shell
 
 
 def test_create_container_has_the_runtimes_environment(box: Box) -> None:
@@ -125,7 +125,7 @@ def test_no_descriptor_of_ours_is_a_hooks(box: Box) -> None:
     os.close(reading)
     os.close(writing)
     assert done.returncode == 0, done.stderr
-    assert (box.directory / "descriptors").read_text().split() == ["0", "1", "2", "3"]  # 3 is ls's own
+    assert (box.directory / "descriptors").read_text().split() == ["0", "1", "2", "3"]  # 3 is opened by ls
 
 
 TIMES = [2147484, 2**31, 2**32, 2**62, 2**63 - 1]
@@ -140,12 +140,12 @@ def test_a_timeout_may_be_longer_than_poll_takes(box: Box, point: str) -> None:
 
 @pytest.mark.parametrize("point", ["createRuntime", "createContainer", "startContainer", "poststart", "poststop"])
 def test_a_hook_may_say_any_amount_and_its_end_is_told(box: Box, point: str) -> None:
-    """Through a pipe: in a file all of it would be kept, in memory that no cgroup is charged for."""
+    """The output goes through a pipe: a file would keep all of it, in memory that no cgroup is charged for."""
     script = "head -c 33554432 /dev/zero | tr '\\0' x >&2; readlink /proc/$$/fd/2 >&2; echo end >&2; exit 3"
     hooks = {point: [{"path": "/bin/sh", "args": ["sh", "-c", script]}]}
     done = box.run("sleep 0.2", lambda c: c.update(hooks=hooks))
     assert f"hooks.{point}[0]" in done.stderr and "end" in done.stderr and len(done.stderr) < 1200, done.stderr
-    # createContainer has a pid namespace that the host's /proc does not show.
+    # createContainer runs in a pid namespace that the host's /proc does not show.
     assert "xpipe:[" in done.stderr or point == "createContainer", done.stderr
 
 
@@ -160,7 +160,7 @@ def test_what_a_hook_leaves_running_is_not_waited_for(box: Box) -> None:
 @pytest.mark.parametrize("point", ["prestart", "createRuntime", "createContainer", "startContainer", "poststart"])
 @also_on("runc>=1.5")
 def test_poststop_runs_for_a_container_that_a_hook_ended(box: Box, point: str) -> None:
-    """runtime.md "Lifecycle": a failure goes on with the container's destruction, and its poststop hooks."""
+    """runtime.md "Lifecycle": after a failure the container is destroyed, and its poststop hooks run."""
     file = box.directory / "stopped"
     hooks = {
         point: [{"path": "/bin/false"}],
@@ -195,7 +195,7 @@ def test_a_failing_poststart_after_start_destroys_the_container(box: Box) -> Non
 
 
 def test_a_failing_poststart_is_told_though_init_has_ended(box: Box) -> None:
-    """Its own error, and not that there is no process to be stopped."""
+    """The error is the hook's, not that there is no process to stop."""
     pid = box.directory / "pid"
     script = (
         f"while kill -0 $(cat {pid}) 2>/dev/null && ! grep -q Z /proc/$(cat {pid})/stat; do sleep 0.01; done; exit 3"

@@ -1,4 +1,4 @@
-"""Hooks: when, where, with what, and what happens when one fails."""
+"""Hooks: time, namespaces and input of each point, and failures."""
 
 import json
 import os
@@ -12,7 +12,7 @@ POINTS = ("prestart", "createRuntime", "createContainer", "startContainer", "pos
 
 
 def recording(box: Box, *points: str) -> Any:
-    """Every hook appends its name, its pid namespace and its input to a file that host and container share."""
+    """Adds hooks that append name, pid namespace and input to a file shared by host and container."""
     record = box.directory / "record"
     record.mkdir()
 
@@ -78,7 +78,7 @@ def test_run_has_them_all(box: Box) -> None:
 
 
 def gated(config: dict[str, Any], change: Any) -> None:
-    """The program ends when poststart has run."""
+    """Makes the program end after poststart has run."""
     change(config)
     config["hooks"]["poststart"].append(
         {"path": "/bin/sh", "args": ["sh", "-c", "touch $R/go"], "env": [recorded(config)]}
@@ -131,7 +131,7 @@ def test_poststop_runs_on_forced_delete_and_its_failure_stops_nothing(box: Box) 
 
 
 def test_hook_may_ask_for_the_state(box: Box) -> None:
-    """Docker's network hook does; it must not wait for the lock that `create` holds."""
+    """Docker's network hook does so. It must not wait for the lock that `create` holds."""
     from harness import PYRUNC
 
     script = f'{PYRUNC} --root {box.root} state $(sed \'s/.*"id":"\\([^"]*\\)".*/\\1/\') > {box.directory}/seen'

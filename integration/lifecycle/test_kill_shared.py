@@ -1,4 +1,4 @@
-"""SIGKILL to a container whose pid namespace is not its own: its processes do not end with init."""
+"""SIGKILL to a container without its own pid namespace: its processes do not end with init."""
 
 import os
 from pathlib import Path
@@ -13,7 +13,7 @@ CHILD = "sleep 1000 & echo $! > /record/child; sleep 1000 & wait"
 
 
 def shared(box: Box, joined: str = "") -> Any:
-    """No pid namespace, or another's; a file that tells the pid of init's child."""
+    """Uses no pid namespace, or another container's; init writes the pid of its child to a file."""
     record = box.directory / "record"
     record.mkdir(exist_ok=True)
 
@@ -28,7 +28,7 @@ def shared(box: Box, joined: str = "") -> Any:
 
 
 def child(box: Box) -> int:
-    """The pid of init's child, of the host."""
+    """Returns the host's pid of init's child."""
     file = box.directory / "record" / "child"
     wait_for(lambda: file.exists() and file.read_text().endswith("\n"), "the child's pid")
     return int(file.read_text())
@@ -82,7 +82,7 @@ def test_another_signal_reaches_init_alone(box: Box) -> None:
 
 
 def test_a_joined_pid_namespace_is_not_its_own(box: Box) -> None:
-    """Another container's, which goes on."""
+    """The pid namespace is another container's, which goes on."""
     other = box.start("sleep 1000")
     pid = box.state(other)["pid"]
     name = box.start("sleep 1001 & sleep 1002 & wait", shared(box, f"/proc/{pid}/ns/pid"))

@@ -159,7 +159,7 @@ def test_exec(make: Callable[..., Container], tmp_path: Path) -> None:
         sleeper.wait(0.01)
     sleeper.signal("KILL")
     assert sleeper.wait(10) == sleeper.poll() == 128 + 9
-    sleeper.signal("KILL")  # nothing happens, to no other process either
+    sleeper.signal("KILL")  # has no effect, on no other process either
     container.exec(["sleep", "100"], stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL)
     container.destroy(force=True)
     assert children() == [], "exec'ed processes are reaped with the container"
@@ -253,7 +253,7 @@ def test_the_examples_of_the_page(box: Box) -> None:
     assert len(examples) >= 10
     name = box.new_id()
     program = "\n".join(examples).replace("/srv/web", str(box.bundle("sleep 100"))).replace('"web', f'"{name}')
-    # The state directory is this test's own.
+    # Uses the test's own state directory by default.
     head = f"import pyrunc.container.container as c\nc.Container.load.__func__.__defaults__ = ({str(box.root)!r},)\n"
     head += f"c.Container.all.__func__.__defaults__ = c.Container.remove.__func__.__defaults__ = ({str(box.root)!r},)\n"
     head += f"c.Container.matching.__defaults__ = ({str(box.root)!r},)\n"

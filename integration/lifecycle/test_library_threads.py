@@ -1,4 +1,4 @@
-"""The library in programs that live long and have threads: no leak, no zombie, no lock held by the wrong one."""
+"""The library in long-running programs with threads: no leak, no zombie, no lock held by another thread."""
 
 import os
 import threading
@@ -37,7 +37,7 @@ def test_no_descriptor_and_no_child_is_left_over_fifty_lives(make: Callable[...,
         list(zip(range(1), container.events(0.001), strict=False))
         container.destroy(force=True)
 
-    life()  # what is opened once and for all
+    life()  # opens what stays open
     before = descriptors()
     for _ in range(50):
         life()
@@ -47,7 +47,7 @@ def test_no_descriptor_and_no_child_is_left_over_fifty_lives(make: Callable[...,
 
 
 def test_a_refused_limit_leaves_no_child(box: Box) -> None:
-    """The helper goes on while the runtime makes the cgroups: it may have cloned init by then."""
+    """The helper goes on while the runtime makes the cgroups, so it may have cloned init when the limit is refused."""
     config = base_config()
     config["linux"]["resources"] = {"cpu": {"cpus": "4000"}}
     before = all_children()
@@ -58,7 +58,7 @@ def test_a_refused_limit_leaves_no_child(box: Box) -> None:
 
 
 def test_eight_threads_with_containers_of_their_own(make: Callable[..., Container], box: Box) -> None:
-    """Each container holds what its thread gave it, and none inherits what was another's for a moment."""
+    """Each container has its own thread's descriptors, and inherits none that another thread opened meanwhile."""
     failures: list[str] = []
     before = descriptors()
 
@@ -91,7 +91,7 @@ def test_eight_threads_with_containers_of_their_own(make: Callable[..., Containe
 
 
 def test_eight_threads_on_one_container(make: Callable[..., Container]) -> None:
-    """Through one instance: what can't be done at once takes turns, what is too late says so."""
+    """Through one instance: operations that exclude each other take turns; one that is too late raises an error."""
     container = make()
     results: list[str] = []
 
@@ -135,7 +135,7 @@ def test_a_wait_in_another_thread_ends_with_the_container(make: Callable[..., Co
 
 
 def test_init_can_end_before_an_exec_was_waited_for(make: Callable[..., Container], box: Box) -> None:
-    """The kernel lets a pid namespace's init end only when every process of it is reaped, and these are our children."""
+    """A pid namespace's init ends only after every process in it is reaped, and these are children of the test."""
     quiet = {"stdin": DEVNULL, "stdout": DEVNULL, "stderr": DEVNULL}
     container = make("sleep 0.1; exit 5", run=True)
     executed = [container.exec(["true"], **quiet), container.exec(["sleep", "100"], **quiet)]

@@ -30,7 +30,7 @@ def test_standard_input_reaches_the_program(box: Box) -> None:
 def test_create_start_delete(box: Box) -> None:
     name = box.create("sleep 100")
     assert box.state(name)["status"] == "created"
-    # Nothing of the user's program runs yet.
+    # The user's program does not run yet.
     pid = box.state(name)["pid"]
     assert b"sleep" not in open(f"/proc/{pid}/cmdline", "rb").read()
     box.ok("start", name)
@@ -62,7 +62,7 @@ def test_create_leaves_no_process_but_the_container(box: Box) -> None:
     import prctl
 
     before = descendants(os.getpid())
-    prctl.set_child_subreaper(True)  # what is left comes to us
+    prctl.set_child_subreaper(True)  # orphans become children of the test
     try:
         name = box.create("sleep 100")
         assert descendants(os.getpid()) - before == {box.state(name)["pid"]}
@@ -122,7 +122,7 @@ def test_sigkill_reaches_children_without_a_pid_namespace(box: Box) -> None:
 
     name = box.start("sleep 101 & sleep 102 & wait", shared)
     wait_for(lambda: len(json.loads(box.ok("ps", "-f", "json", name))) == 3, "three processes")
-    box.ok("kill", name, "TERM")  # to init alone
+    box.ok("kill", name, "TERM")  # signals only init
     box.await_status(name, "stopped")
     assert len(json.loads(box.ok("ps", "-f", "json", name))) == 2
     box.ok("kill", name, "KILL")
@@ -208,7 +208,7 @@ def test_pause_and_resume(box: Box) -> None:
 
 @pytest.mark.parametrize("moment", range(24))
 def test_killed_while_creating_leaves_nothing_that_delete_does_not_remove(box: Box, moment: int) -> None:
-    """SIGKILL after a growing time: some of them hit every part of `create`."""
+    """SIGKILL after increasing delays, to hit every part of `create`."""
     name = box.new_id()
     bundle = box.bundle("sleep 100")
     command = [PYRUNC, "--root", str(box.root), "create", "-b", str(bundle), name]
@@ -224,7 +224,7 @@ def test_killed_while_creating_leaves_nothing_that_delete_does_not_remove(box: B
 
 
 def test_a_cgroup_that_is_in_use_is_refused(box: Box) -> None:
-    """A process that is in it would be killed with the container."""
+    """A process in the cgroup would be killed with the container."""
     used = box.start("sleep 100")
     refused = box.run("true", lambda c: c["linux"].update(cgroupsPath=f"/{used}"))
     assert refused.returncode == 1
@@ -245,7 +245,7 @@ def test_a_cgroup_that_is_frozen_is_refused(box: Box) -> None:
 
 
 def test_two_commands_at_once(box: Box) -> None:
-    """One of them wins; the other says clearly that it did not, and nothing is left."""
+    """One command wins; the other reports an error, and nothing is left."""
     name = box.create()
     command = [PYRUNC, "--root", str(box.root)]
     starts = [
@@ -260,7 +260,7 @@ def test_two_commands_at_once(box: Box) -> None:
 
 
 def test_a_reused_pid_is_not_signalled(box: Box) -> None:
-    """The state names a pid that was reused: its start time differs."""
+    """The state has a pid that was reused: the start time differs."""
     name = box.start("true")
     box.await_status(name, "stopped")
     with subprocess.Popen(["sleep", "100"]) as bystander:

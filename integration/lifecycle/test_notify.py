@@ -1,4 +1,4 @@
-"""sd_notify(3): a program says that it is ready, and the service manager that runs pyrunc hears it."""
+"""sd_notify(3): a program reports that it is ready, and the service manager that runs pyrunc receives the message."""
 
 import os
 import shutil
@@ -28,7 +28,7 @@ int main(int argc, char **argv) {
 
 @pytest.fixture(scope="module")
 def say(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A static program that says its argument."""
+    """A static program that sends its argument."""
     return static_program(tmp_path_factory.mktemp("say"), "say", PROGRAM)
 
 
@@ -44,7 +44,7 @@ class Manager:
         return {**os.environ, "NOTIFY_SOCKET": self.name}
 
     def hear(self) -> list[str]:
-        """The lines of one message; the barrier after it is let go."""
+        """Returns the lines of one message, and closes the barrier after it."""
         lines = self.socket.recv(4096).decode().split()
         barrier, descriptors, _, _ = socket.recv_fds(self.socket, 100, 1)
         assert barrier == b"BARRIER=1"
@@ -93,7 +93,7 @@ def test_in_the_foreground_we_are_the_services_process(box: Box, say: Path, mana
 
 
 def test_one_that_never_says_it(box: Box, say: Path, manager: Manager) -> None:
-    """start returns when the container has ended; nothing of the socket is left."""
+    """start returns after the container has ended; the socket is removed."""
     name, bundle = box.new_id(), str(box.bundle("say STATUS=x", saying(box, say)))
     settings: dict[str, Any] = {"env": manager.environment, "stdout": subprocess.DEVNULL, "capture_output": False}
     box.ok("create", "-b", bundle, name, **settings)

@@ -1,4 +1,4 @@
-"""Options of the command line that no other file is about."""
+"""Options of the command line that no other file tests."""
 
 import json
 import os
@@ -38,7 +38,7 @@ def test_pidfd_socket(box: Box, command: str) -> None:
 
 @pytest.mark.parametrize("words", [["create"], ["run", "-d"], ["run"], ["exec", "-d"], ["exec"]], ids=" ".join)
 def test_nothing_is_left_when_the_pidfd_cannot_be_sent(box: Box, words: list[str]) -> None:
-    """Who listened is gone by the time that there is a process."""
+    """The listener has exited before the process exists."""
     path = box.directory / "pidfd"
     running = box.start("sleep 100") if words[0] == "exec" else ""
     with socket.socket(socket.AF_UNIX) as server:
@@ -58,7 +58,7 @@ def test_nothing_is_left_when_the_pidfd_cannot_be_sent(box: Box, words: list[str
 
 
 def test_the_pidfd_socket_is_not_taken_for_a_preserved_descriptor(box: Box) -> None:
-    """The connection has the number of a descriptor that the caller did not give."""
+    """The connection has the number of a descriptor that the caller did not pass."""
     path = box.directory / "pidfd"
     name = box.start("sleep 100")
     ours, theirs = socket.socketpair()
@@ -73,22 +73,22 @@ def test_the_pidfd_socket_is_not_taken_for_a_preserved_descriptor(box: Box) -> N
 
 
 def test_the_callers_keyring_is_kept_when_asked(box: Box) -> None:
-    """/proc/keys has the keys that a process can reach; one's own session keyring is named after the container."""
+    """/proc/keys lists the keys that a process can reach; a new session keyring is named after the container."""
     for words, new in ((["--no-new-keyring"], False), ([], True)):
-        name = f"pyrunc-keys-{os.getpid()}-{new}"  # of no earlier test: its keys may still be there
+        name = f"pyrunc-keys-{os.getpid()}-{new}"  # unique, because keys of earlier tests may still exist
         box.ids.append(name)
         keys = box.ok("run", *words, "-b", str(box.bundle("cat /proc/keys", shown)), name)
         assert (f"_ses.{name}" in keys) == new
 
 
 def shown(config: dict[str, Any]) -> None:
-    """/proc/keys is masked otherwise."""
+    """Unmasks /proc/keys."""
     config["linux"]["maskedPaths"] = []
 
 
 @pytest.mark.parametrize("subreaper", [True, False])
 def test_which_process_reaps_orphans_of_a_container(box: Box, subreaper: bool) -> None:
-    """An orphan of a container without a pid namespace becomes the child of a foreground `run`, unless told."""
+    """An orphan of a container without a pid namespace becomes a child of a foreground `run`, unless disabled."""
 
     def change(config: dict[str, Any]) -> None:
         spaces = config["linux"]["namespaces"]
@@ -181,7 +181,7 @@ def test_kill_all_while_paused(box: Box, signal: str) -> None:
     name = box.start("sleep 100 & sleep 100 & wait")
     box.ok("pause", name)
     box.ok("kill", "--all", name, signal)
-    if signal == "TERM":  # is waiting for them when they are thawed
+    if signal == "TERM":  # pending until the processes are thawed
         assert box.state(name)["status"] == "paused"
         box.ok("resume", name)
         wait_for(lambda: len(json.loads(box.ok("ps", "-f", "json", name)) or []) <= 1, "the children to be gone")
@@ -201,7 +201,7 @@ def test_pause_freezes_children_too(box: Box) -> None:
 
 
 def test_a_created_one_can_be_paused(box: Box) -> None:
-    """It does not start until it is resumed."""
+    """The container does not start until it is resumed."""
     name = box.create()
     box.ok("pause", name)
     assert box.state(name)["status"] == "paused"
@@ -221,7 +221,7 @@ def test_a_created_and_paused_one_can_be_killed(box: Box) -> None:
 
 
 def ticks(pid: int) -> int:
-    """CPU time of a process."""
+    """Returns the CPU time of a process."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return int(fields[11]) + int(fields[12])
 
@@ -236,7 +236,7 @@ def test_pause_and_resume_of_the_wrong_status(box: Box) -> None:
 
 
 def planned(box: Box, bundle: str) -> list[dict[str, Any]]:
-    """What `plan` prints, without the step at which `create` would wait, and the socket that it would keep for it."""
+    """Returns the output of `plan`, without the step at which `create` waits, and without the socket kept for it."""
     rows = json.loads(box.ok("plan", "-b", bundle, "--format", "json"))
     for row in rows:
         if row["kind"] == "close-descriptors":
@@ -245,28 +245,28 @@ def planned(box: Box, bundle: str) -> list[dict[str, Any]]:
 
 
 def test_the_plan_printed_is_the_plan_executed(box: Box) -> None:
-    """Step for step, in order, with the same arguments; each was reached, and none came besides."""
+    """Compares step by step: same order, same arguments, every step was reached, and no other step."""
     hooks = {point: [{"path": "/bin/true"}] for point in ("prestart", "createRuntime", "poststart")}
     limits = {"memory": {"limit": 1 << 26}, "pids": {"limit": 20}}
     bundle = box.bundle("true", lambda c: (c.update(hooks=hooks), c["linux"].update(resources=limits)))
     name = box.new_id()
-    bundle = bundle.rename(bundle.with_name(name))  # `plan` calls the container after its bundle
+    bundle = bundle.rename(bundle.with_name(name))  # `plan` names the container after its bundle
     box.ok("run", "--trace", "trace", "-b", str(bundle), name)
     rows = json.loads((box.directory / "trace").read_text())
-    # `run` does not wait for `start`, but looks at the cgroups once more; and it was asked for the times.
+    # `run` does not wait for `start`, but checks the cgroups once more; and --trace adds steps.
     executed = [row for row in rows if row["kind"] != "trace" and row["where"] != "--trace"]
     verify = next(at for at, row in enumerate(executed) if row["kind"] == "cgroup-verify")
     del executed[verify]
     expected = planned(box, str(bundle))
     for row in expected:
         if row["kind"] == "close-descriptors":
-            row["args"]["listener"] = 0  # nor does it keep the socket of `start` open
+            row["args"]["listener"] = 0  # `run` does not keep the socket of `start` open
 
     def plain(found: list[dict[str, Any]]) -> list[Any]:
         return [(row["actor"], row["kind"], row["where"], row["args"]) for row in found]
 
     assert plain(executed) == plain(expected)
-    # The measuring begins with its own step, and after the execve no process of pyrunc's is left to report.
+    # Timing begins with its own step, and after the execve no process of pyrunc's is left to report.
     assert [row["kind"] for row in rows if row["ns"] is None] == ["trace", "execute"]
 
 

@@ -25,7 +25,7 @@ def test_a_restored_container_is_one_like_others(box: Box, criu: StandIn) -> Non
     state = box.state(name)
     assert state["status"] == "running" and state["bundle"] == str(bundle)
     assert pid_file.read_text() == str(state["pid"])
-    # It is what the stand-in started, with our output, in the container's cgroups, in the container's root.
+    # The process is the stand-in's, with the caller's output, in the container's cgroups and root.
     assert (box.directory / "out").read_text() == "restored\n"
     assert f"/{name}" in open(f"/proc/{state['pid']}/cgroup").read()
     assert box.ok("ps", "--format", "json", name) == f"[{state['pid']}]\n"
@@ -59,7 +59,7 @@ def test_what_criu_is_asked_to_restore(box: Box, criu: StandIn) -> None:
     assert (options["lsm_profile"], options["lsm_mount_context"]) == ("apparmor:x", "ctx")
     assert {"key": "/home", "val": str(box.directory)} in options["ext_mnts"]
     assert {"key": "/dev/null", "val": "/dev/null"} in options["ext_mnts"]
-    # It was in the container's cgroups before it was asked, and every hierarchy is named with the place.
+    # CRIU was in the container's cgroups before the request, which names the cgroup in every hierarchy.
     roots = {root["ctrl"]: root["path"] for root in options["cg_roots"]}
     lines = [line.split(":", 2) for line in request["cgroup"].splitlines()]
     assert roots == {controller: path for _, controller, path in lines}
@@ -95,7 +95,7 @@ def test_a_checkpoint_notes_the_pipes_of_init(box: Box, criu: StandIn) -> None:
     pipe = os.readlink(f"/proc/self/fd/{writing}")
     os.close(writing), os.close(reading)
     assert criu.checkpoint(name).returncode == 0
-    # What it was created with, not what the program made of it.
+    # The descriptors at creation, not those that the program changed later.
     assert json.loads((criu.image / "descriptors.json").read_text()) == ["/dev/null", pipe, pipe]
 
 
@@ -196,6 +196,6 @@ def test_mount_points_are_made_in_a_fresh_rootfs(box: Box, criu: StandIn) -> Non
     assert criu.restore(box.bundle("true", change), "--detach").returncode == 0
     root = trees[0]
     assert (root / "home").is_dir() and stat.S_ISREG(os.stat(root / "deep/er/place").st_mode)
-    # On the tmpfs of the container, not below it; in the image's tree where its link leads, not on the host.
+    # On the container's tmpfs, not below it; in the image where its link leads, not on the host.
     assert not (root / "dev" / "inner").exists()
     assert os.listdir(box.directory / "outside") == []

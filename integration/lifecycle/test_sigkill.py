@@ -1,7 +1,7 @@
-"""SIGKILL at every moment: between any two effects of pyrunc, of its helper and of init (kill_at.py), for every command.
+"""SIGKILL between any two effects of pyrunc, of its helper and of init (kill_at.py), for every command.
 
-Whatever was half made, ``delete --force`` removes all of it; and where it was not pyrunc that was killed, pyrunc has done so
-itself already, and says so in one line.
+``delete --force`` removes whatever was half made. If another process than pyrunc was killed, pyrunc has removed it
+already, and reports the failure in one line.
 """
 
 import json
@@ -22,7 +22,7 @@ EVERY = int(os.environ.get("SIGKILL_EVERY", "3"))
 
 
 def killing(box: Box, role: str, number: int, *words: str, **settings: Any) -> tuple[dict[str, Any], str]:
-    """(what kill_at.py says, what pyrunc said)."""
+    """Runs kill_at.py; returns (its report, pyrunc's messages)."""
     path = box.directory / "words"
     with open(path, "w") as file:
         subprocess.run(
@@ -60,7 +60,7 @@ def nothing_left(box: Box, name: str, result: dict[str, Any]) -> None:
 
 
 def sweep(role: str, once: Callable[[int], dict[str, Any]], first: int = 1, step: int = 1) -> None:
-    """Calls ``once`` with 1, 2, ... until no process is killed any more."""
+    """Calls ``once`` with 1, 2, ... until no process is killed."""
     number = first
     while once(number)["at"]:
         number += step
@@ -72,7 +72,7 @@ def one_line(said: str) -> bool:
 
 
 def every_kind(config: dict[str, Any]) -> None:
-    """Something of everything that is made."""
+    """Configures one of each kind of resource."""
     user_namespace(config)
     namespace(config, "cgroup")
     config["hostname"] = "killed"
@@ -96,10 +96,10 @@ def test_while_creating(box: Box, role: str, words: list[str]) -> None:
             assert one_line(said), (result, said)
             assert not (box.root / name).exists() and not cgroups_of(name), (number, result)
             wait_for(lambda: not running(result), f"{result['at']} to leave no process")
-        elif result["at"] == "exit_group":  # the helper, which has done its part
+        elif result["at"] == "exit_group":  # the helper, which has finished its part
             assert box.state(name)["status"] in ("created", "running")
         elif result["at"] and role != "pyrunc":
-            # It was made already: what was killed is a container's init like any other.
+            # The container was complete already: its init was killed like any other.
             assert box.state(name)["status"] == "stopped"
         nothing_left(box, name, result)
         return result
@@ -112,7 +112,7 @@ def test_while_starting(box: Box) -> None:
     def once(number: int) -> dict[str, Any]:
         name = box.create("sleep 100", lambda config: config.update(hooks={"poststart": [{"path": "/bin/true"}]}))
         result, _ = killing(box, "pyrunc", number, "start", name)
-        # Not started, or started: nothing between.
+        # Either not started or started: nothing between.
         assert box.state(name)["status"] in ("created", "running"), result
         started = box.call("start", name)
         assert started.returncode == 0 or "cannot start a container that is running" in started.stderr, started.stderr
@@ -164,7 +164,7 @@ def test_while_executing(box: Box, role: str) -> None:
         assert box.state(name)["status"] == "running"
         if result["at"] and role != "pyrunc" and result["status"]:
             assert result["status"] == 255 and one_line(said), (result, said)
-        # The program, or nothing: no helper stays.
+        # The program, or no process: no helper stays.
         wait_for(lambda: set(members()) <= {"sleep 99"}, f"{result['at']} to leave the program or nothing: {members()}")
         for pid in running(result):
             os.kill(pid, 9)
@@ -186,7 +186,7 @@ def test_while_changing_something(box: Box, command: str) -> None:
         if command == "resume" and box.state(name)["status"] != "paused":
             box.ok("pause", name)
         result, _ = killing(box, "pyrunc", number, *words)
-        # What the next command finds is a container that can be used.
+        # The next command finds a usable container.
         if box.state(name)["status"] == "paused":
             box.ok("resume", name)
         assert box.ok("exec", name, "echo", "alive") == "alive\n"

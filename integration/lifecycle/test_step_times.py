@@ -1,4 +1,4 @@
-"""--trace: when each step was done, by whom, and who waited; in both formats."""
+"""--trace: the time and actor of each step, and the waits; in both formats."""
 
 import glob
 import itertools
@@ -23,7 +23,7 @@ def end(span: dict[str, int]) -> int:
 
 
 def test_the_times_of_a_run_fit_together(box: Box) -> None:
-    """An actor does one thing at a time, in the order of the plan; the helper waits for as long as the runtime acts."""
+    """An actor executes one step at a time, in the order of the plan; the helper waits while the runtime acts."""
     rows = traced(box, "json", "run", "-b", str(box.bundle("true")), box.new_id())
     for actor in ("runtime", "helper"):
         spans = [row for row in rows if row["actor"] == actor and row["ns"] is not None]
@@ -36,7 +36,7 @@ def test_the_times_of_a_run_fit_together(box: Box) -> None:
 
 
 def test_a_time_namespace_does_not_change_the_times(box: Box) -> None:
-    """The helper is cloned into it, and its clocks jump by the offset there (time_namespaces(7))."""
+    """The helper is cloned into the time namespace, where its clocks jump by the offset (time_namespaces(7))."""
 
     def change(config: dict[str, Any]) -> None:
         config["linux"]["namespaces"].append({"type": "time"})
@@ -62,7 +62,7 @@ def test_trace_events_of_every_command_that_has_them(box: Box, command: str) -> 
     assert {event["ph"] for event in events} == {"M", "X"}
     for lane in lanes.values():
         spans = sorted((e["ts"], e["ts"] + e["dur"]) for e in events if e["ph"] == "X" and e["tid"] == lane)
-        # The viewers draw what overlaps without nesting wrongly, or not at all. A nanosecond is what floats may lose.
+        # Viewers draw spans that overlap without nesting wrongly, or not at all. Floats may lose a nanosecond.
         assert spans and all(one[1] <= two[0] + 0.001 for one, two in itertools.pairwise(spans))
     assert any(event.get("cat") == "wait" for event in events)
 
@@ -80,7 +80,7 @@ def test_a_picture_of_a_run(box: Box, form: str) -> None:
 
 @pytest.mark.parametrize("moment", ["exec", "init"])
 def test_times_of_loading_are_the_runtimes(box: Box, moment: str) -> None:
-    """A process that loads a library is not believed: what loading took is the time of its last step."""
+    """Messages of a process that loads a library are not trusted: the time of loading is that of its last step."""
     library = next(iter(glob.glob("/usr/lib/*/libz.so.1")), "")
     if not library:
         pytest.skip("there is no libz.so.1 to be loaded")

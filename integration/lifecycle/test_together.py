@@ -1,4 +1,4 @@
-"""Two commands on one container at the same moment: they wait for each other, or one says clearly why it can't."""
+"""Two commands on one container at the same time: they wait for each other, or one reports a clear error."""
 
 import itertools
 import json
@@ -41,7 +41,7 @@ def test_two_at_once(box: Box, one: str, other: str) -> None:
         for word in (one, other)
     ]
     if "exec" in (one, other) and "pause" in (one, other):
-        # The exec may have come second: then it waits, as with --ignore-paused, until the container is resumed.
+        # If the exec was second, it waits until the container is resumed, as with --ignore-paused.
         started[one != "pause"].wait(30)
         box.call("resume", name)
     for process in started:

@@ -1,4 +1,4 @@
-"""A signal at each wait of docs/security.md ("Every wait, and its bound"): the process or socket that is waited for has
+"""A signal at each wait of docs/security.md ("Every wait, and its bound"): the awaited process or socket has
 stopped, SIGTERM ends the command, and it leaves nothing half made."""
 
 import os
@@ -22,19 +22,19 @@ WITHIN = 5.0
 
 
 class Stopped:
-    """Who does not answer: made before the command begins. ``words``: the command; ``reached``: whether it waits."""
+    """A peer that does not answer, made before the command begins. ``words``: the command; ``reached``: it waits."""
 
     def __init__(self, box: Box) -> None:
         self.box = box
         self.name = ""
         self.words: list[str] = []
         self.env: dict[str, str] | None = None
-        self.stays = False  # the container was there before, and is after
+        self.stays = False  # the container existed before, and stays
         self.reached: Callable[[subprocess.Popen[bytes]], object] = lambda process: sleeps(process.pid)
         self.stack = ExitStack()
 
     def bundle(self, script: str = "sleep 100", **properties: Any) -> str:
-        """Its config has ``properties``."""
+        """Makes a bundle whose config has ``properties``."""
         return str(self.box.bundle(script, lambda config: config.update(properties)))
 
     def create(self, *words: str, **properties: Any) -> None:
@@ -45,13 +45,13 @@ class Stopped:
         self.name, self.stays = self.box.start(), True
 
     def hook(self, path: str = "/bin/sh") -> dict[str, Any]:
-        """One that never ends, and says that it has begun."""
+        """Returns a hook that reports its start and never ends."""
         begun = self.box.directory / "begun"
         self.reached = lambda _: begun.exists()
         return {"path": path, "args": ["sh", "-c", f"touch {begun}; sleep 1000"]}
 
     def full(self) -> str:
-        """A listener that accepts nobody, and whose queue is full."""
+        """Makes a listener that accepts no connection and whose queue is full; returns its path."""
         path = str(self.box.directory / "socket")
         listener = self.stack.enter_context(socket.socket(socket.AF_UNIX))
         listener.bind(path)
@@ -61,7 +61,7 @@ class Stopped:
 
 
 def sleeps(pid: int) -> bool:
-    """Whether the command waits where signals are let in: nothing is blocked, and it does not run."""
+    """True if the command waits and handles signals: it blocks none, and does not run."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except OSError:
@@ -83,7 +83,7 @@ def prestart_of_run(made: Stopped) -> None:
 
 
 def poststart(made: Stopped) -> None:
-    """It ends the container, as each failed hook of this point does."""
+    """A failed hook of this point ends the container."""
     made.name = made.box.create("sleep 100", lambda config: config.update(hooks={"poststart": [made.hook()]}))
     made.words = ["start", made.name]
 
@@ -99,7 +99,7 @@ def pidfd(made: Stopped) -> None:
 
 
 def lock(made: Stopped) -> None:
-    """Held by a command that has been stopped."""
+    """The lock is held by a command that has been stopped."""
     made.exists()
     holder = subprocess.Popen(["flock", made.box.root / made.name, "sleep", "1000"], **QUIET)
 
@@ -114,7 +114,7 @@ def lock(made: Stopped) -> None:
 
 
 def ready(made: Stopped) -> None:
-    """Of a program that never says so."""
+    """The program never sends READY=1."""
     path = made.box.directory / "manager"
     made.stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)).bind(str(path))
     made.env = {**os.environ, "NOTIFY_SOCKET": str(path)}
@@ -136,7 +136,7 @@ def ps(made: Stopped) -> None:
 
 
 def executed(made: Stopped) -> None:
-    """`exec` in the foreground passes the signal on to its program."""
+    """`exec` in the foreground forwards the signal to its program."""
     made.exists()
     made.words = ["exec", made.name, "sleep", "1000"]
     made.reached = lambda _: len(made.box.ok("ps", "--format", "json", made.name).split(",")) == 2
@@ -186,7 +186,7 @@ Freezer({"": sys.argv[1]}).freeze()
 
 
 def test_a_signal_ends_the_wait_for_what_does_not_freeze(tmp_path: Path) -> None:
-    """Of a made-up cgroup; it is thawed again."""
+    """Uses a fake cgroup, which is thawed again."""
     (tmp_path / "cgroup.events").write_text("populated 1\nfrozen 0\n")
     (tmp_path / "cgroup.freeze").write_text("0")
     with subprocess.Popen(

@@ -1,4 +1,4 @@
-"""`exec`: another process in a running container, with every option of its own."""
+"""`exec`: another process in a running container, with every option of `exec`."""
 
 import json
 import os
@@ -65,7 +65,7 @@ def test_one_cgroup_in_all_hierarchies(box: Box) -> None:
     made = box.start("sleep 100")
     for place in map(Path, cgroups_of(made)):
         (place / "sub").mkdir()
-        if LAYOUT != "v2" and (place / "cpuset.cpus").exists():  # on v1 no process goes where there is no CPU
+        if LAYOUT != "v2" and (place / "cpuset.cpus").exists():  # v1 refuses processes in a cpuset without CPUs
             for file in ("cpuset.cpus", "cpuset.mems"):
                 (place / "sub" / file).write_text((place / file).read_text())
     found = cgroups_of_process(Path(f"/proc/{where(box, made, '--cgroup', 'sub')}/cgroup").read_text())
@@ -110,7 +110,7 @@ def test_a_paused_container_refuses_unless_told(box: Box) -> None:
 
 
 def test_a_process_of_a_file(box: Box) -> None:
-    """All of it is the file's: nothing of the container's own process is mixed in."""
+    """The whole process comes from the file: no property of the container's own process is added."""
     name = box.start()
     wanted: dict[str, Any] = {
         "args": [
@@ -197,7 +197,7 @@ def test_a_label_needs_its_module(box: Box) -> None:
 
 
 def test_in_a_container_without_a_mount_namespace(box: Box) -> None:
-    """Its root is a chroot, which is found by no path: /proc/PID/root is a magic link."""
+    """The root is a chroot, which has no usable path: /proc/PID/root is a magic link."""
 
     def change(config: dict[str, Any]) -> None:
         spaces = config["linux"]["namespaces"]

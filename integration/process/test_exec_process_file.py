@@ -1,4 +1,4 @@
-"""`exec --process`: where the file may come from, and what it has of the container when it says nothing."""
+"""`exec --process`: sources of the file, and defaults from the container."""
 
 import json
 import os
@@ -30,11 +30,11 @@ def shown(box: Box, name: str, **more: Any) -> str:
 
 @contextmanager
 def pipe(text: bytes, wait: float = 0.0) -> Iterator[str]:
-    """The path of a pipe that gets ``text``, as a shell's <(...) makes it."""
+    """The path of a pipe with ``text``, as a shell's <(...) makes it."""
     reading, writing = os.pipe()
 
     def write() -> None:
-        time.sleep(wait)  # a program that takes its time to write
+        time.sleep(wait)  # a slow writer
         with open(writing, "wb") as file:
             file.write(text)
 
@@ -63,7 +63,7 @@ def test_a_process_from_a_fifo_whose_writer_comes_later(box: Box) -> None:
     os.mkfifo(fifo)
     words = [*box.command, "exec", "-p", str(fifo), name]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as running:
-        fifo.write_text(json.dumps(process("echo here")))  # opening it waits for a reader
+        fifo.write_text(json.dumps(process("echo here")))  # the open blocks until there is a reader
         assert running.communicate(timeout=20)[0] == "here\n"
 
 
@@ -118,7 +118,7 @@ def test_a_bundles_config_is_a_file(box: Box) -> None:
 
 
 def test_a_file_that_is_too_large_is_refused(box: Box) -> None:
-    """What it says is in order, and it is followed by nothing but spaces: none of it is read to the end."""
+    """The file is valid JSON followed by spaces; pyrunc does not read it to the end."""
     name, bundle = box.start(), box.bundle("true")
     files = {bundle / "config.json": "", box.directory / "process.json": "", box.directory / "resources.json": "{}"}
     files[bundle / "config.json"] = (bundle / "config.json").read_text()
@@ -135,7 +135,7 @@ def test_a_file_that_is_too_large_is_refused(box: Box) -> None:
 
 
 def held(config: dict[str, Any]) -> None:
-    """A container that is held to more than the defaults."""
+    """Configures more restrictions than the defaults."""
     process_ = config["process"]
     process_["capabilities"] = {kind: ["CAP_KILL", "CAP_CHOWN"] for kind in ("bounding", "effective", "permitted")}
     process_["user"]["umask"] = 0o27

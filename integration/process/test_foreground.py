@@ -1,4 +1,4 @@
-"""`run` in the foreground: what becomes of signals that would stop us, and of a program that cannot be executed."""
+"""`run` in the foreground: signals that stop a process, and a program that cannot be executed."""
 
 import os
 import signal
@@ -27,7 +27,7 @@ def test_a_signal_that_would_stop_us_is_passed_on(box: Box, name: str) -> None:
 
 
 def broken(box: Box, text: str) -> Any:
-    """A program that is there and may be executed, and that execve(2) refuses."""
+    """Makes a program that exists and is executable, but that execve(2) refuses."""
 
     def change(config: dict[str, Any]) -> None:
         program = box.own_rootfs(config) / "broken"
@@ -53,7 +53,7 @@ def test_run_of_a_program_that_is_not_there_exits_with_1(box: Box) -> None:
 
 @pytest.mark.parametrize("words", [["run", "--detach"], ["create"]])
 def test_detached_the_failure_is_told_by_the_command_that_started_it(box: Box, words: list[str]) -> None:
-    """runc leaves it to the log: there `run --detach` and `start` exit with 0."""
+    """runc only logs the failure: its `run --detach` and `start` exit with 0."""
     name = box.new_id()
     quiet: dict[str, Any] = {"capture_output": False, "stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
     done = box.call(*words, "-b", str(box.bundle(["/broken"], broken(box, "garbage"))), name, **quiet)

@@ -1,4 +1,4 @@
-"""Ids of users and groups at every door: 2^32 - 1 is (uid_t) -1, and setresuid(2) with it changes nothing."""
+"""Ids of users and groups in every input: 2^32 - 1 is (uid_t) -1, with which setresuid(2) changes nothing."""
 
 from typing import Any
 
@@ -85,7 +85,7 @@ def test_exec_takes_no_other_group(box: Box) -> None:
     name = box.start()
     for text in (*TEXTS, "1,2", "1,4294967295", ""):
         done = box.call("exec", f"--additional-gids={text}", name, "id", "-u")
-        # A number that is no group, or not a number at all, which is an error of the command line.
+        # An invalid group number, or not a number at all, which is an error of the command line.
         status = 255 if text in ("4294967295", "4294967296", "-1") else 1
         assert done.returncode == status and done.stdout == "", (text, done)
         assert "--additional-gids" in done.stderr and len(done.stderr) < 200, (text, done.stderr)

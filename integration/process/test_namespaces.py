@@ -1,4 +1,4 @@
-"""Namespaces: new ones, joined ones, and who owns what."""
+"""Namespaces: new and joined ones, and their owners."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ KINDS = {"mount": "mnt", "network": "net", "uts": "uts", "ipc": "ipc", "pid": "p
 
 @contextmanager
 def bystander(*flags: str) -> Iterator[int]:
-    """A process in namespaces of its own, made by unshare(1); yields its pid."""
+    """A process in new namespaces, made by unshare(1); yields its pid."""
     command = ["unshare", *flags, "sh", "-c", "echo ready; exec sleep 1000"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None and process.stdout.readline() == "ready\n"
@@ -67,7 +67,7 @@ def test_joining_a_pid_namespace(box: Box) -> None:
 
 
 def test_joining_a_user_namespace_that_owns_the_others(box: Box) -> None:
-    """A pod's second container: user, network and ipc of the first."""
+    """A pod's second container: it joins the user, network and ipc namespaces of the first."""
     first = box.start("sleep 100", user_namespace)
     pid = box.state(first)["pid"]
 
@@ -87,7 +87,7 @@ def test_new_user_namespace_in_a_joined_network(box: Box) -> None:
         def change(config: dict[str, Any]) -> None:
             user_namespace(config)
             namespace(config, "network", path)
-            # sysfs can't be mounted by who does not own the network namespace; engines bind the host's.
+            # Only the owner of the network namespace can mount sysfs; engines bind the host's.
             next(m for m in config["mounts"] if m["destination"] == "/sys").update(
                 type="none", source="/sys", options=["rbind", "nosuid", "noexec", "nodev", "ro"]
             )

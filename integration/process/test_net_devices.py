@@ -19,7 +19,7 @@ def links() -> str:
 
 
 class Pair:
-    """``one`` and ``other``, with addresses and up. What a container took is gone with it."""
+    """The interfaces ``one`` and ``other``, up, with addresses. One that a container took ends with the container."""
 
     def __init__(self) -> None:
         self.one, self.other = f"pra{os.getpid() % 100000}", f"prb{os.getpid() % 100000}"
@@ -60,7 +60,7 @@ def test_it_keeps_what_it_had(box: Box, pair: Pair, new: str) -> None:
     assert f" {pair.one}@" not in links()
     out = box.ok("exec", name, "sh", "-c", SHOW.format(new or pair.one))
     assert "10.77.0.1/24 brd 10.77.0.255 scope global" in out and "fd77::1/64 scope global" in out
-    assert "10.78.0.1" not in out  # not global
+    assert "10.78.0.1" not in out  # its scope is not global
     assert "mtu 1400" in out and "02:00:00:00:00:77" in out and ",UP" in out
 
 

@@ -1,4 +1,4 @@
-"""The user's process: what it may, what it has, where it stands; looked at from inside."""
+"""The user's process: its privileges, resources and working directory, checked from inside."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ STATUS = "cat /proc/self/status"
 
 
 def status(text: str) -> dict[str, str]:
-    """/proc/self/status as a dictionary."""
+    """Parses /proc/self/status."""
     return {key: value.strip() for key, _, value in (line.partition(":") for line in text.splitlines())}
 
 
@@ -44,7 +44,7 @@ def test_capability_sets(box: Box) -> None:
     assert int(found["CapBnd"], 16) == 1 << 5 | 1 << 0 | 1 << 13
     assert int(found["CapInh"], 16) == 1 << 5
     assert int(found["CapAmb"], 16) == 1 << 5
-    # After execve a user that is not root keeps what is ambient (capabilities(7)).
+    # After execve a user other than root keeps only ambient capabilities (capabilities(7)).
     assert int(found["CapPrm"], 16) == int(found["CapEff"], 16) == 1 << 5
 
 
@@ -124,7 +124,7 @@ def test_rlimits(box: Box) -> None:
 
 
 def may_raise_limits() -> bool:
-    """CAP_SYS_RESOURCE, which the root of many a virtual machine has not."""
+    """True with CAP_SYS_RESOURCE, which root lacks in many virtual machines."""
     (effective,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("CapEff"))
     return bool(int(effective.split()[1], 16) & 1 << 24)
 
@@ -189,7 +189,7 @@ def test_no_descriptor_of_the_host_gets_in(box: Box) -> None:
     os.set_inheritable(writing, True)
     try:
         done = box.run(["ls", "/proc/self/fd"], None, pass_fds=(writing,))
-        # 3 is ls's own, of the directory it reads.
+        # 3 is ls's descriptor of the directory it reads.
         assert done.stdout.split() == ["0", "1", "2", "3"]
     finally:
         os.close(reading)
@@ -215,7 +215,7 @@ def test_missing_descriptor_to_preserve(box: Box) -> None:
 
 
 def test_signals_are_as_new(box: Box) -> None:
-    """Python ignores SIGPIPE, and pyrunc blocks signals while it starts: the program must see neither."""
+    """Python ignores SIGPIPE, and pyrunc blocks signals while it starts: the program must inherit neither."""
     found = status(box.out(["cat", "/proc/self/status"]))
     assert int(found["SigIgn"], 16) == int(found["SigBlk"], 16) == 0
 
@@ -322,7 +322,7 @@ def test_exec_detached(box: Box) -> None:
 
 
 def test_init_cannot_be_looked_into_while_it_starts(box: Box) -> None:
-    """CVE-2016-9962: before its execve, the runtime's process in the container is not dumpable."""
+    """CVE-2016-9962: the runtime's process in the container is not dumpable before its execve."""
     name = box.create()
     done = box.call("exec", name, "sh", "-c", "ls /proc/1/fd; cat /proc/1/environ")
     assert "denied" in done.stderr.lower()

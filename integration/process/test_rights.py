@@ -1,4 +1,4 @@
-"""With which rights and descriptors things are done for the process: its hooks, its program, its directory, its streams."""
+"""Privileges and descriptors at the set-up of a process: its hooks, its program, its directory, its streams."""
 
 import json
 import os
@@ -68,7 +68,7 @@ def test_a_user_owns_its_terminal(box: Box) -> None:
     bundle = box.bundle("echo written >/dev/stdout; stat -Lc %u /dev/stdin", change)
     words = f"{PYRUNC} --root {box.root} run -b {bundle} {box.new_id()}"
     done = subprocess.run([*script, words, "/dev/null"], capture_output=True, text=True, timeout=60)
-    # script(1) echoes its own end of file.
+    # script(1) echoes the end of file.
     assert done.stdout.replace("^@", "").split() == ["written", "1000"], done.stdout
 
 
@@ -83,7 +83,7 @@ def test_a_user_owns_the_terminal_of_exec(box: Box) -> None:
 
 @pytest.mark.parametrize("verb", ["run", "exec"])
 def test_null_streams_are_the_containers_and_can_be_written(box: Box, verb: str) -> None:
-    """As `ctr run --null-io`, whose standard output is the host's /dev/null opened for reading."""
+    """As with `ctr run --null-io`, whose standard output is the host's /dev/null opened for reading."""
     check = (
         'for n in 0 1 2; do test "$(stat -Lc %d:%i /proc/$$/fd/$n)" = "$(stat -c %d:%i /dev/null)" || exit 9; done;'
         "echo hi && echo hi >&2 && cat"
@@ -99,7 +99,7 @@ def test_null_streams_are_the_containers_and_can_be_written(box: Box, verb: str)
 
 @pytest.mark.parametrize("way", ["path", "PATH", "directory", "exec"])
 def test_the_program_is_looked_up_with_the_capabilities_that_it_will_have(box: Box, way: str) -> None:
-    """Mode 0740 of root, for a user with CAP_DAC_OVERRIDE; runc executes it."""
+    """A program of root with mode 0740, for a user with CAP_DAC_OVERRIDE; runc executes it."""
 
     def change(config: dict[str, Any]) -> None:
         root = box.own_rootfs(config)
@@ -122,7 +122,7 @@ def test_the_program_is_looked_up_with_the_capabilities_that_it_will_have(box: B
 
 
 def test_a_program_that_root_could_not_execute_is_refused_at_create(box: Box) -> None:
-    """The same the other way round: root without CAP_DAC_OVERRIDE, a program of another user's."""
+    """The opposite case: root without CAP_DAC_OVERRIDE, and another user's program."""
 
     def change(config: dict[str, Any]) -> None:
         root = box.own_rootfs(config)
@@ -151,7 +151,7 @@ def test_the_callers_affinity_is_not_the_containers(box: Box) -> None:
 
 
 def passwd(box: Box, text: str) -> str:
-    """HOME of uid 1000 with an /etc/passwd of ``text``."""
+    """Returns HOME of uid 1000 with ``text`` as /etc/passwd."""
 
     def change(config: dict[str, Any]) -> None:
         (box.own_rootfs(config) / "etc" / "passwd").write_text(text)
@@ -183,7 +183,7 @@ def test_a_passwd_file_that_does_not_end_holds_nothing_up(box: Box, kind: str) -
     def change(config: dict[str, Any]) -> None:
         path: Path = box.own_rootfs(config) / "etc" / "passwd"
         path.unlink(missing_ok=True)
-        if kind in ("sparse", "larger than memory"):  # of which not even the buffer is to be had; or it is, and read
+        if kind in ("sparse", "larger than memory"):  # there is no memory for the buffer, or the file is read in part
             config["linux"]["resources"] = {"memory": {"limit": 64 << 20}}
             with open(path, "w") as file:
                 file.truncate(4 << 40 if kind == "sparse" else 4 << 30)
@@ -200,7 +200,7 @@ def test_a_passwd_file_that_does_not_end_holds_nothing_up(box: Box, kind: str) -
 
 
 def test_a_directory_that_only_the_user_may_enter(box: Box) -> None:
-    """Root of the container may not, where it has no CAP_DAC_OVERRIDE over the files: here a user namespace's."""
+    """The container's root may not enter without CAP_DAC_OVERRIDE over the files: here the root of a user namespace."""
     from harness import user_namespace
 
     def change(config: dict[str, Any]) -> None:
@@ -211,7 +211,7 @@ def test_a_directory_that_only_the_user_may_enter(box: Box) -> None:
         config["linux"]["uidMappings"].append({"containerID": 1000, "hostID": 200000, "size": 1})
         private = root / "home" / "private"
         private.mkdir(parents=True)
-        os.chown(private, 200000, 300000)  # a group without an id in there: capabilities do not reach it
+        os.chown(private, 200000, 300000)  # an unmapped group: capabilities do not apply to the file
         private.chmod(0o700)
         config["process"]["user"] = {"uid": 1000, "gid": 0}
         config["process"]["cwd"] = "/home/private"

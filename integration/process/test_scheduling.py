@@ -1,4 +1,4 @@
-"""Scheduler, io priority, CPUs, memory policy: from inside, by /proc/self and the tools that ask the kernel."""
+"""Scheduler, io priority, CPUs, memory policy: checked from inside, by /proc/self and tools."""
 
 import json
 import os
@@ -23,7 +23,7 @@ def process(**properties: Any) -> Any:
         ({"policy": "SCHED_OTHER", "nice": 7}, "7 0"),
         ({"policy": "SCHED_BATCH", "nice": -3}, "-3 3"),
         ({"policy": "SCHED_IDLE"}, "0 5"),
-        ({"policy": "SCHED_OTHER", "flags": ["SCHED_FLAG_RESET_ON_FORK"], "nice": 2}, "0 0"),  # cut is a child
+        ({"policy": "SCHED_OTHER", "flags": ["SCHED_FLAG_RESET_ON_FORK"], "nice": 2}, "0 0"),  # cut is a child process
     ],
 )
 def test_scheduler(box: Box, scheduler: dict[str, Any], seen: str) -> None:
@@ -70,7 +70,7 @@ def test_io_priority(box: Box, kind: str, level: int, seen: str) -> None:
     ("affinity", "seen"), [({"initial": "0", "final": "1"}, "1"), ({"final": "0"}, "0"), ({}, "0-1")]
 )
 def test_cpus_of_an_execd_process(box: Box, affinity: dict[str, str], seen: str) -> None:
-    """Both are set by config.json for every exec, or by exec --process for one."""
+    """config.json sets both for every exec, or exec --process for a single one."""
     limits = {"resources": {"cpu": {"cpus": "0-1"}}}
     name = box.start("sleep 100", lambda c: (process(execCPUAffinity=affinity)(c), c["linux"].update(limits)))
     assert box.ok("exec", name, "sh", "-c", CPUS) == f"{seen}\n"
@@ -90,7 +90,7 @@ def test_cpus_of_an_execd_process(box: Box, affinity: dict[str, str], seen: str)
 
 @pytest.mark.skipif(os.cpu_count() == 1, reason="one CPU is all that any process may use here")
 def test_the_initial_cpu_holds_before_the_cgroup_is_joined(box: Box) -> None:
-    """Of the steps, in the order of their execution, each with the time that it took."""
+    """Checks the order of the executed steps in the trace."""
     name = box.start("sleep 100", process(execCPUAffinity={"initial": "0", "final": "1"}))
     box.ok("exec", "--trace", "trace", name, "true")
     steps = json.loads((box.directory / "trace").read_text())

@@ -1,4 +1,4 @@
-"""Terminals: ours in the foreground, and the console socket of a detached process."""
+"""Terminals: the caller's in the foreground, and the console socket of a detached process."""
 
 import array
 import fcntl
@@ -35,7 +35,7 @@ def set_size(descriptor: int, rows: int, columns: int) -> None:
 
 
 def read_until(master: int, words: str, seconds: float = 20.0) -> str:
-    """What comes out of the terminal up to ``words``, or to its end."""
+    """Reads from the terminal up to ``words``, or to the end."""
     text = ""
     end = time.monotonic() + seconds
     while words not in text or not words:
@@ -53,7 +53,7 @@ def read_until(master: int, words: str, seconds: float = 20.0) -> str:
 
 @contextmanager
 def terminal(box: Box, *words: str) -> "Iterator[tuple[int, subprocess.Popen[bytes]]]":
-    """(our end, the process) of pyrunc with ``words`` in a terminal of 33 rows and 99 columns."""
+    """(master, process) of pyrunc with ``words`` in a terminal of 33 rows and 99 columns."""
     master, slave = pty.openpty()
     set_size(slave, 33, 99)
     process = subprocess.Popen(
@@ -69,7 +69,7 @@ def terminal(box: Box, *words: str) -> "Iterator[tuple[int, subprocess.Popen[byt
 
 
 class ConsoleSocket:
-    """Takes one terminal's master."""
+    """Receives one terminal's master."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -116,7 +116,7 @@ def test_the_size_follows_ours(box: Box) -> None:
 
 
 def test_keys_reach_it(box: Box) -> None:
-    """Raw on our side: the interrupt character is the container's terminal's to make a signal of."""
+    """The caller's terminal is raw: the container's terminal turns the interrupt character into a signal."""
     bundle = str(
         box.bundle("trap 'echo interrupted; exit 3' INT; echo ready; read x; echo got $x; read y", with_terminal())
     )
@@ -142,7 +142,7 @@ def test_our_terminal_is_as_it_was(box: Box) -> None:
 
 @pytest.mark.parametrize("detached", [False, True])
 def test_a_console_socket(box: Box, console: ConsoleSocket, detached: bool) -> None:
-    """create with its size from config.json; run -d."""
+    """create, with the size from config.json, and run -d."""
     words = ("run", "-d") if detached else ("create",)
     name = box.new_id()
     bundle = str(box.bundle("tty; stty size; read x; echo got $x", with_terminal(44, 111)))

@@ -1,4 +1,4 @@
-"""Much data through a terminal, both ways: with readers that are slow, that stop, that never were (runc hangs in some)."""
+"""Much data through a terminal, in both directions, with slow, stopped or missing readers (runc hangs in some)."""
 
 import fcntl
 import hashlib
@@ -23,7 +23,7 @@ PATTERN = bytes(range(256)) * 256
 
 
 def words_of(box: Box, command: str, script: str) -> list[str]:
-    """The command line that has ``script`` in a terminal."""
+    """Returns the command line that runs ``script`` in a terminal."""
     if command == "run":
         return ["run", "-b", str(box.bundle(script, with_terminal())), box.new_id()]
     return ["exec", "-t", box.start("sleep 1000"), "sh", "-c", script]
@@ -65,7 +65,7 @@ def feed(descriptor: int, total: int) -> threading.Thread:
 
 
 def waiting_bytes(process: "subprocess.Popen[bytes]") -> int:
-    """In the pipe of its output."""
+    """Returns the number of bytes in the pipe of the process's output."""
     assert process.stdout
     return int.from_bytes(fcntl.ioctl(process.stdout, termios.FIONREAD, bytes(4)), sys.byteorder)
 
@@ -99,7 +99,7 @@ def test_what_is_piped_in_arrives(box: Box, command: str) -> None:
 
 @pytest.mark.parametrize("command", ["run", "exec"])
 def test_a_slow_reader_gets_everything(box: Box, command: str) -> None:
-    """It stops for a while at the beginning and at the end; what is left goes to it when the program has ended."""
+    """The reader pauses at the beginning and at the end; it receives the remaining output after the program's end."""
     script = f"stty raw -echo; yes 0123456789abcde | head -c {MUCH}"
     with piped(box, command, script) as process:
         assert process.stdout
@@ -147,18 +147,18 @@ def test_a_program_that_never_reads(box: Box, command: str) -> None:
 
 @pytest.mark.parametrize("command", ["run", "exec"])
 def test_the_output_has_no_reader_any_more(box: Box, command: str) -> None:
-    """As with any terminal that has gone: its session is hung up."""
+    """As with any closed terminal, the session is hung up."""
     with piped(box, command, "echo ready; exec yes") as process:
         assert process.stdout
         until(process.stdout.fileno(), b"ready")
         process.stdout.close()
-        # Init of a pid namespace ignores SIGHUP (pid_namespaces(7)); what it writes then fails.
+        # Init of a pid namespace ignores SIGHUP (pid_namespaces(7)); its next write fails.
         assert process.wait(20) == (128 + signal.SIGHUP if command == "exec" else 1)
         assert process.stderr and process.stderr.read() == b""
 
 
 def test_output_that_waits_for_a_reader_does_not_hide_the_end(box: Box) -> None:
-    """There is no reader, and the container is killed: a signal to pyrunc is enough, and nothing of it is left."""
+    """Without a reader, after the container is killed, a signal to pyrunc ends it, and nothing is left."""
     with piped(box, "run", "exec yes") as process:
         name = box.ids[-1]
         full: list[int] = []
@@ -176,7 +176,7 @@ def test_input_that_ends_is_the_programs_end_of_file(box: Box) -> None:
 
 
 def test_our_pipes_stay_as_they_are(box: Box) -> None:
-    """O_NONBLOCK would hold for every process that shares them."""
+    """O_NONBLOCK would affect every process that shares the pipes."""
     with piped(box, "run", "echo ready; read x") as process:
         assert process.stdin and process.stdout
         until(process.stdout.fileno(), b"ready")
@@ -189,7 +189,7 @@ def test_our_pipes_stay_as_they_are(box: Box) -> None:
 
 
 def test_much_through_a_console_socket(box: Box, tmp_path: Path) -> None:
-    """There pyrunc is not between: both ways at once, to a program that sends back what it gets."""
+    """Here pyrunc does not copy: both directions at once, with a program that echoes its input."""
     console = ConsoleSocket(tmp_path / "console")
     bundle = str(box.bundle(f"stty raw -echo; echo ready; head -c {MUCH}", with_terminal()))
     box.ok("run", "-d", "-b", bundle, "--console-socket", str(console.path), box.new_id())
@@ -198,7 +198,7 @@ def test_much_through_a_console_socket(box: Box, tmp_path: Path) -> None:
     until(master, b"ready")
     feed(master, MUCH)
     made = hashlib.md5()
-    found = -1  # the newline of "ready", which may have come already
+    found = -1  # the newline of "ready", which may have been read already
     rest = b""
     while len(rest) + found < MUCH - 2:
         try:
@@ -220,11 +220,11 @@ while :; do for p in /proc/[0-9]*; do p=${p#/proc/}; [ $p = 1 ] || kill -STOP $p
 
 
 def stopped_helpers(pid: int) -> list[int]:
-    """Children of ``pid`` that are stopped, and have not executed their program yet."""
+    """Returns stopped children of ``pid`` that have not executed their program yet."""
     try:
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         return [int(child) for child in children if stopped(child)]
-    except OSError:  # it has ended meanwhile
+    except OSError:  # the process has ended meanwhile
         return []
 
 
@@ -235,7 +235,7 @@ def stopped(pid: str) -> bool:
 
 @contextmanager
 def stopped_exec(box: Box, name: str, words: list[str]) -> "Iterator[subprocess.Popen[bytes]]":
-    """A pyrunc exec whose helper the container has stopped: one of many, for mostly it is too late."""
+    """A pyrunc exec whose helper the container has stopped. Tries often, because the container is mostly too late."""
     for _ in range(50):
         process = subprocess.Popen(
             [PYRUNC, "--root", str(box.root), "exec", *words, name, "sleep", "99"],
@@ -263,7 +263,7 @@ def test_a_container_that_stops_what_comes_in(box: Box, number: signal.Signals, 
     name = box.start(STOPPER)
     with stopped_exec(box, name, words) as process:
         helpers = stopped_helpers(process.pid)
-        time.sleep(0.3)  # past the moment from which on it lets signals in
+        time.sleep(0.3)  # later than the time at which it begins to handle signals
         process.send_signal(number)
         assert process.wait(20) == (-signal.SIGTERM if number == signal.SIGTERM else 130)
         assert process.stderr

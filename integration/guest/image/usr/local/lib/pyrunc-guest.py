@@ -1,9 +1,9 @@
-"""In the guest: runs what the host asks for by virtio ports, one command at a time on each.
+"""In the guest: runs commands that the host sends through virtio ports, one command at a time on each port.
 
 The host sends a line ``\\0run TOKEN {json}``, the guest answers ``\\0hello TOKEN``, and from there on both send frames:
 a letter, 4 bytes of length, content. ``i`` is standard input (empty: its end), ``s`` a signal's number; ``o`` and ``e``
-are the command's output and errors, ``x`` its exit status as a shell tells it. Lines and token find the beginning again
-where a client has gone away in between.
+are the command's output and errors, ``x`` its exit status as of a shell. Line and token mark the beginning
+again if a client has disconnected in between.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ class Port:
         self.pending = b""
 
     def read(self):
-        """What has come; Gone where there is no client."""
+        """Reads the available bytes; raises Gone without a client."""
         try:
             content = os.read(self.descriptor, 65536)
         except BlockingIOError:
@@ -51,7 +51,7 @@ class Port:
         self.write(kind + struct.pack(">I", len(content)) + content)
 
     def frames(self):
-        # A client that came so soon after another one's end that we have not seen the port closed in between.
+        # A client that connected so soon after the last one that the port was not seen closed in between.
         if b"\0run " in self.pending:
             raise Gone
         while len(self.pending) >= 5:
@@ -63,7 +63,7 @@ class Port:
             yield kind, content
 
     def request(self):
-        """Waits for a client's request; what another one left is passed over."""
+        """Waits for a client's request; skips leftovers of another client."""
         poll = select.poll()
         poll.register(self.descriptor, select.POLLIN)
         while True:
@@ -75,7 +75,7 @@ class Port:
                 self.write(b"\0hello " + token + b"\n")
                 return json.loads(asked)
             if poll.poll()[0][1] & select.POLLHUP:
-                # Without a client poll() returns at once, and there is no event for one that comes.
+                # Without a client poll() returns at once, and there is no event for a new client.
                 self.pending = b""
                 time.sleep(0.05)
             with contextlib.suppress(Gone):
@@ -83,7 +83,7 @@ class Port:
 
 
 def words_for(asked):
-    """The command as the user wanted: root's own, in this service, or a login of pam_systemd with all it sets up."""
+    """Returns the command line for the user: root's runs in this service, others in a login session of pam_systemd."""
     words, user = asked["args"], asked.get("user", "root")
     settings = [f"{name}={value}" for name, value in asked.get("env", {}).items()]
     if user == "root" and not asked.get("login"):
@@ -109,7 +109,7 @@ def serve(port, asked):
         poll.register(descriptor, select.POLLIN)
     try:
         while exited is not None or kinds:
-            # What the command left running may hold its output open: after its end there is what is there already.
+            # Descendants may keep the output open: after the command's end only the available output is read.
             events = poll.poll() if exited is not None else poll.poll(100)
             if not events:
                 break
@@ -140,7 +140,7 @@ def serve(port, asked):
 
 
 def signal_all(pid, number):
-    """Signals the command; below su it has a session of its own, and su would make a SIGKILL of any signal."""
+    """Signals the command itself: below su it has a separate session, and su would turn any signal into SIGKILL."""
     with open(f"/proc/{pid}/comm") as comm, open(f"/proc/{pid}/task/{pid}/children") as children:
         leaders = children.read().split() if comm.read() == "su\n" else [pid]
     for leader in leaders:
