@@ -34,7 +34,7 @@ pytestmark = [
 
 
 def mapped(*ranges: tuple[int, int, int]) -> Any:
-    """Returns a change that adds a user namespace with ranges of (container id, offset of the sub-ids or -1 for the user, size)."""
+    """Returns a change: a user namespace with ranges of (container id, offset of the sub-ids or -1 for the user, size)."""
 
     def change(config: dict[str, Any]) -> None:
         namespace(config, "user")
