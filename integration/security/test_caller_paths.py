@@ -1,4 +1,4 @@
-"""Paths of the caller's in a directory that another user writes to: whatever is put there, the host's files stay."""
+"""Paths of the caller in a directory that another user writes to: no file there redirects pyrunc to the host's files."""
 
 import os
 import subprocess
@@ -17,7 +17,7 @@ def victim(tmp_path: Path) -> Path:
 
 
 def test_the_pid_file_s_temporary_cannot_be_guessed(box: Box, victim: Path, tmp_path: Path) -> None:
-    """Links at all names that it may get, once: after the pid file, with the pid of a process to come."""
+    """Links at all names that were once possible: the pid file's name followed by the pid of a future process."""
     shared = tmp_path / "shared"
     shared.mkdir()
     bundle = box.bundle("true")
@@ -56,7 +56,7 @@ def test_the_checkpoint_directory_is_no_link(box: Box, tmp_path: Path) -> None:
 
 
 def test_devices_are_written_to_and_not_replaced(box: Box) -> None:
-    """As long as this failed, `--pid-file /dev/null` made a file of it, for the whole host."""
+    """Otherwise `--pid-file /dev/null` would replace the device by a file, for the whole host."""
     before = os.stat("/dev/null")
     box.ok("run", "--pid-file", "/dev/null", "--trace", "/dev/null", "-b", str(box.bundle("true")), box.new_id())
     assert os.stat("/dev/null").st_rdev == before.st_rdev
@@ -79,7 +79,7 @@ def test_devices_are_written_to_and_not_replaced(box: Box) -> None:
 
 
 def test_a_pid_file_of_another_container_stays(box: Box, tmp_path: Path) -> None:
-    """One that could not be made removes nothing that it has not written."""
+    """A container whose creation failed removes only files that it has written."""
     pid_file = tmp_path / "pid"
     pid_file.write_text("1")
     bundle = box.bundle("true", lambda config: config["process"].update(args=["/nowhere"]))

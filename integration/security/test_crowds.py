@@ -1,5 +1,5 @@
-"""What a container makes by the thousand in cgroups that it may write to, and processes that it freezes there, must
-not keep its host's commands from ending, nor itself from being deleted.
+"""Thousands of cgroups and processes of a container that may write to its cgroups, and processes that it freezes, must
+not prevent commands from ending, nor the deletion of the container.
 
 CROWD scales the numbers: 1 here, 20 in `make soak`, which makes 100,000 cgroups and 10,000 processes.
 """
@@ -79,7 +79,7 @@ def crowder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def crowd(box: Box, crowder: Path, what: str, count: int, *, pids: bool = True) -> str:
-    """A container that has made its crowd, by itself, in the freezer's hierarchy (v2's where there is no v1)."""
+    """Starts a container that makes its crowd itself, in the freezer's hierarchy (v2's without v1)."""
     root: list[Path] = []
 
     def change(config: dict[str, Any]) -> None:
@@ -102,7 +102,7 @@ def crowd(box: Box, crowder: Path, what: str, count: int, *, pids: bool = True) 
 
 
 def timed(what: str, box: Box, *words: str) -> "subprocess.CompletedProcess[str]":
-    """The command, within AT_MOST; how long it took is printed (`pytest -s`)."""
+    """Runs the command, within AT_MOST seconds, and prints its time (`pytest -s`)."""
     begun = time.monotonic()
     done = box.call(*words, timeout=AT_MOST * CROWD)
     print(f"{what}: {words[0]}: {time.monotonic() - begun:.2f} s")
@@ -114,13 +114,13 @@ def deleted(what: str, box: Box, name: str) -> None:
     done = timed(what, box, "delete", "--force", name)
     assert done.returncode == 0, done.stderr
     assert not cgroups_of(name) and not (box.root / name).exists()
-    # It may be a zombie where nobody reaps orphans, as in a container without an init.
+    # It may be a zombie if no process reaps orphans, as in a container without an init.
     wait_for(lambda: not pid or procfs.started(pid) is None, "init to have ended", 1)
 
 
 @pytest.mark.parametrize("what", ["deep", "moved"])
 def test_cgroups_deeper_than_a_path_is_long(box: Box, crowder: Path, what: str) -> None:
-    """``moved``: init itself is in the deepest. runc 1.5 ends init, and leaves the cgroups and the state."""
+    """``moved``: init itself is in the deepest cgroup. runc 1.5 ends init, and leaves the cgroups and the state."""
     name = crowd(box, crowder, what, DEEP)
     assert str(box.state(name)["pid"]) in box.ok("ps", "--format", "json", name)
     assert box.ok("exec", name, "echo", "in").strip() == "in"
@@ -149,7 +149,7 @@ def test_many_processes(box: Box, crowder: Path, pids: bool) -> None:
 @pytest.mark.skipif(not FREEZER.is_dir(), reason="v2's frozen processes end by SIGKILL")
 @pytest.mark.parametrize("pids", [True, False], ids=["own pid namespace", "host's pid namespace"])
 def test_processes_that_are_frozen_in_nested_freezers(box: Box, crowder: Path, pids: bool) -> None:
-    """runc 1.5 says "container init still running" after ten seconds, and so it does each time."""
+    """runc 1.5 fails with "container init still running" after ten seconds, at every call."""
     name = crowd(box, crowder, "frozen", 3, pids=pids)
     inner = next(FREEZER.glob(f"**/{name}/outer/inner"))
     assert (inner / "freezer.state").read_text() == "FROZEN\n"
@@ -159,8 +159,8 @@ def test_processes_that_are_frozen_in_nested_freezers(box: Box, crowder: Path, p
 
 @pytest.mark.skipif(not FREEZER.is_dir(), reason="v2's frozen processes end by SIGKILL")
 def test_what_can_not_be_ended_has_one_deadline_and_one_line(box: Box) -> None:
-    """The host has frozen a cgroup above the container's, so no process in it ends: after ten seconds for everything
-    the command says who is left; a signal ends it before; afterwards a second call finishes."""
+    """The host has frozen a cgroup above the container's, so no process in it ends. After ten seconds for everything
+    the command reports the remaining processes; a signal ends it earlier; after the thaw a second call finishes."""
     above = FREEZER / f"pyrunc-above-{os.getpid()}"
     name = box.start("sleep 100 & sleep 100", lambda config: config["linux"].update(cgroupsPath=f"/{above.name}/inner"))
     try:

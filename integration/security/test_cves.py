@@ -1,4 +1,4 @@
-"""Attacks that other runtimes had to learn of, tried on this one. docs/security.md lists them all, with the other tests."""
+"""Known attacks on other runtimes, tried on this one. docs/security.md lists all of them, with the other tests."""
 
 import errno
 import fcntl
@@ -22,7 +22,7 @@ def test_2019_5736_the_program_in_the_container_is_a_sealed_copy(box: Box) -> No
     assert refused.value.errno == errno.ETXTBSY
     reading = os.open(program, os.O_RDONLY)
     try:
-        # Also when no process executes it any more.
+        # Also if no process executes it any more.
         assert fcntl.fcntl(reading, F_GET_SEALS) & ALL_SEALS == ALL_SEALS
     finally:
         os.close(reading)
@@ -89,7 +89,7 @@ def test_nothing_of_the_host_is_open_in_an_execd_process(box: Box) -> None:
 
 
 def test_a_joined_pid_namespace_sees_no_descriptor_of_ours(box: Box) -> None:
-    """CVE-2016-9962, CVE-2024-21626: init of a container that shares another's processes, while it waits for `start`."""
+    """CVE-2016-9962, CVE-2024-21626: init of a container that joins another's pid namespace, waiting for `start`."""
     first = box.start()
     pid = box.state(first)["pid"]
     second = box.create("sleep 1", lambda c: namespace(c, "pid", f"/proc/{pid}/ns/pid"))

@@ -1,4 +1,4 @@
-"""Attacks through descriptors of the host that are open while execve(2) looks paths up (CVE-2024-21626 and its kind).
+"""Attacks through descriptors of the host that are open while execve(2) looks up paths (CVE-2024-21626 and similar).
 
 CLOEXEC acts after execve has found the program, its ``#!`` interpreter and its ELF interpreter; each of them may be
 named ``/proc/self/fd/N/...``, and so may a working directory that is to be made.
@@ -19,7 +19,7 @@ LEAKED = 9
 
 
 def leaking(box: Box, opened: Path, *words: str, number: int = LEAKED) -> "subprocess.CompletedProcess[str]":
-    """pyrunc with ``words``, whose caller leaks ``opened`` of the host as descriptor ``number``."""
+    """Runs pyrunc with ``words``; the caller leaks the host's ``opened`` as descriptor ``number``."""
     shell = ["sh", "-c", f'exec {number}<"$1"; shift; exec "$@"', "sh", str(opened)]
     command = [*shell, PYRUNC, "--root", str(box.root), *words]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=box.directory)
@@ -31,7 +31,7 @@ def run(box: Box, opened: Path, args: list[str] | str, change: Change, *words: s
 
 
 def nothing(config: dict[str, Any]) -> None:
-    """The config as it is."""
+    """Changes nothing."""
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def outside(tmp_path: Path) -> Path:
 
 
 def script(box: Box, config: dict[str, Any], interpreter: str) -> None:
-    """Makes the program of ``config`` a script of ``interpreter``."""
+    """Makes the program of ``config`` a script for ``interpreter``."""
     entry = box.own_rootfs(config) / "entry"
     entry.write_text(f"#!{interpreter} sh\necho of the host\n")
     entry.chmod(0o755)
@@ -72,7 +72,7 @@ def test_a_script_reaches_no_descriptor_of_the_helpers(box: Box, descriptor: int
 
 @pytest.mark.parametrize("verb", ["run", "create"])
 def test_an_interpreter_is_not_reached_through_a_link_of_procfs(box: Box, outside: Path, verb: str) -> None:
-    """Also where the descriptor may be open: one that is preserved, by a script that another script runs in."""
+    """Also if the descriptor may be open: a preserved one, and a script that is the interpreter of another script."""
 
     def change(config: dict[str, Any]) -> None:
         script(box, config, "/second")
@@ -136,7 +136,7 @@ def test_a_directory_as_standard_input_is_refused(box: Box, outside: Path) -> No
         done = box.run("ls /proc/self/fd/0/..", stdin=opened)
     finally:
         os.close(opened)
-    # Where Python starts as a whole, it refuses one itself.
+    # If the whole interpreter is started, Python itself refuses the directory.
     assert done.returncode != 0 and "is a directory" in done.stderr
 
 
@@ -160,7 +160,7 @@ def test_a_script_reaches_nothing_that_loading_a_library_left_open(stage: Stage,
 
 
 def test_init_that_waits_for_start_has_its_streams_and_one_socket(box: Box) -> None:
-    """All else is closed, and not only marked for execve(2): what is open is a way out while a path is looked up."""
+    """All other descriptors are closed, not only marked close-on-exec: an open one is a way out during a look-up."""
     pid = box.state(box.create())["pid"]
     opened = {int(entry.name): os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir()}
     more = {number: path for number, path in opened.items() if number > 2}

@@ -1,4 +1,4 @@
-"""What `features` says of this kernel, tried: each namespace, flag of seccomp, and action in a container."""
+"""The claims of `features` about this kernel: each namespace, seccomp flag and action is tried in a container."""
 
 import json
 from typing import Any
@@ -26,7 +26,7 @@ def test_each_namespace(box: Box, linux: dict[str, Any]) -> None:
 
 def test_each_supported_flag_of_seccomp(box: Box, linux: dict[str, Any]) -> None:
     flags = [flag for flag in linux["seccomp"]["supportedFlags"] if not flag.endswith("WAIT_KILLABLE_RECV")]
-    for flag in flags:  # the one that takes a listener: test_seccomp_notify.py
+    for flag in flags:  # the flag for a listener: test_seccomp_notify.py
         seccomp = {"defaultAction": "SCMP_ACT_ALLOW", "flags": [flag]}
         assert (
             box.out("grep Seccomp: /proc/self/status", lambda c, s=seccomp: c["linux"].update(seccomp=s)).split()[1]
@@ -36,7 +36,7 @@ def test_each_supported_flag_of_seccomp(box: Box, linux: dict[str, Any]) -> None
 
 @pytest.mark.parametrize("unknown", ["SCMP_ARCH_VAX"])
 def test_each_architecture(box: Box, linux: dict[str, Any], unknown: str) -> None:
-    """libseccomp makes one filter of those that have the byte order of this machine."""
+    """libseccomp makes one filter for all architectures with this machine's byte order."""
     little = {"SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32", "SCMP_ARCH_ARM", "SCMP_ARCH_AARCH64"}
     assert little <= set(linux["seccomp"]["archs"]) and unknown not in linux["seccomp"]["archs"]
     seccomp = {"defaultAction": "SCMP_ACT_ALLOW", "architectures": sorted(little)}
@@ -59,5 +59,5 @@ def test_actions_of_seccomp(box: Box, linux: dict[str, Any]) -> None:
         default = "SCMP_ACT_LOG" if action == "SCMP_ACT_ALLOW" else "SCMP_ACT_ALLOW"
         seccomp = {"defaultAction": default, "syscalls": [rule]}
         done = box.run(["sync"], lambda c, s=seccomp: c["linux"].update(seccomp=s))  # type: ignore[misc]
-        # There is no tracer, so TRACE is ENOSYS; busybox's sync does not look at what the call says.
+        # Without a tracer TRACE answers ENOSYS; busybox's sync ignores the result of the call.
         assert done.returncode == (status if status != 1 else 0), (action, done.stderr)

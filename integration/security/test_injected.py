@@ -1,4 +1,4 @@
-"""System calls of the helper that fail, or are its last, where a defence depends on what they answer (inject_at.py)."""
+"""Failures or kills at system calls of the helper on whose answer a defence depends (inject_at.py)."""
 
 import json
 import os
@@ -18,7 +18,7 @@ INJECTOR = str(TOP / "integration" / "support" / "inject_at.py")
 
 
 def injected(box: Box, role: str, number: str, error: str, *words: str) -> tuple[dict[str, Any], str, str]:
-    """(what inject_at.py says, standard output, what pyrunc said)."""
+    """Runs inject_at.py; returns (its report, standard output, pyrunc's messages)."""
     command = [sys.executable, INJECTOR, role, number, error, PYRUNC, "--root", str(box.root), *words]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     said, _, told = done.stderr.rpartition('{"calls"')
@@ -26,7 +26,7 @@ def injected(box: Box, role: str, number: str, error: str, *words: str) -> tuple
 
 
 def test_the_holder_of_a_user_namespace_ends_with_the_helper(box: Box) -> None:
-    """Killed at any of its calls while that child exists; for no other process knows the child's pid."""
+    """The helper is killed at any of its calls while that child exists: no other process knows the child's pid."""
     source = box.directory / "mapped"
     source.mkdir()
     mapping = [{"containerID": 0, "hostID": 100000, "size": 10}]
@@ -36,7 +36,7 @@ def test_the_holder_of_a_user_namespace_ends_with_the_helper(box: Box) -> None:
         config["mounts"].append({**mount, "uidMappings": mapping, "gidMappings": mapping})
 
     bundle = str(box.bundle("true", change))
-    # Its calls between the clone and the wait for its end: the maps are written, and the namespace is opened.
+    # The calls between the clone and the wait for the child's end: write the maps, open the namespace.
     for call in ("openat", "write", "close", "kill", "wait4"):
         for number in range(1, 100):
             name = box.new_id()
@@ -72,7 +72,7 @@ COVER = "mount --bind etc/victim proc/$PPID/task/$PPID/attr/exec"
 @pytest.mark.parametrize(
     ("error", "script", "words"),
     [
-        # As without CAP_SYS_ADMIN: the procfs at /proc, through nothing that lies over its files.
+        # As without CAP_SYS_ADMIN: the procfs at /proc is used, but nothing mounted over its files.
         ("EPERM", COVER, 'write "label" to /proc/thread-self/attr/exec: invalid cross-device link'),
         ("EPERM", "true", 'write "label" to /proc/thread-self/attr/exec: invalid argument'),  # the kernel has no LSM
         ("ENOMEM", "true", "open a procfs: cannot allocate memory"),
@@ -80,7 +80,7 @@ COVER = "mount --bind etc/victim proc/$PPID/task/$PPID/attr/exec"
     ],
 )
 def test_a_label_is_written_to_procfs_or_nowhere(tmp_path: Path, error: str, script: str, words: str) -> None:
-    """The second fsopen(2) of init fails; the first is of the container's /proc."""
+    """The second fsopen(2) of init fails; the first is for the container's /proc."""
     command = [sys.executable, INJECTOR, "init", "fsopen/2", error, sys.executable, __file__, str(tmp_path), script]
     env = {**os.environ, "PYTHONPATH": ":".join(sys.path)}
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=env)

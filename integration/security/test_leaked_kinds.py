@@ -1,5 +1,5 @@
-"""Descriptors of every kind that a caller may leak, or has preserved, besides files and directories: no program of a
-container, and no hook, has one that it was not to have."""
+"""Descriptors of every kind that a caller may leak or preserve, besides files and directories: no program of a
+container, and no hook, inherits one that was not meant for it."""
 
 import os
 import socket
@@ -129,7 +129,7 @@ def test_what_is_preserved_is_the_caller_s_promise_but_for_directories(
 
 @pytest.mark.parametrize("kind", ["socket", "FIFO", "device"])
 def test_what_lies_in_a_notify_directory(box: Box, kind: str) -> None:
-    """A container that may write there has put it there, in the socket's place too: nobody waits for it, and it goes."""
+    """A container that may write there made it, also in the socket's place: pyrunc removes it without waiting."""
     name = box.new_id()
     path = box.root / name / "notify"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager, socket.socket(socket.AF_UNIX) as listener:
@@ -154,7 +154,7 @@ def test_what_lies_in_a_notify_directory(box: Box, kind: str) -> None:
 
 
 def test_a_link_in_the_place_of_the_notify_socket(box: Box) -> None:
-    """Its mode is changed by descriptor, so that a link put there right after the bind(2) leads nowhere."""
+    """The socket's mode is changed by descriptor, so that a link made just after the bind(2) has no effect."""
     from pyrunc.resources import notify_socket
 
     victim, link = box.directory / "victim", box.directory / "link"

@@ -1,5 +1,5 @@
-"""Who shares the files of an image exchanges its names while the container is made: what is changed of a mount after it
-was made is changed of that mount, and of no other."""
+"""A process that shares an image's files exchanges names while the container is made: a later change of a mount
+applies to that mount and to no other."""
 
 import ctypes
 import os
@@ -32,7 +32,7 @@ def swapping(one: Path, other: Path) -> Iterator[None]:
 
 
 def volume(box: Box, config: dict[str, Any], options: list[str]) -> tuple[Path, Path]:
-    """A volume with two directories, on one of which a tmpfs is mounted."""
+    """Makes a volume with two directories, on one of which a tmpfs is mounted."""
     shared = box.directory / "shared"
     for name in ("a", "b"):
         (shared / name).mkdir(parents=True, exist_ok=True)
@@ -56,7 +56,7 @@ def test_attributes_reach_the_mount_that_was_made_and_no_other(box: Box, option:
         with swapping(*names):
             done = box.call("run", "-b", str(bundle), box.new_id())
         if done.returncode != 0:
-            continue  # it may fail, if the swapper wins every time
+            continue  # may fail if the swapper wins every time
         made += 1
         found = {line.split(" - ")[1].split()[1]: line.split()[5].split(",") for line in done.stdout.splitlines()}
         assert shown in found["made"] and shown not in found.get("other", ()), done.stdout

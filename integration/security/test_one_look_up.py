@@ -1,5 +1,5 @@
-"""Two names are exchanged right before each look-up of the helper in turn (exchange_at.py): what it does at a path it
-does to one and the same thing, whatever the name means a moment later."""
+"""Two names are exchanged just before each look-up of the helper in turn (exchange_at.py): all actions at a path
+apply to the same file, whatever the name means a moment later."""
 
 import json
 import os
@@ -20,11 +20,11 @@ SHOW = "cat /proc/self/mountinfo"
 
 
 def sweep(box: Box, names: tuple[Path, Path], change: Callable[[dict[str, Any]], None], *words: str) -> list[list[str]]:
-    """Lines of the container's mountinfo, of each run that came to be. Every run ends with one line, or none."""
+    """Returns the lines of the container's mountinfo, for each run that started. Each run reports at most one line."""
     shown = []
 
     def small(config: dict[str, Any]) -> None:
-        # With a /dev of its own: devices in the rootfs, which the tests share, are copied by others without an end.
+        # With its own /dev: other tests would copy devices in the shared rootfs endlessly.
         config["mounts"] = [mount for mount in config["mounts"] if mount["destination"] in ("/proc", "/dev")]
         config["linux"].update(maskedPaths=[], readonlyPaths=[])
         change(config)
@@ -48,13 +48,13 @@ def sweep(box: Box, names: tuple[Path, Path], change: Callable[[dict[str, Any]],
 
 
 def attributes(lines: list[str], source: str) -> tuple[set[str], bool]:
-    """(attributes, whether it is shared) of the mount from ``source``; nothing where there is none."""
+    """Returns (attributes, True if it is shared) of the mount from ``source``; an empty set without a mount."""
     found = next((line for line in lines if line.split(" - ")[1].split()[1] == source), "")
     return (set(found.split()[5].split(",")), "shared:" in found) if found else (set(), False)
 
 
 def volume(box: Box, *mounts: dict[str, Any]) -> tuple[tuple[Path, Path], Callable[[dict[str, Any]], None]]:
-    """The names to be exchanged, and a config: on one of them lies a tmpfs, the other is for ``mounts``."""
+    """Returns the names to exchange, and a change of a config: one has a tmpfs, the other is for ``mounts``."""
     shared = box.directory / "shared"
     for name in ("a", "b"):
         (shared / name).mkdir(parents=True)
@@ -82,7 +82,7 @@ def test_a_new_mount(box: Box, option: str, attribute: str) -> None:
 
 
 def test_a_remount(box: Box) -> None:
-    """Its attributes and its propagation are of one mount."""
+    """Attributes and propagation are set on the same mount."""
     names, change = volume(
         box,
         {"destination": "/shared/a", "type": "tmpfs", "source": "made", "options": ["nosuid"]},
@@ -112,7 +112,7 @@ def mounted(directory: Path) -> list[str]:
 
 
 def test_the_root_of_a_container_whose_mounts_are_shared(box: Box) -> None:
-    """It is laid over the directory whose mount was made private, and never comes to lie on the host."""
+    """The root is mounted over the directory whose mount was made private, and never on the host."""
     places = [box.directory / name for name in ("one", "other")]
     links = box.directory / "link", box.directory / "link2"
     try:
@@ -138,7 +138,7 @@ def test_the_root_of_a_container_whose_mounts_are_shared(box: Box) -> None:
 
 
 def test_a_procfs_of_the_host_where_there_is_no_pivot_root(box: Box) -> None:
-    """None is left, also where its name has changed since the list of mounts was read."""
+    """None is left, even if its name has changed since the list of mounts was read."""
     names = box.directory / "x", box.directory / "y"
     (names[0] / "proc").mkdir(parents=True)
     names[1].mkdir()

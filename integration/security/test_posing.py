@@ -1,4 +1,4 @@
-"""What a container says of itself is not believed: its arguments, its names, the files of its state directory."""
+"""Claims of a container about itself are not trusted: its arguments, its names, the files of its state directory."""
 
 import json
 import os
@@ -17,12 +17,12 @@ POSER = "int pause(void); int main(void) { for (;;) pause(); }"
 
 @pytest.fixture(scope="module")
 def poser(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A static program that is called as the helper is."""
+    """A static program with the helper's name."""
     return static_program(tmp_path_factory.mktemp("poser"), "pyrunc-init", POSER)
 
 
 def test_a_running_container_does_not_pose_as_created(box: Box, poser: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the name of the socket still there, as a `start` leaves it that was killed."""
+    """The name of the socket still exists, as after a `start` that was killed."""
 
     def change(config: dict[str, Any]) -> None:
         shutil.copy(poser, box.own_rootfs(config) / "bin" / "pyrunc-init")
@@ -39,7 +39,7 @@ def test_a_running_container_does_not_pose_as_created(box: Box, poser: Path, mon
 
 
 def test_a_created_one_is_created_however_often_it_is_asked(box: Box) -> None:
-    """More often than init's queue is long, also while it is stopped and takes no connection."""
+    """More queries than init's queue is long, also while init is stopped and accepts no connection."""
     name = box.create()
     pid = box.state(name)["pid"]
     os.kill(pid, 19)

@@ -1,4 +1,4 @@
-"""pyrunc as the root of a user namespace that is nobody on the host: so rootless Podman, and nested runtimes, call it."""
+"""pyrunc as root of a user namespace of an unprivileged user, as rootless Podman and nested runtimes call it."""
 
 import shutil
 import subprocess
@@ -14,7 +14,7 @@ from pyrunc.spec.json_text import dumps
 
 HOST = 100000
 MAPPED_USER = ["setpriv", f"--reuid={HOST}", f"--regid={HOST}", "--clear-groups"]
-# As Podman does: a user namespace whose root is that user, and a mount namespace that belongs to it.
+# As Podman does: a user namespace whose root is that user, and a mount namespace owned by it.
 MAPPED = ["unshare", "--user", "--mount", "sh", "-c", 'echo ready; read go; exec "$@"', "sh"]
 
 
@@ -23,7 +23,7 @@ def bundle() -> Iterator[Path]:
     """A bundle and a state directory that the user can reach."""
     skip_unless_a_user_may_run_it()
     made = Path(tempfile.mkdtemp(prefix="pyrunc-rootless-", dir="/tmp"))
-    # Without what a container without a /dev of its own left there: a copy of /dev/full ends with a full disk.
+    # Without devices that a container without its own /dev left there: copying /dev/full fills the disk.
     shutil.copytree(
         ROOTFS, made / "rootfs", symlinks=True, ignore=lambda parent, names: names if parent.endswith("/dev") else []
     )

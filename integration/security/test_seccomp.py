@@ -1,4 +1,4 @@
-"""seccomp, seen from inside: what a filtered call answers."""
+"""seccomp, checked from inside: the answers of filtered calls."""
 
 import os
 import re
@@ -42,7 +42,7 @@ def test_default_errno_and_the_native_architecture(box: Box) -> None:
 
 
 def test_default_errno_ret(box: Box) -> None:
-    """Every call that this machine's headers know is allowed, but for mkdir."""
+    """Allows every call in this machine's headers except mkdir."""
     headers = Path(f"/usr/include/{os.uname().machine}-linux-gnu/asm").glob("unistd*.h")
     names = {name for header in headers for name in re.findall(r"__NR_(\w+)", header.read_text())}
     rules = {"names": sorted(names - {"mkdir", "mkdirat"}), "action": "SCMP_ACT_ALLOW"}
@@ -105,7 +105,7 @@ def test_flags(box: Box) -> None:
 
 def test_filter_is_compiled_once(box: Box) -> None:
     cache = Path("/run/pyrunc-cache")
-    number = 1000 + os.getpid() % 3000  # a profile that nobody else has
+    number = 1000 + os.getpid() % 3000  # a profile that no other test uses
     change = profile({"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": number})
     before = set(cache.iterdir()) if cache.exists() else set()
     assert box.run("mkdir /tmp/x", change).returncode == 1
@@ -142,7 +142,7 @@ int main(int count, char **words) {
 @pytest.mark.parametrize("unprivileged", [True, False])
 @also_on("runc>=1.5")
 def test_calls_newer_than_the_profile_answer_enosys(box: Box, unprivileged: bool) -> None:
-    """The C library then does without them; EPERM, the default action, it would pass on."""
+    """With ENOSYS the C library falls back; EPERM, the default action, it would report."""
     calls = static_program(box.directory, "calls", CALLS)
 
     def change(config: dict[str, Any]) -> None:
@@ -158,7 +158,7 @@ def test_calls_newer_than_the_profile_answer_enosys(box: Box, unprivileged: bool
 
 
 def old_names() -> set[str]:
-    """The calls of Linux 5.9, the last of which is faccessat2: number 439 on every architecture."""
+    """Returns the calls of Linux 5.9, the last of which is faccessat2: number 439 on every architecture."""
     text = Path(f"/usr/include/{os.uname().machine}-linux-gnu/asm/unistd_64.h").read_text()
     return {name for name, number in re.findall(r"__NR_(\w+) (\d+)", text) if int(number) <= 439}
 

@@ -1,4 +1,4 @@
-"""SCMP_ACT_NOTIFY: an agent, here a thread of the test, gets the listener and answers a container's system calls."""
+"""SCMP_ACT_NOTIFY: an agent, a thread of the test, receives the listener and answers a container's system calls."""
 
 import array
 import fcntl
@@ -22,7 +22,7 @@ ENOSPC, EACCES = 28, 13
 
 
 class Agent:
-    """Listens at ``path``; answers every call with ``errno``, or lets it go on when that is 0."""
+    """Listens at ``path``; answers every call with ``errno``, or lets it continue if that is 0."""
 
     def __init__(self, path: Path, errno: int) -> None:
         self.path = path
@@ -63,7 +63,7 @@ class Agent:
         return descriptors[0]
 
     def _answer(self, listener: int) -> bool:
-        """False when the last process of the filter has gone."""
+        """Answers one call. False if the last process with the filter has ended."""
         notice = bytearray(80)
         try:
             fcntl.ioctl(listener, RECEIVE, notice)
@@ -72,7 +72,7 @@ class Agent:
             answer = struct.pack("QqiI", identity, 0, -self.errno, 0 if self.errno else CONTINUE)
             fcntl.ioctl(listener, SEND, answer)
         except FileNotFoundError:
-            return bool(select.select([listener], [], [], 0)[0] == [])  # the caller was killed meanwhile, or all are
+            return bool(select.select([listener], [], [], 0)[0] == [])  # the caller was killed meanwhile, or all were
         return True
 
     def close(self) -> None:
@@ -122,7 +122,7 @@ def test_the_agent_lets_a_call_go_on(box: Box, agent: Agent) -> None:
 
 def test_the_state_that_comes_with_the_listener(box: Box, agent: Agent) -> None:
     name = box.create("sleep 100", notify(agent))
-    assert agent.states == []  # the filter is loaded when it starts
+    assert agent.states == []  # `start` loads the filter
     box.ok("start", name)
     wait_for(lambda: agent.states, "the agent to read the state")
     (told,) = agent.states
@@ -147,7 +147,7 @@ def test_an_execd_process_has_its_own_listener(box: Box, agent: Agent) -> None:
 
 @pytest.mark.parametrize("calls", [("sendmsg", "write", "recvfrom"), ("execve", "exit_group", "brk", "mmap")])
 def test_no_call_of_ours_stands_in_the_way(box: Box, agent: Agent, calls: tuple[str, ...]) -> None:
-    """The runtime's own system calls would wait for an agent that they have to reach first."""
+    """The runtime's own system calls would wait for an agent that does not have the listener yet."""
     agent.errno = 0
     assert box.out("echo hello", notify(agent, *calls)) == "hello\n"
     assert agent.calls
@@ -160,7 +160,7 @@ def test_flags_of_a_listener(box: Box, agent: Agent) -> None:
 
 @pytest.mark.parametrize("command", ["run", "start", "exec"])
 def test_no_agent_listens(box: Box, agent: Agent, command: str) -> None:
-    """One line that names the property, and nothing left of what was begun."""
+    """The error is one line that names the property, and nothing is left."""
     name = "" if command == "run" else box.create("sleep 100", notify(agent))
     if command == "exec":
         box.ok("start", name)

@@ -1,4 +1,4 @@
-"""Variants of the known kinds: what a caller's path, an image's file or a config's string may be besides the first try."""
+"""Variants of known attacks: other kinds of files at a caller's path or in an image, other strings of a config."""
 
 import json
 import os
@@ -19,7 +19,7 @@ WITHIN = 15.0
 
 
 def one_line(done: "subprocess.CompletedProcess[str]") -> None:
-    """It succeeded, or said why it did not."""
+    """Asserts that the command succeeded, or reported its failure in one line."""
     assert "Traceback" not in done.stderr and "internal error" not in done.stderr, done.stderr
     assert done.returncode == 0 or len(done.stderr.splitlines()) == 1, done.stderr
 
@@ -117,8 +117,8 @@ PLACES: dict[str, Callable[[dict[str, Any], str], object]] = {
 
 @pytest.mark.parametrize("place", PLACES)
 def test_strings_that_break_parsers(box: Box, place: str) -> None:
-    """Taken or refused in one line, and nothing breaks later commands of this container or of another."""
-    rootfs = box.own_rootfs({})  # mount points and working directories are made in it
+    """Accepted, or refused in one line; later commands of this container and of others still work."""
+    rootfs = box.own_rootfs({})  # because mount points and working directories are made in it
 
     def change(config: dict[str, Any], text: str) -> None:
         config["root"] = {"path": str(rootfs)}
@@ -149,7 +149,7 @@ DAMAGED: list[Any] = [None, -1, 1 << 70, "x", [], {}, [[]], True, {"a": {"b": 1}
 
 
 def test_each_field_of_the_state_damaged(box: Box) -> None:
-    """Any command ends in one line, and `delete --force` frees the id."""
+    """Every command reports one line, and `delete --force` frees the id."""
     name = box.create("sleep 100")
     fields = list(json.loads((box.root / name / "state.json").read_text()))
     original = (box.root / name / "state.json").read_bytes()
@@ -176,7 +176,7 @@ def test_each_field_of_the_state_damaged(box: Box) -> None:
 
 @pytest.mark.parametrize("field", ["pid", "start_time", "owner", "root_mount_below"])
 def test_a_number_of_the_state_too_large_for_the_kernel(box: Box, field: str) -> None:
-    """The id is free again, and what is still known of the container goes."""
+    """The id is free again, and the parts of the container that are still known are removed."""
     name = box.start("sleep 100")
     path = box.root / name / "state.json"
     state = json.loads(path.read_text())

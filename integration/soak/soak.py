@@ -1,7 +1,7 @@
-"""Lives of containers under attack: `make soak` (SOAK_SECONDS), and some seconds of it in `make test`.
+"""Creates and deletes containers under attack: `make soak` (SOAK_SECONDS), and some seconds of it in `make test`.
 
-Each life ends with the same question (Life.check): is there any process, cgroup, mount, namespace, or state left after
-`delete --force`, and did what failed say so in one line? Prints a line for each failure, and the figures as JSON.
+Each life ends with the same check (Life.check): no process, cgroup, mount, namespace, or state is left after
+`delete --force`, and each failure was reported in one line. Prints a line for each failure, and the figures as JSON.
 """
 
 import argparse
@@ -37,18 +37,18 @@ WITHIN = 60.0
 
 
 class Left(AssertionError):
-    """Something was left, or said wrongly."""
+    """A leftover, or a wrong report."""
 
 
 class Life:
-    """One container, its box, and what was done to it."""
+    """One container, its box, and the attack on it."""
 
     def __init__(self, box: Box, what: str, rng: random.Random) -> None:
         self.box, self.what, self.rng = box, what, rng
         self.seen: list[tuple[int, str]] = []
 
     def config(self, config: dict[str, Any]) -> None:
-        """One of a few kinds of containers, at random."""
+        """Makes the config one of a few kinds, at random."""
         if self.rng.random() < 0.3:
             user_namespace(config)
         if self.rng.random() < 0.5:
@@ -63,7 +63,7 @@ class Life:
             config["linux"].pop("uidMappings", None), config["linux"].pop("gidMappings", None)
 
     def inject(self, role: str, number: int, error: str, *words: str) -> tuple[dict[str, Any], str]:
-        """(what inject_at.py says, what pyrunc said)."""
+        """Runs inject_at.py; returns (its report, pyrunc's messages)."""
         said = self.command([sys.executable, str(SUPPORT / "inject_at.py"), role, str(number), error, PYRUNC], *words)[
             1
         ]
@@ -73,7 +73,7 @@ class Life:
         return result, text
 
     def command(self, program: list[str], *words: str, **settings: Any) -> tuple[int, str]:
-        """(exit status, standard error) of pyrunc by way of ``program``; Left when it takes too long."""
+        """Runs pyrunc by ``program``; returns (exit status, standard error). Raises Left if it takes too long."""
         with tempfile.TemporaryFile() as errors:
             quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": errors}
             try:
@@ -86,16 +86,16 @@ class Life:
             return done.returncode, errors.read().decode("utf-8", "replace")
 
     def one_line(self, status: int | None, said: str) -> None:
-        """What failed says why in one line; warnings may stand before it."""
+        """Checks that a failure is reported in one line; warnings may precede it."""
         said, loaders = LOADER.subn("", said, count=1)
         if status == 127 and loaders and not said:
-            return  # the dynamic loader's: there is no pyrunc yet. Of the helper's C library it comes before pyrunc's.
+            return  # the dynamic loader's message, before pyrunc runs; that of the helper's C library precedes pyrunc's
         lines = [line for line in said.splitlines() if " level=warning " not in line]
         if status and status > 0 and (len(lines) != 1 or not lines[0].startswith("pyrunc: ") or "internal" in lines[0]):
             raise Left(f"exit status {status}, and {len(lines)} lines: {said[:2000]!r}")
 
     def check(self, name: str) -> None:
-        """`delete --force` succeeds, and then nothing is there."""
+        """Checks that `delete --force` succeeds and leaves nothing."""
         done = self.box.call("delete", "--force", name)
         if done.returncode:
             raise Left(f"delete --force: {done.stderr}")
@@ -123,7 +123,7 @@ def alive(pid: int, start_time: str) -> bool:
 
 
 class Soak:
-    """The figures, and the ways to attack."""
+    """The figures and the attacks."""
 
     def __init__(self, seed: int) -> None:
         self.rng = random.Random(seed)
@@ -136,20 +136,20 @@ class Soak:
         """{(command, role): system calls that it makes}."""
 
     def told(self) -> dict[str, Any]:
-        """The figures."""
+        """Returns the figures."""
         by_call = dict(sorted(self.injected.items()))
         return {**self.figures, "failures": len(self.failures), "injected by call": by_call}
 
     def stop(self, *_: object) -> None:
-        """After this life."""
+        """Stops after the current life."""
         self.stopped = True
 
     @contextmanager
     def life(self, what: str) -> Iterator[Life]:
-        """A life whose failure is counted, and is the end of no other."""
+        """Runs a life. Its failure is counted, and does not end the soak."""
         directory = Path(tempfile.mkdtemp(prefix="pyrunc-soak-"))
         box = Box(directory)
-        self.count = box.count = self.count + 1000  # ids are a container's for good
+        self.count = box.count = self.count + 1000  # ids are never reused
         life = Life(box, what, self.rng)
         try:
             yield life
@@ -167,7 +167,7 @@ class Soak:
     # -- the attacks -------------------------------------------------------------------------------------------
 
     def prepared(self, life: Life, command: str) -> tuple[str, list[str]]:
-        """(id, words) of a command whose container is as the command wants it."""
+        """Prepares the container for a command; returns (id, words of the command)."""
         if command in ("create", "run"):
             name = life.box.new_id()
             script = "sleep 100" if command == "create" else "true"
@@ -180,7 +180,7 @@ class Soak:
         return name, ["delete", "--force", name]
 
     def calls(self, command: str, role: str) -> int:
-        """How many system calls it makes, asked once."""
+        """Returns how many system calls a role makes in the command, counted once."""
         if (command, role) not in self.totals:
             with self.life(f"count {command}") as life:
                 name, words = self.prepared(life, command)
@@ -191,7 +191,7 @@ class Soak:
         return self.totals.get((command, role), 0)
 
     def fail_a_call(self, error: str = "") -> None:
-        """One system call of pyrunc, of the helper, or of init fails, or is its last."""
+        """Makes one system call of pyrunc, of the helper, or of init fail, or kills the process there."""
         command = self.rng.choice(["create", "run", "start", "exec", "delete"])
         role = self.rng.choice(
             ["pyrunc", "pyrunc", "helper", "init"] if command in ("create", "run", "exec") else ["pyrunc"]
@@ -205,8 +205,8 @@ class Soak:
             if not result["at"]:
                 self.figures["too late"] += 1
             life.what += f" (system call {result['at']})"
-            # pyrunc cannot report its own end; nor is a program's end pyrunc's to report, which `run` and `exec` pass on;
-            # and without arch_prctl (158) the C library ends the helper, with words of its own.
+            # pyrunc cannot report its own end, and reports no program's end, whose status `run` and `exec` return;
+            # and without arch_prctl (158) the C library ends the helper, with its own message.
             ended = error == "KILL" and role == "init" and result["status"] == 128 + signal.SIGKILL
             if (error != "KILL" or role != "pyrunc") and not ended and result["at"] != "158":
                 life.one_line(result["status"], said)
@@ -215,24 +215,24 @@ class Soak:
             self.injected[f"{command} {error}"] += 1
 
     def kill(self) -> None:
-        """SIGKILL at a random call."""
+        """Kills a process by SIGKILL at a random call."""
         self.fail_a_call("KILL")
 
     def kill_by_the_clock(self) -> None:
-        """SIGKILL to pyrunc, and to all of its children, after a random time: also between two system calls."""
+        """Kills pyrunc and all of its children after a random time, also between two system calls."""
         command = self.rng.choice(["create", "run", "start", "exec", "delete"])
         with self.life(f"SIGKILL during {command}") as life:
             name, words = self.prepared(life, command)
             quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
             process = subprocess.Popen([PYRUNC, "--root", str(life.box.root), *words], **quiet)
-            time.sleep(self.rng.random() * 0.08)  # the moment is the point
+            time.sleep(self.rng.random() * 0.08)  # a random moment is intended
             children = self._children(process.pid)
             if self.rng.random() < 0.5:
                 process.kill()
             for pid, started in children if self.rng.random() < 0.5 else ():
                 life.seen.append((pid, started))
                 if alive(pid, started):
-                    with suppress(ProcessLookupError):  # it has ended since
+                    with suppress(ProcessLookupError):  # it has ended meanwhile
                         os.kill(pid, signal.SIGKILL)
             try:
                 process.wait(WITHIN)
@@ -250,7 +250,7 @@ class Soak:
             return []
 
     def limits(self) -> None:
-        """pyrunc with few descriptors, processes, or little memory."""
+        """Runs pyrunc with few descriptors, processes, or little memory."""
         which = self.rng.choice(["NOFILE", "AS", "FSIZE", "STACK"])
         low, high = {"NOFILE": (0, 40), "AS": (1 << 20, 120 << 20), "FSIZE": (0, 5000), "STACK": (1 << 12, 1 << 18)}[
             which
@@ -267,7 +267,7 @@ class Soak:
             self.figures["limits"] += 1
 
     def full_disk(self) -> None:
-        """The state directory, the bundle and /tmp on a file system without room for more than some bytes."""
+        """Puts the state directory, the bundle and /tmp on a filesystem with room for only some bytes."""
         room = self.rng.choice([0, 4096, 8192, 16384])
         command = self.rng.choice(["create", "run", "start", "exec", "delete"])
         with self.life(f"{room} bytes left in {command}") as life:
@@ -299,7 +299,7 @@ class Soak:
             raise Left(f"delete --force on a full disk: {done.stderr!r}, {cgroups_of(name)}")
 
     def many(self, count: int = 200) -> None:
-        """``count`` containers at once: created, listed, and removed, all side by side."""
+        """Creates, lists and removes ``count`` containers at once."""
         with self.life(f"{count} at once") as life:
             bundle = str(life.box.bundle("sleep 1000"))
             names = [life.box.new_id() for _ in range(count)]
@@ -317,7 +317,7 @@ class Soak:
             self.figures["at once"] += count
 
     def clock(self) -> None:
-        """A command in a time namespace, whose clocks stand elsewhere: a container is the same from there."""
+        """Runs commands in a time namespace with other clocks: they must see the same state of a container."""
         offset = self.rng.choice([-100, 100, 100_000])
         command = self.rng.choice(["state", "exec", "kill", "delete"])
         with self.life(f"{command} with a clock at {offset:+}") as life:
@@ -348,7 +348,7 @@ class Soak:
 
 
 def soak(seconds: float, seed: int, many: int) -> Soak:
-    """For ``seconds``; ``many``: how many containers at once, once in the middle."""
+    """Runs for ``seconds``. ``many``: the number of containers at once, once in the middle."""
     made = Soak(seed)
     signal.signal(signal.SIGTERM, made.stop)
     end = time.monotonic() + seconds

@@ -1,4 +1,4 @@
-"""Some seconds of the soak; `make soak` has the rest of it."""
+"""Some seconds of the soak; `make soak` runs longer."""
 
 import os
 import platform

@@ -1,4 +1,4 @@
-"""cgroups as data: which values go into which files, and what device rules come to."""
+"""cgroups as data: which values go into which files, and the result of device rules."""
 
 import errno
 import json
@@ -62,7 +62,7 @@ def test_cpu() -> None:
 
 
 def test_what_v2_has_not_is_ignored_and_told(caplog: pytest.LogCaptureFixture) -> None:
-    """As runc: a container made for v1 runs, without a limit that v2 has no file for."""
+    """As in runc: a container made for v1 runs, without limits that v2 has no file for."""
     for name, asked in (
         ("memory.kernelTCP", {"memory": {"kernelTCP": 5}}),
         ("memory.swappiness", {"memory": {"swappiness": 5}}),
@@ -108,7 +108,7 @@ def test_zero_is_a_value_of_idle_and_burst_only() -> None:
 def test_pids_and_block_io() -> None:
     assert writes(V1, pids={"limit": 5}) == writes(V2, pids={"limit": 5}) == {"pids.max": "5"}
     assert writes(V2, pids={"limit": -1}) == {"pids.max": "max"}
-    # A limit (runtime-spec 1.3); 1 is what runc writes, for systemd takes no 0.
+    # 0 is a limit (runtime-spec 1.3); runc writes 1, because systemd does not accept 0.
     assert writes(V1, pids={"limit": 0}) == writes(V2, pids={"limit": 0}) == {"pids.max": "1"}
     device = [{"major": 8, "minor": 1, "rate": 1000}]
     assert writes(V1, blockIO={"throttleReadBpsDevice": device}) == {"blkio.throttle.read_bps_device": "8:1 1000"}
@@ -130,7 +130,7 @@ def test_pids_and_block_io() -> None:
 def test_the_file_of_weights_is_known_from_the_top_or_from_a_cgroup_below(
     tmp_path: Path, files: list[str], wanted: str
 ) -> None:
-    """The top cgroup has no file of weights, and nothing says that there is a cgroup below it."""
+    """The top cgroup has no file of weights, and there may be no cgroup below it."""
     (tmp_path / "below").mkdir()
     for file in files:
         (tmp_path / file).touch()
@@ -192,7 +192,7 @@ def test_paths() -> None:
 
 
 def simulate(code: bytes, kind: int, major: int, minor: int, access: int) -> int:
-    """Runs the few eBPF instructions that a device program is made of."""
+    """Interprets the few eBPF instructions of a device program."""
     registers = [0] * 6
     context = {0: access << 16 | kind, 4: major, 8: minor}
     at = 0
@@ -223,7 +223,7 @@ def simulate(code: bytes, kind: int, major: int, minor: int, access: int) -> int
 
 
 def kernel_v1(wanted: Rules, kind: str, major: int, minor: int, access: str) -> bool:
-    """What security/device_cgroup.c answers for the same rules."""
+    """Returns the answer of the kernel's security/device_cgroup.c for the same rules."""
     matching = [
         held for (k, a, b), held in wanted.exceptions.items() if k == kind and a in (-1, major) and b in (-1, minor)
     ]
@@ -279,7 +279,7 @@ def test_a_hole_in_a_wider_rule_is_refused() -> None:
 def test_limits_that_must_fit_each_other(
     order: tuple[str, ...], wanted: dict[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As memory's two limits must: a value is taken only while a <= b <= c."""
+    """Simulates files such as memory's two limits: a value is accepted only if a <= b <= c."""
     values = {"a": 10, "b": 10, "c": 10}
 
     def write(path: str, value: str) -> None:

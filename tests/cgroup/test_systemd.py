@@ -1,4 +1,4 @@
-"""The systemd driver's words: names, properties, annotations. integration/cgroups/test_systemd.py asks a systemd."""
+"""The systemd driver: names, properties, annotations. integration/cgroups/test_systemd.py uses a real systemd."""
 
 import subprocess
 import sys
@@ -41,7 +41,7 @@ def test_names() -> None:
 
 def test_what_a_name_cannot_hold_is_escaped() -> None:
     assert escape("a+b@c d/é.scope") == r"a\x2bb\x40c\x20d\x2f\xc3\xa9.scope"
-    assert escape(r"a\x2db_c:d") == r"a\x2db_c:d"  # an engine's escapes stay
+    assert escape(r"a\x2db_c:d") == r"a\x2db_c:d"  # an engine's escapes are kept
     assert parse("", "a+b") == ("system.slice", r"pyrunc-a\x2bb.scope")
     assert object_path("a-b.scope") == "/org/freedesktop/systemd1/unit/a_2db_2escope"
 
@@ -149,7 +149,7 @@ def test_device_rules() -> None:
         ("DevicePolicy", "s", "auto"),
         ("DeviceAllow", "a(ss)", []),
     ]
-    # What systemd can't say must not be denied by it: pyrunc's own program denies.
+    # A rule that systemd cannot express must not be denied by systemd: pyrunc's own program decides.
     odd = rules(shaped_resources({"devices": [{"allow": True, "type": "c", "minor": 5, "access": "r"}]}))
     assert decode(devices.properties(odd, 252))[0] == ("DevicePolicy", "s", "auto")
 
@@ -289,7 +289,7 @@ def test_without_systemd_it_says_so() -> None:
 
 
 def test_a_bus_that_is_not_there_can_be_forgotten() -> None:
-    """The connection's release was called in a library that had been unloaded."""
+    """The release of the connection must not be called after the library was unloaded."""
     code = "import gc\nfrom pyrunc.cgroup.systemd.bus import Bus, BusError\n"
     code += "for _ in range(3):\n try: Bus('unix:path=/no/bus', True)\n except BusError as error: print(error)\n gc.collect()"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""Walks through trees and their removal: of directories here, which need no cgroup file system."""
+"""Walks through trees and their removal, with directories, which need no cgroup filesystem."""
 
 import os
 from pathlib import Path
@@ -40,7 +40,7 @@ def test_what_is_skipped_is_not_entered(tmp_path: Path) -> None:
 
 
 def test_all_that_can_be_removed_is(tmp_path: Path) -> None:
-    """By one look at each that has none below, and in one call for what has no processes."""
+    """Leaves are listed once, and cgroups without processes are removed by one call."""
     top = made(tmp_path / "top", "a/b/c", "a/d", *(f"w{number}" for number in range(500)))
     groups = Groups({"one": str(top), "gone": str(tmp_path / "gone")})
     (top / "a" / "b" / "busy").touch()

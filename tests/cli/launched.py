@@ -11,11 +11,11 @@ START = "import sys; sys.path[:0] = sys.argv.pop(1).split(':')\n"
 
 
 def python(code: str, *words: Any, **settings: Any) -> "subprocess.CompletedProcess[bytes]":
-    """``code`` in an interpreter as the launcher starts it."""
+    """Runs ``code`` in an interpreter as the launcher starts it."""
     command = [sys.executable, "-I", "-S", "-c", START + code, f"{TOP}:{PACKAGES}", *words]
     return subprocess.run(command, **{"capture_output": True, "timeout": 30, **settings})
 
 
 def pyrunc(*words: Any, **settings: Any) -> "subprocess.CompletedProcess[bytes]":
-    """A whole run of the command."""
+    """Runs the whole command."""
     return python("from pyrunc.cli.dispatch import main; main()", *words, **settings)

@@ -1,4 +1,4 @@
-"""The command line: the fast path is what click says; the hot commands import next to nothing."""
+"""The command line: the fast parser agrees with click; the hot commands import almost nothing."""
 
 import json
 import subprocess
@@ -22,7 +22,7 @@ HEAVY = {"click", "pydantic", "pydantic_core", "pyroute2", "typing", "re", "logg
 
 
 def by_click(args: list[str]) -> tuple[str, dict[str, Any], dict[str, Any]]:
-    """What click makes of a command line, without running anything."""
+    """Parses a command line by click, without running anything."""
     common = cli.make_context("pyrunc", list(args), resilient_parsing=False)
     # click 8.2 renamed protected_args; both hold the command's name first.
     rest = [*getattr(common, "_protected_args", []), *common.args]
@@ -76,7 +76,7 @@ NO_ARGUMENTS = ("list", "spec", "features", "plan", "check")
 
 
 def spellings() -> list[Any]:
-    """Every option of every command in each way that Go's flag package would read."""
+    """Returns every option of every command in each spelling that Go's flag package accepts."""
     found = []
     for name in ("", *COMMANDS):
         options = definition(name).options if name else GLOBAL
@@ -166,7 +166,7 @@ def test_help_says_what_each_option_does(name: str) -> None:
 
 @pytest.mark.parametrize("command", ["create", "start", "run", "exec", "kill", "delete", "state"])
 def test_hot_commands_import_nothing_heavy(command: str, tmp_path: Path) -> None:
-    """In an interpreter as the launcher starts it, up to where the command looks for its container or bundle."""
+    """In an interpreter as the launcher starts it, up to the command's look-up of its container or bundle."""
     code = (
         "import sys; sys.path[:0] = sys.argv.pop(1).split(':')\n"
         "from pyrunc.cli.dispatch import run\n"

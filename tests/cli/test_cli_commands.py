@@ -1,4 +1,4 @@
-"""list, ps, state, spec and plan, on states that are files here: no container is needed to be told about one."""
+"""list, ps, state, spec and plan, on state files of the test: no container is needed."""
 
 import json
 import os
@@ -26,7 +26,7 @@ CREATED = "2026-01-02T03:04:05.000000006Z"
 
 @pytest.fixture
 def sleeper() -> Iterator["subprocess.Popen[bytes]"]:
-    """A process that stands for a container's init. Its command line is no text."""
+    """A process in place of a container's init. Its command line is not valid text."""
     process = subprocess.Popen([b"sh", b"-c", b"read line", b"odd\xff name"], stdin=subprocess.PIPE)
     try:
         yield process
@@ -64,7 +64,7 @@ def root(tmp_path: Path, sleeper: "subprocess.Popen[bytes]") -> Path:
 
 
 def out(*words: Any, **settings: Any) -> str:
-    """What a command that must succeed prints."""
+    """Returns the output of a command that must succeed."""
     done = pyrunc(*words, **settings)
     assert (done.returncode, done.stderr) == (0, b"")
     return done.stdout.decode("utf-8", "surrogateescape")
@@ -210,7 +210,7 @@ def test_spec_writes_the_default_and_never_over_a_config(flags: list[str], tmp_p
 @pytest.mark.skipif(RUNC is None, reason="no runc here to compare with")
 @pytest.mark.parametrize("flags", [[], ["--rootless"]])
 def test_spec_has_runcs_namespaces_on_this_host(flags: list[str], tmp_path: Path) -> None:
-    """A cgroup namespace only where v2 is alone: what adds one of its own would have two."""
+    """A cgroup namespace only on a host with v2 alone: a caller that adds its own would have two."""
     found = []
     for program in ("pyrunc", "runc"):
         (tmp_path / program).mkdir()
@@ -268,7 +268,7 @@ def test_plan_touches_nothing(bundle: Path) -> None:
 def test_plan_needs_no_root(bundle: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("nobody is root here, so the other tests have shown it")
-    # Once as root, for what the interpreter may read of itself only then; then as nobody.
+    # First as root, because the interpreter can read some of its files only then; then as nobody.
     code = (
         "import os\nfrom pyrunc.cli.dispatch import run\nassert run(sys.argv[1:]) == 0\nprint('nobody:', flush=True)\n"
     )

@@ -1,4 +1,4 @@
-"""What every command line gets, whatever the command: one line of error, a log that engines can read, an exit status."""
+"""Common to all commands: an error of one line, a log that engines can read, an exit status."""
 
 import json
 import os
@@ -24,7 +24,7 @@ STAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
 
 @pytest.fixture(autouse=True)
 def own_log() -> Iterator[None]:
-    """The log of a command line's process, and then as it was."""
+    """Sets up the log as in a command's process, and restores it."""
     log.begin()
     yield
     if log._log.descriptor != 2:
@@ -68,7 +68,7 @@ def test_a_wrong_line_is_one_line(line: str, status: int, message: str) -> None:
     done = pyrunc(*line.split())
     assert (done.returncode, done.stdout) == (status, b"")
     assert done.stderr.count(b"\n") == 1
-    # click words its hints differently from version to version; what is wrong, and where to look, it does not.
+    # click's hints differ between versions; the error and the pointer to the help do not.
     head, tail = message.partition(" (Did")[0].partition(" Did")[0], message.rpartition(" (see")[2]
     assert done.stderr.decode().startswith(head.rpartition(" (see")[0] or head) and tail in done.stderr.decode()
 
@@ -104,7 +104,7 @@ def test_an_interrupt_is_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[s
     before = signal.signal(signal.SIGALRM, signal.default_int_handler)
     try:
         signal.setitimer(signal.ITIMER_REAL, 0.1, 0.1)
-        assert run(["--root", str(tmp_path), "delete", "id"]) == 130  # waits for the lock
+        assert run(["--root", str(tmp_path), "delete", "id"]) == 130  # it waits for the lock
     finally:
         held.release()
         signal.setitimer(signal.ITIMER_REAL, 0)
@@ -140,7 +140,7 @@ def test_no_room_for_our_output() -> None:
 
 @pytest.mark.parametrize("closed", ["<&- >&- 2>&-", "2>&-", ">&- 2>&-"])
 def test_a_closed_standard_descriptor_is_not_reused(closed: str, tmp_path: Path) -> None:
-    """The log would become descriptor 2, and get what is meant for standard error."""
+    """Otherwise the log would become descriptor 2, and receive the output for standard error."""
     code = START + "from pyrunc.cli.dispatch import main; main()"
     words = [sys.executable, "-I", "-S", "-c", code, f"{TOP}:{PACKAGES}", "--log", str(tmp_path / "log"), "state", "id"]
     subprocess.run(["sh", "-c", f'exec "$@" {closed}', "sh", *words], check=False, timeout=30)
@@ -295,7 +295,7 @@ def test_completion(shell: str) -> None:
 
 
 def complete(*words: str) -> list[str]:
-    """What bash would offer for the last word."""
+    """Returns bash's completions of the last word."""
     variables = {"_PYRUNC_COMPLETE": "bash_complete", "COMP_WORDS": " ".join(words), "COMP_CWORD": str(len(words) - 1)}
     done = pyrunc(env=variables)
     assert (done.returncode, done.stderr) == (0, b"")
@@ -316,12 +316,12 @@ def test_the_fast_path_imports_next_to_nothing() -> None:
     line = "--root /r --log /l --log-format json create --bundle /b --pid-file /p id"
     found = set(python(code, *line.split()).stdout.decode().split())
     ours = {name for name in found if name.startswith("pyrunc")}
-    # What is read of the command line, and the command's own modules; nothing that another command needs.
+    # The parser of the command line, and the command's own modules; no module of another command.
     assert found - ours <= {"_json", "_socket", "errno", "fcntl", "time"}  # parts of the interpreter
     foreign = ("pyrunc.criu", "pyrunc.hostile", "pyrunc.shim", "pyrunc.ffi", "pyrunc.foreground", "pyrunc.cli.app")
     assert not {name for name in ours if name.startswith(foreign)}
     assert {name for name in ours if name.startswith("pyrunc.cli.commands.")} == {"pyrunc.cli.commands.create"}
     assert {name for name in ours if name.startswith(("pyrunc.cgroup.", "pyrunc.spec.checks", "pyrunc.plan.comp"))} <= {
         *("pyrunc.cgroup.groups", "pyrunc.cgroup.freezer", "pyrunc.cgroup.host"),
-        *("pyrunc.cgroup.manager", "pyrunc.cgroup.paths"),  # a launch has cgroups
+        *("pyrunc.cgroup.manager", "pyrunc.cgroup.paths"),  # a launch needs cgroups
     }

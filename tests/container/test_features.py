@@ -1,4 +1,4 @@
-"""`features`: the document's form, and that it names nothing that the config's models or tables do not take."""
+"""`features`: the document's form. It names only values that the config's models and tables accept."""
 
 import json
 from typing import Any, get_args
@@ -38,6 +38,6 @@ def test_every_name_is_one_that_a_config_may_have() -> None:
 
 
 def literals(model: Any, field: str) -> tuple[str, ...]:
-    """Of a field, or of its items."""
+    """Returns the literals of a field, or of its items."""
     kinds = get_args(model.model_fields[field].annotation)
     return get_args(kinds[0]) or kinds

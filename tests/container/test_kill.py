@@ -1,4 +1,4 @@
-"""Signalling a crowd: who is signalled has been looked for twice, and how often does not depend on how many there are."""
+"""Signalling a crowd: processes are listed twice, however many there are, before they are signalled."""
 
 import os
 import signal
@@ -18,7 +18,7 @@ CONTAINER: Any = None
 
 @pytest.fixture
 def children() -> Iterator[list[int]]:
-    """Processes that end by a signal alone."""
+    """Processes that end only by a signal."""
     made = []
     for _ in range(3):
         if (pid := os.fork()) == 0:
@@ -36,7 +36,7 @@ def ended(pid: int) -> bool:
 
 
 def looks(monkeypatch: pytest.MonkeyPatch, *answers: dict[int, int]) -> list[int]:
-    """``members`` answers this, one after the other; returns a list that grows with each look."""
+    """Makes ``members`` return ``answers`` one after the other; returns a list that grows with each call."""
     counted: list[int] = []
 
     def members(_: Any) -> dict[int, int]:
@@ -48,7 +48,7 @@ def looks(monkeypatch: pytest.MonkeyPatch, *answers: dict[int, int]) -> list[int
 
 
 def test_two_looks_for_any_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    everyone = dict.fromkeys(range(1 << 22, (1 << 22) + MANY), 1)  # no pid is as high: they have all ended meanwhile
+    everyone = dict.fromkeys(range(1 << 22, (1 << 22) + MANY), 1)  # above the highest pid: all have ended meanwhile
     counted = looks(monkeypatch, everyone)
     assert kill.signal_all(CONTAINER, signal.SIGKILL) == set(everyone)
     assert len(counted) == 2

@@ -1,4 +1,4 @@
-"""The state on disk: read once by a command that nobody comes in between of."""
+"""The state on disk: a command reads it once if no other command changes it meanwhile."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from pyrunc.errors import DamagedState
 
 @pytest.fixture
 def made(tmp_path: Path) -> Store:
-    """A container that was created."""
+    """Makes the state of a created container."""
     made = Store(str(tmp_path), "one")
     made.make()
     made.state.bundle = "/bundle"
@@ -22,7 +22,7 @@ def made(tmp_path: Path) -> Store:
 
 @pytest.fixture
 def parsed(monkeypatch: pytest.MonkeyPatch) -> "list[bytes]":
-    """Each text that is parsed."""
+    """Returns a list of each text that is parsed."""
     texts: list[bytes] = []
     loads = store.loads
     monkeypatch.setattr(store, "loads", lambda text: texts.append(text) or loads(text))

@@ -1,4 +1,4 @@
-"""CRIU's messages as bytes, and what it is told about a container's outside."""
+"""CRIU's messages as bytes, and the external resources of a container that are passed to CRIU."""
 
 import pytest
 
@@ -29,7 +29,7 @@ def test_repeated_and_absent_fields() -> None:
 
 
 def test_unknown_fields_are_skipped() -> None:
-    fixed = b"\x81\x01" + bytes(8) + b"\x85\x01" + bytes(4)  # numbers of a fixed size, which no message here has
+    fixed = b"\x81\x01" + bytes(8) + b"\x85\x01" + bytes(4)  # fixed-size numbers, which no message here uses
     assert decode("response", b"\xa2\x06\x03xyz\xa8\x06\x05" + fixed + b"\x08\x0a") == {"type": 10}
 
 

@@ -1,6 +1,6 @@
-"""The life of a `create` as docs/architecture.md shows it, drawn from the plan: python tests/docs/sequence.py
+"""The sequence of a `create` in docs/architecture.md, drawn from the plan: python tests/docs/sequence.py
 
-Writes it between the two markers of the page; test_architecture.py fails when the page differs.
+Writes the drawing between the two markers of the page; test_architecture.py fails if the page differs.
 """
 
 from itertools import groupby
@@ -19,7 +19,7 @@ WIDTH = 30
 
 
 def example() -> list[Step]:
-    """The plan of runc's default config with a limit and a hook of each kind, on a host with cgroup v2."""
+    """Returns the plan of runc's default config with a limit and a hook of each kind, on a host with cgroup v2."""
     made = config()
     made["hooks"] = {
         point: [{"path": "/hook"}] for point in ("createRuntime", "createContainer", "startContainer", "poststart")
@@ -55,7 +55,7 @@ def rows(steps: list[Step]) -> list[tuple[int, str]]:
 
 
 def drawing() -> str:
-    """The three columns as text."""
+    """Returns the three columns as text."""
     heads = ("pyrunc", "helper (H)", "its child, init (I)")
     lines = [
         "".join(head.ljust(WIDTH) for head in heads).rstrip(),
@@ -66,7 +66,7 @@ def drawing() -> str:
 
 
 def page(text: str) -> str:
-    """``text`` of the page with the drawing as it should be."""
+    """Returns the page's ``text`` with the current drawing."""
     before, _, rest = text.partition(BEGIN)
     return before + drawing() + rest.partition(END)[2]
 

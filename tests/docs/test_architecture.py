@@ -1,4 +1,4 @@
-"""docs/architecture.md and CONTRIBUTING.md say what is."""
+"""docs/architecture.md and CONTRIBUTING.md agree with the code."""
 
 import re
 import tomllib
@@ -31,7 +31,7 @@ FOLDERS = "pyrunc|nsenter|tests|integration|docs|deploy|bundles"
 def test_every_file_that_a_page_names_exists(name: str) -> None:
     text = (TOP / name).read_text()
     for path in re.findall(rf"`((?:{FOLDERS})/[\w./-]+)(?:`|::)", text):
-        # NAME stands for any of a kind.
+        # NAME is a placeholder.
         if "NAME" not in path:
             assert (TOP / path).exists(), f"{name}: there is no {path}"
     # "`CREATING` of `pyrunc/cli/...`"

@@ -1,4 +1,4 @@
-"""docs/spec-conformance.md: a row for every property and option, and a test that exists for every row."""
+"""docs/spec-conformance.md: a row for every property and option, and an existing test for every row."""
 
 import re
 from functools import cache
@@ -50,7 +50,7 @@ def test_every_feature_has_a_row() -> None:
 
 
 def paths(document: "dict[str, object]", above: str) -> "list[str]":
-    """``linux.cgroup.v1`` and the like; annotations are one."""
+    """Returns paths such as ``linux.cgroup.v1``; all annotations count as one."""
     found = []
     for name, value in document.items():
         inner = isinstance(value, dict) and name != "annotations"

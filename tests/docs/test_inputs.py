@@ -1,4 +1,4 @@
-"""Inputs on which runtimes differ: each has a number, what is right for it, and the tests that hold it."""
+"""Inputs on which runtimes differ: each has a number, the right result, and the tests that check it."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Whatever is raised in the half-started interpreter ends in one line: it has no codecs, streams, or tracebacks."""
+"""Every exception in the half-started interpreter ends in one line: there are no codecs, streams, or tracebacks."""
 
 import builtins
 import shutil
@@ -75,7 +75,7 @@ OTHERS = [
 
 @pytest.fixture(scope="module")
 def failing(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A launcher whose `state` raises what its id names."""
+    """A launcher whose `state` raises the exception that its id names."""
     place = tmp_path_factory.mktemp("failing")
     packages = installed(place)
     state = packages / "pyrunc" / "cli" / "commands" / "state.py"
@@ -100,7 +100,7 @@ def test_it_is_one_line(failing: Path, kind: str, form: str) -> None:
 
 
 def test_a_damaged_archive_is_one_line(failing: Path, tmp_path: Path) -> None:
-    """Also what is raised before there is anything of ours that could report it."""
+    """Also for errors before any code of pyrunc could report them."""
     for content in (b"", b"\xff", b"not marshal", b"u\x03\x00\x00\x00\xed\xa0\x80"):
         archive = failing.parents[1] / next(Path(failing.parents[1]).glob("lib/*/site-packages/pyrunc/_bin/hot/kill"))
         archive.write_bytes(content)
@@ -113,12 +113,12 @@ def test_a_damaged_archive_is_one_line(failing: Path, tmp_path: Path) -> None:
 @pytest.mark.skipif(shutil.which("strace") is None, reason="no strace here")
 @pytest.mark.parametrize("call", ["newfstatat", "openat", "read", "mmap"])
 def test_an_interpreter_that_cannot_start_is_one_line(tmp_path: Path, call: str) -> None:
-    """Python's own report of it would be twenty lines of paths."""
+    """Python's own report would be twenty lines of paths."""
     count = ["strace", "-c", "-o", tmp_path / "count", "-e", f"trace={call}", LAUNCHER, "--root", tmp_path, "list"]
     subprocess.run(count, capture_output=True, check=True)
     total = next(int(line.split()[3]) for line in (tmp_path / "count").read_text().splitlines() if line.endswith(call))
     for number in range(1, total, 7):
         inject = ["strace", "-o", "/dev/null", "-e", f"inject={call}:error=ENOMEM:when={number}"]
         done = subprocess.run([*inject, LAUNCHER, "--root", tmp_path, "list"], capture_output=True, check=False)
-        if b"shared libr" not in done.stderr:  # the dynamic loader's words
+        if b"shared libr" not in done.stderr:  # the dynamic loader's message
             assert done.stderr.count(b"\n") <= 1 and b"Python path" not in done.stderr, (number, done.stderr)

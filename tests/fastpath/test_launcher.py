@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(not LAUNCHER.exists(), reason="pyrunc is not ins
 
 
 def archive(command: str) -> "list[tuple[str, object, str, str, str, str]]":
-    """The modules in it."""
+    """Returns the modules in a command's archive."""
     first, words, rest = (BIN / "hot" / command).read_bytes().split(b"\n", 2)
     assert first + b"\n" == key()
     return marshal.loads(rest[int(words.split()[0]) :])[2]
@@ -51,7 +51,7 @@ def test_each_module_comes_after_what_it_imports(command: str) -> None:
 
 
 def traced(tmp_path: Path, *words: str) -> str:
-    """The files that a launcher opens."""
+    """Returns the files that a launcher opens."""
     trace, launcher = tmp_path / "trace", tmp_path / "bin" / "pyrunc"
     subprocess.run(["strace", "-e", "trace=openat", "-o", trace, launcher, *words], capture_output=True, check=False)
     return trace.read_text()
@@ -67,7 +67,7 @@ def test_a_hot_command_reads_no_source_and_starts_half_an_interpreter(tmp_path: 
 
 
 def installed(tmp_path: Path) -> Path:
-    """A copy of the launcher with a checkout of its own, archives and all; returns its directory."""
+    """Makes a copy of the launcher with a separate checkout, including archives; returns its directory."""
     packages = tmp_path / "lib" / f"python3.{sys.version_info.minor}" / "site-packages"
     packages.mkdir(parents=True)
     (tmp_path / "bin").mkdir()
@@ -98,7 +98,7 @@ def test_a_built_in_module_is_made_as_importlib_makes_it() -> None:
 
 
 def build(packages: Path, python: str = sys.executable) -> None:
-    """The archives of that checkout."""
+    """Builds the archives of that checkout."""
     code = "import sys; sys.path[:0] = sys.argv[1:2]; from pyrunc.fastpath.archive_build import build; build(sys.argv[2], True)"
     subprocess.run([python, "-c", code, packages, packages / "pyrunc" / "_bin" / "hot"], check=True)
 
@@ -115,14 +115,14 @@ def test_an_edited_source_is_what_runs(tmp_path: Path) -> None:
 
 
 def of_another_python(hot: Path) -> None:
-    """Makes the archives what a Python with another magic number would have built."""
+    """Changes the archives as if a Python with another magic number had built them."""
     for file in hot.iterdir():
         first, rest = file.read_bytes().split(b"\n", 1)
         file.write_bytes(first.rpartition(b" ")[0] + b" 010e0d0a\n" + rest)
 
 
 def state(tmp_path: Path, *words: str, status: int = 1) -> str:
-    """What `state` of no container says."""
+    """Returns the message of `state` for a container that does not exist."""
     command = [tmp_path / "bin" / "pyrunc", "--root", tmp_path, *words, "state", "nobody"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == status

@@ -1,4 +1,4 @@
-"""Modules in an archive: without annotations, with stubs for what a command seldom calls; what they do is the same."""
+"""Modules in an archive: without annotations, with stubs for rarely called functions, but with the same behaviour."""
 
 import builtins
 import errno
@@ -113,7 +113,7 @@ def load(
 
 
 class Globals:
-    """A module's names, as another one sees them."""
+    """A module's names, as another module sees them."""
 
     def __init__(self, space: "dict") -> None:
         self.space = space
@@ -241,10 +241,10 @@ HOUSE = {"house.tables": TABLES, "house": b"import sys\ntables = sys.modules['ho
 def test_imports_among_the_modules_are_looked_up(request: pytest.FixtureRequest) -> None:
     space: dict = {"__name__": "importing"}
     load({**HOUSE, "importing": IMPORTING}, {"importing:run", "importing:each"}, space, request)
-    # Not by a statement: it would find nothing there.
+    # Not by a statement, which would find no module.
     request.getfixturevalue("monkeypatch").delitem(sys.modules, "house.tables")
     assert space["run"]() == (16, 5)
-    assert space["__getattr__"]("other")  # what the module does not have is left to the statement
+    assert space["__getattr__"]("other")  # a name that the module lacks is left to the statement
     with pytest.raises(ModuleNotFoundError):
         space["other"]()
 

@@ -1,4 +1,4 @@
-"""`pyrunc check`: a row says what was tried, and the exit status whether a container can run."""
+"""`pyrunc check`: a row reports what was tried; the exit status shows whether a container can run."""
 
 import json
 import os

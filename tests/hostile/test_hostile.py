@@ -1,4 +1,4 @@
-"""Hostile libraries, as far as nothing is loaded: the plan with one, the grid, the judgement of an audit."""
+"""Hostile libraries, without loading any: the plan with a library, the grid, the verdicts of an audit."""
 
 import subprocess
 import sys
@@ -37,7 +37,7 @@ def plan(
 
 
 def added(*given: object) -> list[str]:
-    """The steps that a library adds."""
+    """Returns the steps that a library adds."""
     return [step.kind for step in plan(*given) if step.where == PLACE]  # type: ignore[arg-type]
 
 
@@ -57,13 +57,13 @@ def test_beside_what_a_library_adds_only_the_placement_comes_earlier() -> None:
 def test_the_order_around_loading() -> None:
     leaving = ["unshare", "propagation"]
     after = ["preload-check", "preload-settings", "join", "join", "join", "settle"]
-    # The process that loaded, whose state is restored, ends before anything of the container is made.
+    # The process that loaded the library ends, after its state is restored, before any part of the container is made.
     loading = ["preload-baseline", "hand-over", "exec-helper"]
     assert added(1) == ["snapshot", *leaving, *loading, *after, "clone", "cgroup-verify"]
     loading = ["preload-baseline", *leaving, "hand-over", "load-library", "load-library", "exec-static"]
-    assert added(2, "init") == [*loading, *after[:-1], "join", "settle"]  # the container's network as well
+    assert added(2, "init") == [*loading, *after[:-1], "join", "settle"]  # also leaves the network namespace
     kinds = [step.kind for step in plan(1)]
-    # In its cgroups before it loads, loaded before anything of the container is made.
+    # Placed in its cgroups before it loads; loaded before any part of the container is made.
     assert (
         kinds.index("cgroup-place")
         < kinds.index("exec-helper")

@@ -1,4 +1,4 @@
-"""Directories that have got another name are found by their inode."""
+"""Renamed directories are found by their inode."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Which files of a cgroup hold a setting, and what is written so that they read as before."""
+"""Which files of a cgroup hold a setting, and what is written to restore their values."""
 
 import pytest
 

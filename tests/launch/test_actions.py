@@ -1,4 +1,4 @@
-"""Each step of the runtime is done from its own arguments: nothing else is in scope here but a launch without a plan."""
+"""Each step of the runtime is executed from its own arguments: the launch here has no plan."""
 
 import os
 from pathlib import Path
@@ -29,7 +29,7 @@ def test_cgroups_are_made_limited_and_rolled_back(launch: Launch, tmp_path: Path
     assert (tmp_path / "a" / "b").is_dir()
     (tmp_path / "a" / "b" / "pids.max").write_text("max")
     act(launch, "cgroup-limit", f"{tmp_path}/a/b/pids.max", "5", 0)
-    assert (tmp_path / "a" / "b" / "pids.max").read_text() == "5ax"  # one write, as cgroup files take it
+    assert (tmp_path / "a" / "b" / "pids.max").read_text() == "5ax"  # one write, as cgroup files require
     act(launch, "cgroup-limit", f"{tmp_path}/a/b/absent", "5", 1)
     with pytest.raises(SpecError, match=r"^linux\.resources\.x: the host's kernel has no absent$"):
         act(launch, "cgroup-limit", f"{tmp_path}/a/b/absent", "5", 0, where="linux.resources.x")

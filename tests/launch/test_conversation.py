@@ -11,7 +11,7 @@ from pyrunc.plan.steps import Step
 
 
 def ended_child() -> int:
-    """A child that SIGKILL has ended."""
+    """Returns the pid of a child that SIGKILL has ended."""
     pid = os.fork()
     if pid == 0:
         os.kill(os.getpid(), 9)
@@ -21,7 +21,7 @@ def ended_child() -> int:
 
 @pytest.mark.parametrize("closed", [True, False], ids=["the child has ended, too", "the child waits"])
 def test_a_helper_that_ends_before_it_tells_the_pid(closed: bool) -> None:
-    """Its child has said where it is, and is killed as well: the end of file came again and again, for ever."""
+    """The child has reported its step and is killed as well: end of file must not be read for ever."""
     launch = Launch([Step("clone", "", 0), Step("record", "")], {})
     launch.channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     launch.helper = ended_child()
@@ -46,7 +46,7 @@ def test_a_helper_that_ends_before_it_tells_the_pid(closed: bool) -> None:
     ],
 )
 def test_the_helper_refuses_by_itself_what_is_no_id(uid: int, gid: int, groups: list[str]) -> None:
-    """setresuid(-1) changes nothing, and a larger number is cut off: either way it would stay root."""
+    """setresuid(-1) changes nothing, and a larger number is truncated: in both cases the process would stay root."""
     launch = Launch([Step("identity", "process.user", uid, gid, groups)], {})
     with pytest.raises(StepError, match="a uid or gid that is none"):
         launch.run({})

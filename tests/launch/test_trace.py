@@ -1,4 +1,4 @@
-"""--trace's two formats, and the picture that `pyrunc trace` draws of either."""
+"""The two formats of --trace, and the picture that `pyrunc trace` draws of either."""
 
 import json
 from pathlib import Path
@@ -28,7 +28,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def launch(times: dict[int, tuple[int, int]], waits: dict[int, tuple[int, int]]) -> Launch:
-    """What is left of a launch when its trace is written; times in milliseconds."""
+    """Makes a launch with the attributes that writing a trace needs; times in milliseconds."""
 
     def absolute(spans: dict[int, tuple[int, int]]) -> dict[int, tuple[int, int]]:
         return {number: (BEGUN + begun * MS, BEGUN + ended * MS) for number, (begun, ended) in spans.items()}
@@ -94,7 +94,7 @@ def test_both_formats_are_read_the_same(written: dict[str, str]) -> None:
 
 
 def test_events_alone_and_those_of_others_are_read(written: dict[str, str], tmp_path: Path) -> None:
-    """The format also allows the array alone; a viewer that saves a trace adds events of its own."""
+    """The format also allows only the array; a viewer that saves a trace adds its own events."""
     events = json.loads(Path(written["chrome"]).read_text())["traceEvents"]
     other = [{"ph": "X", "name": "other", "ts": 0, "dur": 1, "pid": 7, "tid": 1}, {"ph": "i", "name": "mark", "ts": 3}]
     (tmp_path / "array").write_text(json.dumps([*other, *events]))
@@ -165,7 +165,7 @@ def test_the_picture_has_lanes_waits_and_places(form: str, written: dict[str, st
 
 
 def places(picture: str) -> list[tuple[float, float]]:
-    """Of the bars: x and the end's x."""
+    """Returns (x of the begin, x of the end) of the bars."""
     bars = [bar for bar in ElementTree.fromstring(picture).iter(f"{SVG}rect") if len(bar)]
     return [(float(bar.attrib["x"]), float(bar.attrib["x"]) + float(bar.attrib["width"])) for bar in bars]
 

@@ -1,4 +1,4 @@
-"""Directories that are made with those above them."""
+"""Directories that are made together with their parents."""
 
 from pathlib import Path
 

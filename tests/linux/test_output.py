@@ -1,4 +1,4 @@
-"""Files that pyrunc writes at a path of its caller's, in directories that other users write to."""
+"""Files that pyrunc writes at a path of the caller, in directories that other users write to."""
 
 import os
 import socket
@@ -33,7 +33,7 @@ def test_a_name_that_was_put_there_before_is_replaced(victim: Path, shared: Path
 
 
 def test_no_temporary_can_be_guessed(victim: Path, shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And if it were: it must not be there."""
+    """Even a guessed name must not exist before."""
     monkeypatch.setattr("posix.urandom", bytes)
     (shared / (".pyrunc." + bytes(8).hex())).symlink_to(victim)
     with pytest.raises(FileExistsError):
@@ -63,7 +63,7 @@ def test_what_is_no_file_is_written_to_and_stays(shared: Path) -> None:
 
 def test_a_pipe(shared: Path) -> None:
     os.mkfifo(shared / "pipe")
-    with pytest.raises(OSError, match="No such device"):  # nobody reads it, and nobody waits
+    with pytest.raises(OSError, match="No such device"):  # no reader, and no waiting for one
         output.replace(str(shared / "pipe"), b"12")
     reading = os.open(shared / "pipe", os.O_RDONLY | os.O_NONBLOCK)
     output.replace(str(shared / "pipe"), b"12")

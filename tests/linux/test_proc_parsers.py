@@ -1,4 +1,4 @@
-"""Files of /proc that a container can write into, read with any bytes in them."""
+"""Files of /proc whose content a container can influence, with any bytes in them."""
 
 import ast
 from pathlib import Path
@@ -31,7 +31,7 @@ NAMES = st.binary(min_size=1, max_size=15).filter(lambda name: not set(name) & s
 @given(st.binary(max_size=15))
 @quick
 def test_a_process_of_any_name(name: bytes) -> None:
-    """prctl(PR_SET_NAME) takes parentheses, newlines, and what is no text."""
+    """prctl(PR_SET_NAME) accepts parentheses, newlines, and bytes that are not text."""
     with pytest.MonkeyPatch.context() as patch:
         reading(patch, b"7 (" + name + b") S 1 7 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4711 0 0\n")
         patch.setattr(procfs, "_offset", [0])
@@ -55,14 +55,14 @@ def test_interfaces_of_any_name(interfaces: list[tuple[bytes, int]]) -> None:
 @given(data=st.binary(max_size=300))
 @quick
 def test_any_bytes(parser: Any, data: bytes) -> None:
-    """What no kernel writes: nothing but what the function says that it raises."""
+    """Input that no kernel writes: the parser raises only its documented exceptions."""
     with pytest.MonkeyPatch.context() as patch:
         reading(patch, data)
         parser(*([7] if parser is not procfs.in_user_namespace else []))
 
 
 def test_more_than_anything_should_have(tmp_path: Any) -> None:
-    """An argument area of 8 GB is no reason to run out of memory."""
+    """An argument area of 8 GB must not exhaust memory."""
     huge = tmp_path / "huge"
     with open(huge, "wb") as file:
         file.truncate(8 << 30)
@@ -88,7 +88,7 @@ def test_cgroups_of_any_name(paths: dict[str, bytes]) -> None:
 
 
 def mangled(path: bytes) -> bytes:
-    """As mangle() in the kernel's fs/seq_file.c."""
+    """Escapes a path as mangle() in the kernel's fs/seq_file.c."""
     return b"".join(b"\\%03o" % byte if byte in b" \t\n\\" else bytes((byte,)) for byte in path)
 
 
@@ -98,7 +98,7 @@ MOUNT_POINTS = st.binary(min_size=1, max_size=30).filter(lambda path: b"\0" not 
 @given(st.lists(MOUNT_POINTS, max_size=4, unique=True))
 @quick
 def test_mounts_of_any_name(names: list[bytes]) -> None:
-    """Whatever a mount point is called, it is found under that name, and is the end of no line or field."""
+    """A mount point with any name is found under that name; the name ends no line or field."""
     lines = [
         b"%d 1 0:30 / /%s rw,relatime shared:1 - cgroup2 cgroup2 rw,nsdelegate\n" % (number + 40, mangled(name))
         for number, name in enumerate(names)
@@ -160,7 +160,7 @@ OTHERS = {
 
 
 def readers() -> set[str]:
-    """Functions that call ``read`` or ``read_at``; of the test mode's room, which observes no container, none."""
+    """Returns the functions that call ``read`` or ``read_at``, except in the room of the test mode."""
     top = Path(files.__file__).parents[1]
     found = set()
     for path in (path for path in top.rglob("*.py") if path.parent.name != "hostile" and path.name != "files.py"):
@@ -177,6 +177,6 @@ def readers() -> set[str]:
 
 
 def test_no_parser_is_left_out() -> None:
-    """A function that reads a file is fuzzed above, or it is said why it need not be."""
+    """A function that reads a file is fuzzed above, or listed with the reason why not."""
     assert readers() - FUZZED - NUMBERS - set(OTHERS) == set()
     assert readers() >= FUZZED

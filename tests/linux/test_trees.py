@@ -1,4 +1,4 @@
-"""Directories that a container wrote to, removed: deep, wide, with links, with names that are not text."""
+"""Removal of directories that a container wrote to: deep, wide, with links, with names that are not text."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ from pyrunc.linux import trees
 
 
 def test_deeper_than_path_max(tmp_path: Path) -> None:
-    """And deeper than there are descriptors, or frames of Python."""
+    """Also deeper than the limits of descriptors and of Python's stack."""
     os.mkdir(tmp_path / "top")
     here = os.open(tmp_path / "top", os.O_PATH)
     for _ in range(3000):

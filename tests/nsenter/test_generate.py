@@ -1,4 +1,4 @@
-"""What the build makes for C of the Python definitions (nsenter/generate.py)."""
+"""The C headers that the build generates from the Python definitions (nsenter/generate.py)."""
 
 import importlib.util
 from pathlib import Path

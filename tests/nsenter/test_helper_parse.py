@@ -1,4 +1,4 @@
-"""nsenter/helper/parse.c, called by itself. (nsenter/fuzz feeds it with anything.)"""
+"""nsenter/helper/parse.c, called directly. (nsenter/fuzz calls it with arbitrary input.)"""
 
 import ctypes
 import subprocess
@@ -33,7 +33,7 @@ def parse(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
 def test_what_lies_below_a_later_mount_is_covered(
     parse: ctypes.CDLL, mountpoint: bytes, path: bytes, covers: bool
 ) -> None:
-    """What is not covered, and no name leads to, must not stay in the namespace (mountinfo.c)."""
+    """A mount that is not covered and that no name leads to must not stay in the namespace (mountinfo.c)."""
     lines = b"30 1 0:5 / /elsewhere rw - tmpfs t rw\n31 1 0:6 / " + mountpoint + b" rw,relatime - tmpfs tmpfs rw\n"
     assert bool(parse.mountinfo_covers(lines, path)) == covers
     assert not parse.mountinfo_covers(None, path) and not parse.mountinfo_covers(b"30 1\n\n", path)

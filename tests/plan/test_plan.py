@@ -239,7 +239,7 @@ def test_what_cannot_be_compiled(change: Any, words: str) -> None:
 
 
 def test_every_step_of_the_runtime_has_an_action() -> None:
-    """One without would stand in the plan, and never be done."""
+    """A step without an action would be in the plan, but never be executed."""
     from pyrunc.launch.actions import ACTIONS
     from pyrunc.plan.steps import KINDS, RUNTIME
 
@@ -247,7 +247,7 @@ def test_every_step_of_the_runtime_has_an_action() -> None:
     hostile = {
         kind for kind in KINDS if kind.startswith("preload-")
     }  # added by hostile/observer.py, with the libraries
-    assert set(ACTIONS) == ours - hostile - {"record", "pid-file"}  # which container/create.py and exec.py add
+    assert set(ACTIONS) == ours - hostile - {"record", "pid-file"}  # added by container/create.py and exec.py
     of_exec = compile_exec(parse(dumps(everything()).encode()), process(), Facts())
     assert set(ACTIONS) >= {step.kind for step in of_exec if step.actor == RUNTIME}
 
@@ -260,7 +260,7 @@ def test_a_launch_refuses_a_step_without_an_action() -> None:
 
 
 def everything() -> dict[str, Any]:
-    """What gives exec steps of the runtime: a filter that notifies."""
+    """Returns a config for which exec has steps of the runtime: a filter that notifies."""
     made = copy.deepcopy(default_config())
     rule = {"names": ["mkdir"], "action": "SCMP_ACT_NOTIFY"}
     made["linux"]["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/l", "syscalls": [rule]}
@@ -280,11 +280,11 @@ def test_only_the_execve_comes_after_the_filter_and_its_listener() -> None:
     found = encode(
         [Step("seccomp-notify", "", b"", 0), Step("seccomp-listener", "", "/l", "", "{", "}"), Step("execute", "")]
     )
-    assert int.from_bytes(found[4:8], sys.byteorder) == 2  # the helper waits within the first: no sync between them
+    assert int.from_bytes(found[4:8], sys.byteorder) == 2  # the helper waits in the first: no sync between them
 
 
 def test_labels_of_an_enforcing_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither module is in the kernel of the tests: what would be written where."""
+    """Checks which file gets which label, because the tests' kernel has neither module."""
     from pyrunc.plan import labels
 
     there = {name: ("/", attribute, prefix) for name, (_, attribute, prefix) in labels.MODULES.items()}

@@ -1,4 +1,4 @@
-"""What a compiled filter answers, by an interpreter of classic BPF: every architecture's, without a kernel that has it."""
+"""Answers of a compiled filter for every architecture, by an interpreter of classic BPF instead of a kernel."""
 
 import sys
 from typing import Any
@@ -25,7 +25,7 @@ NATIVE = next(name for name, token in AUDIT.items() if token == lib.seccomp_arch
 
 
 def answer(code: bytes, architecture: int, number: int) -> int:
-    """Of the filter to a call with no arguments (struct seccomp_data)."""
+    """Returns the filter's answer to a call without arguments (struct seccomp_data)."""
     data = number.to_bytes(4, sys.byteorder) + architecture.to_bytes(4, sys.byteorder) + bytes(56)
     at = accumulator = 0
     while True:
@@ -95,7 +95,7 @@ def test_on_s390x_an_unknown_number_is_0_for_a_filter() -> None:
 def test_x32_has_a_highest_call_of_its_own() -> None:
     x86_64 = AUDIT["SCMP_ARCH_X86_64"]
     without = compiled()
-    assert answer(without, x86_64, X32_BIT | 999) == KILL  # as libseccomp has it
+    assert answer(without, x86_64, X32_BIT | 999) == KILL  # as in libseccomp
     rule = {"names": ["mkdir", "preadv"], "action": "SCMP_ACT_ALLOW"}  # preadv is 295, and 534 of x32
     code = compiled(rule, architectures=["SCMP_ARCH_X86_64", "SCMP_ARCH_X32"])
     last = number_of("preadv", "SCMP_ARCH_X32")

@@ -1,4 +1,4 @@
-"""The wire format: what Python writes is what the helper's reader expects."""
+"""The wire format: Python writes what the helper's reader expects."""
 
 import struct
 
@@ -59,7 +59,7 @@ def test_every_argument_ends_in_nul_and_on_eight_bytes(length: int) -> None:
 @pytest.mark.parametrize("count", [1, 500, 5000])
 @pytest.mark.parametrize("length", [0, 7, 8, 50000])
 def test_a_plan_of_any_size_is_read_back(count: int, length: int) -> None:
-    """Beyond SIZE comes a string, an integer or a header."""
+    """The data may cross SIZE in a string, an integer or a header."""
     names = [f"{number}" * 3 for number in range(count)] + ["x" * length]
     data = encode([Step("identity", "", -1, (1 << 63) - 1, names), Step("umask", "", 0o22)])
     (first, _, size), (_, number, _) = headers(data)

@@ -1,4 +1,4 @@
-"""Kept filters: found again, and never believed when they are not as we left them."""
+"""Cached filters: found again, and not trusted if another program changed them."""
 
 import hashlib
 from pathlib import Path
@@ -53,7 +53,7 @@ def test_kept_filter_that_is_not_as_we_left_it_is_not_used(damage: str, tmp_path
         kept.unlink()
         kept.mkdir()
     assert Filters(str(directory)).find(b"profile") is None
-    keep(directory, b"profile", b"a filter")  # what can't be kept is no error
+    keep(directory, b"profile", b"a filter")  # a failure to store is not an error
 
 
 def test_a_directory_that_cannot_be_made_is_no_error(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Intel RDT against a made-up resctrl: a directory whose subdirectories get the files that the kernel would give them."""
+"""Intel RDT with a fake resctrl: a directory whose new subdirectories get the files that the kernel would make."""
 
 import os
 from pathlib import Path
@@ -71,7 +71,7 @@ def resctrl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Resctrl:
 
 
 def make(resctrl: Resctrl, **properties: Any) -> IntelRdt:
-    """Checks and creates for container ``c1``, pid 7."""
+    """Checks and creates the group of container ``c1``, pid 7."""
     rdt = IntelRdt.model_validate(properties)
     module.check(str(resctrl.root), "c1", rdt)
     module.create(str(resctrl.root), "c1", rdt, 7)
@@ -121,7 +121,7 @@ def test_a_named_class_that_exists_is_as_the_config_says(resctrl: Resctrl) -> No
     make(resctrl, closID="gold", l3CacheSchema="L3:0=fffff;1=0fffff")
     with pytest.raises(SpecError, match=r"^linux\.intelRdt\.memBwSchema: differs .* CLOS gold"):
         make(resctrl, closID="gold", memBwSchema="MB:0=20")
-    make(resctrl, closID="gold", schemata=["MB:0=30"])  # these are written, whatever there is
+    make(resctrl, closID="gold", schemata=["MB:0=30"])  # these are always written
     assert resctrl.text("gold/schemata").startswith("MB:0=30\n")
 
 

@@ -1,4 +1,4 @@
-"""pyrunc/protobuf.py against the ``protobuf`` package: the same bytes, the same values, also of what is damaged."""
+"""pyrunc/protobuf.py compared with the ``protobuf`` package: same bytes, same values, also for damaged messages."""
 
 import random
 from typing import Any
@@ -18,7 +18,7 @@ KINDS = {
     "int32": FIELD.TYPE_INT32,
     "uint32": FIELD.TYPE_UINT32,
     "bool": FIELD.TYPE_BOOL,
-    # Not TYPE_STRING, which would refuse what is not UTF-8: paths are bytes.
+    # Not TYPE_STRING, which would refuse invalid UTF-8: paths are bytes.
     "text": FIELD.TYPE_BYTES,
     "bytes": FIELD.TYPE_BYTES,
 }
@@ -26,7 +26,7 @@ TABLES = {"task": MESSAGES, "v1": metrics.V1, "v2": metrics.V2}
 
 
 def classes(package: str, messages: dict[str, Any]) -> dict[str, Any]:
-    """The messages of a table, as classes of ``protobuf``."""
+    """Returns the messages of a table as classes of ``protobuf``."""
     file = descriptor_pb2.FileDescriptorProto(name=f"{package}.proto", package=package, syntax="proto3")
     for name, fields in messages.items():
         message = file.message_type.add(name=name)
@@ -55,7 +55,7 @@ EVERY = [(package, name) for package, messages in TABLES.items() for name in mes
 
 
 def some(source: random.Random, kind: str, messages: dict[str, Any], depth: int = 3) -> Any:
-    """A value of ``kind``."""
+    """Returns a random value of ``kind``."""
     if kind.endswith("[]"):
         return [some(source, kind[:-2], messages, depth) for _ in range(source.randrange(1, 4))]
     if kind == "map":
@@ -75,7 +75,7 @@ def some(source: random.Random, kind: str, messages: dict[str, Any], depth: int 
 
 
 def plain(message: Any, name: str, messages: dict[str, Any]) -> dict[str, Any]:
-    """A message of ``protobuf`` as our own decoder gives it."""
+    """Converts a message of ``protobuf`` to the result of pyrunc's decoder."""
     found: dict[str, Any] = {}
     for descriptor, value in message.ListFields():
         kind = messages[name][descriptor.name][1]
@@ -93,7 +93,7 @@ def plain(message: Any, name: str, messages: dict[str, Any]) -> dict[str, Any]:
 
 
 def dense(values: Any) -> Any:
-    """Without what proto3 takes for absent: zeros and empty lists. An empty message is there."""
+    """Removes values that proto3 treats as absent: zeros and empty lists. An empty message is present."""
     if isinstance(values, dict):
         return {key: dense(value) for key, value in values.items() if value or isinstance(value, dict)}
     return [dense(value) for value in values] if isinstance(values, list) else values

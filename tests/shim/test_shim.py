@@ -1,4 +1,4 @@
-"""The shim's parts that need no containers: command line, bootstrap, options, streams' names, failures, statistics."""
+"""Parts of the shim that need no containers: command line, bootstrap, options, streams' names, failures, statistics."""
 
 import errno
 import json

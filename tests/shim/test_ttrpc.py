@@ -1,4 +1,4 @@
-"""ttrpc: frames, the server on a real socket, what is wrong with a frame or a call."""
+"""ttrpc: frames, the server on a real socket, errors in a frame or a call."""
 
 import socket
 import threading
@@ -25,7 +25,7 @@ from pyrunc.shim.ttrpc import (
 
 
 class Peer:
-    """A client that sends what it likes."""
+    """A client that sends arbitrary frames."""
 
     def __init__(self, path: Path) -> None:
         self.socket = socket.socket(socket.AF_UNIX)
@@ -42,7 +42,7 @@ class Peer:
         self.send(frame(stream, 1, encode("Request", values), flags))
 
     def answer(self) -> tuple[int, int, Any]:
-        """(stream, status code, payload or message) of the next response."""
+        """Returns (stream, status code, payload or message) of the next response."""
         while not self.got:
             data = self.socket.recv(1 << 16)
             assert data, "the connection ended"

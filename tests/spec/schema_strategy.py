@@ -1,4 +1,4 @@
-"""Configs made from the official JSON schemas: a strategy of hypothesis for each part, and ways to break what it makes."""
+"""Configs made from the official JSON schemas: a hypothesis strategy for each part, and ways to break its results."""
 
 import json
 from pathlib import Path
@@ -16,14 +16,14 @@ ANYTHING = st.recursive(
 
 
 class Schemas:
-    """The files of the schema directory; a reference leads from one to another."""
+    """The files of the schema directory, with references between them."""
 
     def __init__(self, directory: Path = SCHEMA) -> None:
         self.files = {path.name: json.loads(path.read_text()) for path in directory.glob("*.json")}
         self.made: dict[str, st.SearchStrategy[Any]] = {}
 
     def config(self) -> st.SearchStrategy[Any]:
-        """Objects as config-schema.json has them, for Linux."""
+        """Returns a strategy for objects of config-schema.json, for Linux."""
         return self.strategy(self.files["config-schema.json"], "config-schema.json")
 
     def reference(self, target: str, file: str) -> st.SearchStrategy[Any]:
@@ -38,7 +38,7 @@ class Schemas:
         return self.made[key]
 
     def strategy(self, schema: dict[str, Any], file: str) -> st.SearchStrategy[Any]:
-        """What ``schema``, of ``file``, allows; more of it than it forbids."""
+        """Returns a strategy for values that ``schema`` of ``file`` allows, and for some that it forbids."""
         if "$ref" in schema:
             return self.reference(schema["$ref"], file)
         if "enum" in schema:
@@ -81,7 +81,7 @@ class Schemas:
 
 
 def places(value: Any) -> "list[tuple[Any, Any]]":
-    """(container, key) of everything in ``value``."""
+    """Returns (parent, key) of every item in ``value``."""
     found = []
     waiting = [value]
     while waiting:
@@ -95,7 +95,7 @@ def places(value: Any) -> "list[tuple[Any, Any]]":
 
 @st.composite
 def broken(draw: Any, config: st.SearchStrategy[Any]) -> Any:
-    """One with something else at some places."""
+    """Draws a config and replaces values at some places."""
     made = json.loads(json.dumps(draw(config)))
     for _ in range(draw(st.integers(1, 3))):
         if found := places(made):

@@ -17,7 +17,7 @@ Path_ = tuple[str | int, ...]
 
 
 def full() -> dict[str, Any]:
-    """Valid for the rules, too. ``test_shape.py`` holds that nothing is missing."""
+    """Returns a config that is also valid for the rules. ``test_shape.py`` checks that no property is missing."""
     made = copy.deepcopy(default_config())
     made["annotations"] = {"a": "b"}
     made["domainname"] = "d"
@@ -143,7 +143,7 @@ GONE = object()
 
 
 def places(value: Any, path: Path_ = ()) -> Iterator[Path_]:
-    """Every place of a config, the whole of it first."""
+    """Yields every place of a config, the whole config first."""
     yield path
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, item in items:
@@ -151,7 +151,7 @@ def places(value: Any, path: Path_ = ()) -> Iterator[Path_]:
 
 
 def changed(value: Any, path: Path_, new: Any) -> Any:
-    """``value`` with ``new`` at ``path`` (nothing: GONE); what is not on the way is shared."""
+    """Returns ``value`` with ``new`` at ``path`` (GONE removes it); parts outside of the path are shared."""
     if not path:
         return new
     key, *rest = path
@@ -164,14 +164,14 @@ def changed(value: Any, path: Path_, new: Any) -> Any:
 
 
 def mutants(config: dict[str, Any]) -> Iterator[tuple[Path_, Any, Any]]:
-    """(place, what stands there, the config)."""
+    """Yields (place, value there, config)."""
     for path in places(config):
         for wrong in (*WRONG, GONE) if path else WRONG:
             yield path, wrong, changed(config, path, wrong)
 
 
 def dotted(path: Path_) -> str:
-    """As an error names it."""
+    """Returns the path as an error names it."""
     text = ""
     for part in path:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part

@@ -1,4 +1,4 @@
-"""The fast path of reading a config, held against the pydantic models that it is derived from."""
+"""The fast path of reading a config, compared with the pydantic models from which it is derived."""
 
 import json
 import subprocess
@@ -21,7 +21,7 @@ CONFIGS = [full(), default_config(), default_config(rootless=True), {"ociVersion
 
 
 def same(node: Any, model: Any) -> bool:
-    """A light node and a model with equal attributes, all the way down."""
+    """True if a light node and a model have equal attributes at all levels."""
     if isinstance(node, Node):
         names = type(model).model_fields
         return vars(node).keys() == names.keys() and all(same(getattr(node, n), getattr(model, n)) for n in names)
@@ -43,7 +43,7 @@ def test_both_paths_read_the_same(config: dict[str, Any]) -> None:
 
 
 def test_both_paths_refuse_the_same() -> None:
-    """Whatever stands wrongly at any place; what both take is the same, too."""
+    """A wrong value at any place is refused by both; accepted values are the same, too."""
     count = 0
     for path, value, config in mutants(full()):
         try:
@@ -61,7 +61,7 @@ def test_both_paths_refuse_the_same() -> None:
 
 
 def test_a_refusal_names_the_place_in_one_line() -> None:
-    """Exactly the place that was made wrong, or what is missing or wrong below it."""
+    """The error names the changed place, or a missing or wrong property below it."""
     for path, value, config in mutants(full()):
         try:
             build("Config", config)
@@ -97,7 +97,7 @@ def test_what_is_stored_reads_the_same_again(config: dict[str, Any]) -> None:
 
 
 def test_everything_given_is_stored_and_nothing_else() -> None:
-    """But for what says no more than its absence: empty lists, numbers that are 0 then."""
+    """Except values that mean the same as their absence: empty lists, and numbers whose default is 0."""
     config = full()
     assert config["linux"]["personality"].pop("flags") == [] and config["process"]["scheduler"].pop("priority") == 0
     config["linux"]["resources"]["devices"][0]["allow"] = False
@@ -106,7 +106,7 @@ def test_everything_given_is_stored_and_nothing_else() -> None:
 
 
 def test_nodes_share_nothing_that_can_be_changed() -> None:
-    """`exec` changes the process of the container's config: other configs of the same program must not follow."""
+    """`exec` changes the process of the container's config; other configs of the program must not change with it."""
     minimal = {"ociVersion": "1.0.0", "root": {"path": "r"}, "process": {"args": ["a"], "cwd": "/"}}
     first: Any = build("Config", minimal)
     first.process.user.uid = 5
@@ -119,7 +119,7 @@ def test_nodes_share_nothing_that_can_be_changed() -> None:
 
 
 def imported(code: str) -> set[str]:
-    """The modules that ``code`` imports in a bare interpreter."""
+    """Returns the modules that ``code`` imports in a bare interpreter."""
     before = "import sys; had = set(sys.modules); sys.path.insert(0, sys.argv[1]);"
     root = str(table_generate.OUTPUT.parents[2])
     after = "\nprint(*set(sys.modules) - had)"

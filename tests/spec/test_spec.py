@@ -1,4 +1,4 @@
-"""The models, held against the official schemas and examples."""
+"""The models, compared with the official schemas and examples."""
 
 import json
 import os
@@ -20,7 +20,7 @@ OTHER_SYSTEMS = {"freebsd", "solaris", "vm", "windows", "zos"}
 
 
 def go_takes_it(path: "tuple[str | int, ...]", value: Any, config: Any) -> str:
-    """Why what the schema refuses is taken: engines write what Go's binding of the spec reads and writes."""
+    """Returns why a value is accepted that the schema refuses: engines write what Go's binding of the spec accepts."""
     if value is None:
         return "null is absent"
     if value == "" and path[-1] in ("rootfsPropagation", "memBwSchema"):
@@ -74,7 +74,7 @@ def examples(kind: str) -> list[Path]:
 @needs_schema
 @pytest.mark.parametrize("path", examples("good"), ids=lambda p: p.name)
 def test_good_examples(path: Path) -> None:
-    """With a root where there is none: the schema leaves it to virtual machines to have none."""
+    """Adds a root if there is none: the schema allows that for virtual machines."""
     config = json.loads(path.read_text())
     config.setdefault("root", {"path": "rootfs"})
     build("Config", config)
@@ -83,7 +83,7 @@ def test_good_examples(path: Path) -> None:
 
 
 def _runnable(config: dict[str, Any]) -> dict[str, Any]:
-    """The examples are of the schema, not of the rules: one has version 0.5.0-dev, one no network namespace."""
+    """The examples follow the schema, but not the rules: one has version 0.5.0-dev, one no network namespace."""
     if config["ociVersion"].startswith("0."):
         config["ociVersion"] = "1.0.0"
     linux = config.get("linux", {})
@@ -103,7 +103,7 @@ def test_bad_examples(path: Path) -> None:
 
 
 def properties(file: str, schema: Any) -> Iterator[tuple[str, str, Any]]:
-    """(property, file, schema) of an object of the schemas, with its references resolved."""
+    """Yields (property, file, schema) of an object of the schemas, with references resolved."""
     file, schema = target(file, schema)
     for part in schema.get("allOf", []):
         yield from properties(file, part)
@@ -125,7 +125,7 @@ def target(file: str, schema: Any) -> tuple[str, Any]:
 
 
 def differences(file: str, schema: Any, kind: Any, where: str) -> Iterator[str]:
-    """What the schema says of ``where`` and the table of the models says not, or otherwise."""
+    """Yields the differences between the schema and the table of the models at ``where``."""
     file, schema = target(file, schema)
     wanted = schema.get("type")
     if isinstance(kind, str) and kind in SHAPE:
@@ -163,17 +163,17 @@ def test_every_property_of_the_schema_is_in_the_models_with_its_type() -> None:
     points = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
     expected = {
         *(f".{system} absent" for system in OTHER_SYSTEMS),
-        ".process.commandLine absent",  # of Windows
+        ".process.commandLine absent",  # for Windows
         ".linux.devices[].fileMode range",  # any st_mode
-        # Without (uid_t) -1, which is no id.
+        # Without (uid_t) -1, which is not an id.
         *(f".process.user.{name} range" for name in ("uid", "gid", "additionalGids[]")),
         *(f".linux.devices[].{name} range" for name in ("uid", "gid")),
-        *(f".hooks.{point}[].timeout range" for point in points),  # from 1: a rule, so that its words say why
+        *(f".hooks.{point}[].timeout range" for point in points),  # from 1: checked by a rule, whose message says why
     }
     assert found - added == expected
     assert added <= found
 
 
 def test_a_missing_folder_of_schemas_is_said(request: pytest.FixtureRequest) -> None:
-    """Skipping must not be silent: the reason names the folder."""
+    """The reason of the skip must name the folder."""
     assert os.fspath(SCHEMA) in needs_schema.kwargs["reason"]

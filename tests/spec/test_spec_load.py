@@ -1,4 +1,4 @@
-"""Reading files and text: what is no config gets one line that names file and reason, at once."""
+"""Reading files and text: an invalid config gets one line that names file and reason, at once."""
 
 import json
 import os
@@ -86,7 +86,7 @@ def test_files_that_are_none(name: str, words: "str | tuple[str, ...]", tmp_path
 
 
 def test_a_file_of_unknown_size_is_read_to_its_end() -> None:
-    """Those of procfs say 0 bytes."""
+    """Files of procfs have a size of 0 bytes."""
     assert read("/proc/self/status").startswith(b"Name:") and b"voluntary_ctxt_switches" in read("/proc/self/status")
 
 
@@ -111,7 +111,7 @@ def test_the_largest_config_is_taken(tmp_path: Path) -> None:
 def test_sixteen_megabytes_of_harm_take_little_time_and_memory(
     section: str, name: str, value: Any, words: str, tmp_path: Path
 ) -> None:
-    """pydantic alone takes 5 GB for the first. In a process of its own, as the peak of memory is for ever."""
+    """pydantic alone takes 5 GB for the first. Runs in a separate process, because peak memory is never reset."""
     made = default_config()
     made[section][name] = value
     path = tmp_path / "config.json"
@@ -278,7 +278,7 @@ VALUES = (
 
 @pytest.mark.parametrize("value", VALUES, ids=repr)
 def test_json_that_is_written(value: Any) -> None:
-    """In the words of the standard library, but imported without it."""
+    """Writes the same text as the standard library, without importing it."""
     assert dumps(value) == json.dumps(value, separators=(",", ":"))
     assert dumps(value, indent=2) == json.dumps(value, indent=2)
     assert loads(dumps(value).encode()) == loads(dumps(value, indent=4).encode()) == value

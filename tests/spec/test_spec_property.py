@@ -1,4 +1,4 @@
-"""Configs that no other test has: whatever is in one, it is taken or refused in one line, by both paths alike.
+"""Random configs: each is accepted, or refused in one line, by both paths alike.
 
 PROPERTY_EXAMPLES: how many of each kind (hundreds here, ten thousand in `make soak`).
 """
@@ -36,7 +36,7 @@ CONFIGS: st.SearchStrategy[Any] = Schemas().config() if SCHEMA.exists() else st.
 
 
 def judge(config: Any) -> None:
-    """Both paths say the same, in one line; and what is taken has a plan, or a reason why not."""
+    """Asserts that both paths agree, in one line, and that an accepted config has a plan, or an error says why not."""
     text = json.dumps(config).encode()
     try:
         build("Config", config)
@@ -75,7 +75,7 @@ def test_broken_configs(config: Any) -> None:
 @given(broken(st.builds(full)))
 @many
 def test_a_valid_config_that_is_broken(config: Any) -> None:
-    """Which comes further than what is made of nothing."""
+    """Such a config passes more checks than one made at random."""
     judge(config)
 
 

@@ -1,4 +1,4 @@
-"""What a wrong config is answered: one line that names the property."""
+"""The error for a wrong config: one line that names the property."""
 
 import copy
 import json
