@@ -80,6 +80,20 @@ def test_joining_a_user_namespace_that_owns_the_others(box: Box) -> None:
     assert out.split()[-4:] == ["0", "0", "100000", "65536"]
 
 
+@pytest.mark.parametrize("kind", ["new", "joined"])
+def test_the_posix_queues_belong_to_the_root_of_the_user_namespace(box: Box, kind: str) -> None:
+    """Their file system is made with the ipc namespace, by whom it then belongs to."""
+
+    def change(config: dict[str, Any]) -> None:
+        user_namespace(config)
+        if kind == "joined":
+            namespace(config, "user", path=f"/proc/{box.state(first)['pid']}/ns/user")
+            del config["linux"]["uidMappings"], config["linux"]["gidMappings"]
+
+    first = box.start("sleep 100", user_namespace) if kind == "joined" else ""
+    assert box.out("stat -c '%u %g' /dev/mqueue; chmod 1770 /dev/mqueue", change) == "0 0\n"
+
+
 def test_new_user_namespace_in_a_joined_network(box: Box) -> None:
     with bystander("-n") as pid:
         path = f"/proc/{pid}/ns/net"

@@ -22,7 +22,7 @@ FLAGS: "dict[str, int]" = {
     "network": 0x40000000,
     "time": 0x00000080,
 }
-USER, TIME, MOUNT, CGROUP = FLAGS["user"], FLAGS["time"], FLAGS["mount"], FLAGS["cgroup"]
+USER, TIME, MOUNT, CGROUP, IPC = (FLAGS[name] for name in ("user", "time", "mount", "cgroup", "ipc"))
 
 PROC_NAMES: "dict[str, str]" = {name: {"mount": "mnt", "network": "net"}.get(name, name) for name in FLAGS}
 """{runtime-spec name: name below /proc/PID/ns}."""
@@ -93,6 +93,12 @@ def creating(namespaces: Namespaces, spec: "Config", facts: "Facts", placement: 
     steps: list[Step] = []
     # clone(2) has no flag for time: unshare(2) makes it effective for the child processes.
     new &= ~(TIME | CGROUP)
+    later = CGROUP if "cgroup" in namespaces.new else 0
+    if "user" in namespaces and new & IPC:
+        # Its mqueue file system belongs to the user that makes the namespace (mq_overview(7); Linux, ipc/mqueue.c), who
+        # is root in the user namespace only after `become-root`.
+        new &= ~IPC
+        later |= IPC
     if offsets and (facts.privileged or "user" not in namespaces.new):
         steps += [*offsets, Step("clone", place, new)]
         offsets = []
@@ -110,8 +116,8 @@ def creating(namespaces: Namespaces, spec: "Config", facts: "Facts", placement: 
         )
     if offsets:
         steps += [*offsets, Step("clone", place, new & ~USER)]
-    if "cgroup" in namespaces.new:
-        steps.append(Step("unshare", place, CGROUP))
+    if later:
+        steps.append(Step("unshare", place, later))
     return steps
 
 
