@@ -51,8 +51,8 @@ def features() -> "dict[str, Any]":
             "io.github.seccomp.libseccomp.version": _libseccomp(),
             "org.opencontainers.runtime-tools.pyrunc.version": VERSION,
         },
-        # No annotation changes what is done.
-        "potentiallyUnsafeConfigAnnotations": [],
+        # Names, or prefixes that end in a dot: properties of the systemd unit, and the file that CRIU is configured by.
+        "potentiallyUnsafeConfigAnnotations": ["org.criu.config", "org.systemd.property."],
     }
 
 

@@ -5,7 +5,9 @@ from typing import Any, get_args
 
 from test_spec import needs_schema, schema_validator
 
+from pyrunc.cgroup.systemd import annotations
 from pyrunc.container.features import features
+from pyrunc.criu.checkpoint import CONFIG_ANNOTATION
 from pyrunc.plan.mount_options import Options
 from pyrunc.plan.namespaces import FLAGS
 from pyrunc.spec import linux
@@ -16,6 +18,10 @@ from pyrunc.spec.hooks import Hooks
 @needs_schema
 def test_the_schema_accepts_it() -> None:
     schema_validator("features-schema.json").validate(json.loads(json.dumps(features())))
+
+
+def test_annotations_that_change_what_is_done_are_named() -> None:
+    assert features()["potentiallyUnsafeConfigAnnotations"] == [CONFIG_ANNOTATION, annotations.PREFIX]
 
 
 def test_every_name_is_one_that_a_config_may_have() -> None:
