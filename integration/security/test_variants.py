@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 from collections.abc import Callable
@@ -84,6 +85,35 @@ def test_a_caller_s_path_is_no_ordinary_file(box: Box, option: str, kind: str) -
         done.stderr = errors.read()
     if kind != "endless device":
         one_line(done)
+
+
+@pytest.mark.parametrize("kind", OBJECTS)
+def test_a_state_that_is_no_ordinary_file(box: Box, kind: str) -> None:
+    """No command waits for it. What can't be unlinked is named; the id is free again with the next call."""
+    other, name = box.create(), box.start()
+    pid, groups = box.state(name)["pid"], cgroups_of(name)
+    file = box.root / name / "state.json"
+    file.unlink()
+    OBJECTS[kind](file)
+    try:
+        for words in (("state", name), ("exec", name, "true"), ("kill", name), ("start", name), ("delete", name)):
+            done = box.call(*words, timeout=WITHIN)
+            assert done.returncode != 0
+            one_line(done)
+        listed = box.call("list", "--quiet", timeout=WITHIN)
+        assert listed.returncode == 0 and other in listed.stdout, listed.stderr
+        done = box.call("delete", "--force", name, timeout=WITHIN)
+        one_line(done)
+        assert done.returncode == 0 or str(file) in done.stderr, done.stderr
+        if file.is_dir():
+            file.rmdir()
+        box.ok("delete", "--force", name)
+        assert not (box.root / name).exists()
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: procfs.started(pid) is None, "init to be gone")
+        for path in groups:
+            os.rmdir(path)
 
 
 @pytest.mark.parametrize("path", ["/dev/full", "/proc/self/comm", "/nowhere/pid", "x" * 300, "/dev/stdin/pid", ""])

@@ -5,6 +5,8 @@ PATH_MAX, than Python's limit on nested calls, or than the limit on open files."
 
 import posix
 
+from pyrunc.linux.files import READING
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,7 +100,7 @@ def _children(directory: int) -> "list[str]":
 
 def read_at(directory: int, name: str) -> bytes:
     """Reads the whole file ``name`` of the cgroup. OSError from open(2) or read(2)."""
-    descriptor = posix.open(name, posix.O_RDONLY | posix.O_CLOEXEC, dir_fd=directory)
+    descriptor = posix.open(name, READING, dir_fd=directory)
     try:
         parts = []
         while part := posix.read(descriptor, 65536):

@@ -30,6 +30,8 @@ LOCK_TIMEOUT = 10.0
 """Seconds that a command waits for another one on the same container."""
 REQUIRED = ("pid", "start_time", "bundle", "cgroups")
 """Fields that every state must have."""
+NO_FILE = (errno.ENXIO, errno.EAGAIN, errno.EFBIG, errno.ELOOP)
+"""Errors from reading a state.json that is a socket, a pipe, a device or a link to itself: the state is damaged."""
 ID_LIMIT = 255  # NAME_MAX of every filesystem that /run may be
 
 
@@ -222,6 +224,8 @@ class Store:
         except OSError as error:
             if error.errno in (errno.ENOENT, errno.ENOTDIR):
                 raise NoSuchContainer(self.id) from None
+            if error.errno in NO_FILE:
+                raise DamagedState(f"{path}: the state is damaged: {(error.strerror or '').lower()}") from None
             raise unusable(path, error) from None
         known, self._loaded = self._loaded, None
         if text == known:  # usually equal: a command loads the container, takes the lock, and reads again
@@ -240,7 +244,9 @@ class Store:
         except ValueError:
             self.state = State()
         except OSError as error:
-            raise PyruncError(f"{self.directory}/{FILE}: {(error.strerror or '').lower()}") from None
+            if error.errno not in NO_FILE:
+                raise PyruncError(f"{self.directory}/{FILE}: {(error.strerror or '').lower()}") from None
+            self.state = State()
 
     def save(self) -> None:
         """Writes ``state``. The caller holds the lock."""

@@ -13,6 +13,7 @@ from pyrunc.criu.messages import DUMP, PRE_DUMP
 from pyrunc.criu.options import CriuOptions
 from pyrunc.criu.swrk import Criu, errors, require, version
 from pyrunc.errors import PyruncError
+from pyrunc.linux.files import read
 from pyrunc.linux.output import write_whole
 from pyrunc.plan.facts import Facts
 from pyrunc.plan.options import CreateOptions
@@ -157,8 +158,7 @@ def explained(error: PyruncError, directory: str, name: str) -> PyruncError:
     if not str(error).startswith("criu "):
         return error  # an error of a hook, or of the terminal
     try:
-        with open(f"{directory}/{name}", errors="replace") as file:
-            reason = errors(file.read())
+        reason = errors(read(f"{directory}/{name}").decode("utf-8", "replace"))
     except OSError:
         return error
     return PyruncError(f"{error}: {reason} (see {directory}/{name})") if reason else error

@@ -17,6 +17,7 @@ from pyrunc.criu.swrk import FIRST_EXTRA, Criu, version
 from pyrunc.errors import PyruncError
 from pyrunc.launch.actions import ACTIONS
 from pyrunc.launch.hooks import run as run_hooks
+from pyrunc.linux.files import read
 from pyrunc.plan import cgroups
 from pyrunc.plan.options import CreateOptions
 from pyrunc.plan.steps import Step
@@ -181,8 +182,7 @@ def _descriptors(directory: str) -> list[str]:
     """Reads what `checkpoint` recorded about init's standard descriptors. PyruncError if the image has no such file."""
     path = f"{directory}/{external.DESCRIPTORS}"
     try:
-        with open(path, "rb") as file:
-            found = loads(file.read())
+        found = loads(read(path))
     except OSError as error:
         raise PyruncError(f"{path}: {(error.strerror or '').lower()}") from None
     except ValueError as error:

@@ -6,12 +6,14 @@ import posix
 LIMIT = 1 << 26
 """The size in bytes above which a file is not read. A container can make some files long (mountinfo, net/dev); the
 limit bounds the memory that they take."""
+READING = posix.O_RDONLY | posix.O_NONBLOCK | posix.O_NOCTTY | posix.O_CLOEXEC
+"""The flags for every file that pyrunc reads for itself: a FIFO in its place does not block open(2)."""
 
 
 def read(path: str, size: int = 65536, limit: int = LIMIT) -> bytes:
     """Returns the content of ``path``, in reads of ``size`` bytes. Raises OSError as open(2) and read(2) do, and EFBIG
-    if the file has more than ``limit`` bytes."""
-    descriptor = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
+    if the file has more than ``limit`` bytes. A FIFO counts as an empty file, and gives EAGAIN if it has a writer."""
+    descriptor = posix.open(path, READING)
     try:
         parts = []
         while part := posix.read(descriptor, size):

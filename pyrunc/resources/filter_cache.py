@@ -4,6 +4,7 @@ whole start."""
 import posix
 from _blake2 import blake2b
 
+from pyrunc.linux.files import READING
 from pyrunc.linux.output import write_whole
 from pyrunc.linux.runtime_directory import runtime_directory
 
@@ -28,7 +29,7 @@ class Filters:
         try:
             directory = self._open()
             try:
-                file = posix.open(_name(wanted), posix.O_RDONLY | posix.O_NOFOLLOW | posix.O_CLOEXEC, dir_fd=directory)
+                file = posix.open(_name(wanted), READING | posix.O_NOFOLLOW, dir_fd=directory)
             finally:
                 posix.close(directory)
             try:

@@ -2,6 +2,7 @@
 that it does not know."""
 
 from pyrunc import log
+from pyrunc.linux import files
 from pyrunc.shim.messages import decode, kind_of
 from pyrunc.shim.ttrpc import INVALID_ARGUMENT, Failure
 
@@ -65,8 +66,7 @@ def read(given: "dict[str, Any] | None") -> "dict[str, Any]":
 def _foreign(wrapped: "dict[str, Any]") -> "dict[str, Any]":
     body = wrapped.get("config_body", b"")
     if not body and wrapped.get("config_path"):
-        with open(wrapped["config_path"], "rb") as file:
-            body = file.read()
+        body = files.read(wrapped["config_path"])
     if not body.strip():
         return {}
     import tomllib  # rarely needed, and large

@@ -156,6 +156,9 @@ OTHERS = {
     "list.user_name": "the host's passwd",
     "parser._options": "the command line: another function of that name",
     "parser.named": "the same",
+    "checkpoint.explained": "CRIU's log, in which any text is text",
+    "restore._descriptors": "pyrunc's own note in the caller's checkpoint, checked as it is read",
+    "runtime_options._foreign": "containerd's settings",
 }
 
 
