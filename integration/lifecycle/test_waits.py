@@ -1,6 +1,7 @@
 """A signal at each wait of docs/security.md ("Every wait, and its bound"): the awaited process or socket has
 stopped, SIGTERM ends the command, and it leaves nothing half made."""
 
+import json
 import os
 import signal
 import socket
@@ -13,10 +14,13 @@ from typing import Any
 
 import pytest
 
-from harness import PYRUNC, Box, cgroups_of, wait_for
+from harness import NOBODY, PYRUNC, ROOTFS, Box, cgroups_of, skip_unless_a_user_may_run_it, wait_for
 from pyrunc.linux import procfs
+from pyrunc.spec.default import config as default
 
 QUIET: Any = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
+V1_FREEZER = Path("/sys/fs/cgroup/freezer")
+FROZEN = "v2's frozen processes end by SIGKILL"
 WITHIN = 5.0
 """Seconds, less than any bound of a wait, from the signal to the end."""
 
@@ -29,7 +33,9 @@ class Stopped:
         self.name = ""
         self.words: list[str] = []
         self.env: dict[str, str] | None = None
-        self.stays = False  # the container existed before, and stays
+        self.user: dict[str, Any] = {}  # of subprocess: who runs the command
+        self.stays = False  # the container was there before, and is after
+        self.ended: Callable[[], object] = lambda: None  # lets go of what no command can end
         self.reached: Callable[[subprocess.Popen[bytes]], object] = lambda process: sleeps(process.pid)
         self.stack = ExitStack()
 
@@ -50,14 +56,29 @@ class Stopped:
         self.reached = lambda _: begun.exists()
         return {"path": path, "args": ["sh", "-c", f"touch {begun}; sleep 1000"]}
 
-    def full(self) -> str:
-        """Makes a listener that accepts no connection and whose queue is full; returns its path."""
+    def listener(self) -> str:
+        """One that takes a connection, and reads nothing from it."""
         path = str(self.box.directory / "socket")
         listener = self.stack.enter_context(socket.socket(socket.AF_UNIX))
         listener.bind(path)
         listener.listen(0)
+        return path
+
+    def full(self) -> str:
+        """A listener that accepts nobody, and whose queue is full."""
+        path = self.listener()
         self.stack.enter_context(socket.socket(socket.AF_UNIX)).connect(path)
         return path
+
+    def stub(self, program: str) -> None:
+        """A ``program`` in PATH that never ends, and says that it has begun."""
+        path = self.box.directory / "bin" / program
+        path.parent.mkdir(exist_ok=True)
+        begun = self.box.directory / "begun"
+        path.write_text(f"#!/bin/sh\ntouch {begun}\nexec sleep 1000\n")
+        path.chmod(0o755)
+        self.env = {**os.environ, "PATH": f"{path.parent}:{os.environ['PATH']}"}
+        self.reached = lambda _: begun.exists()
 
 
 def sleeps(pid: int) -> bool:
@@ -125,14 +146,114 @@ def ready(made: Stopped) -> None:
 
 
 def ps(made: Stopped) -> None:
-    stub = made.box.directory / "bin" / "ps"
-    stub.parent.mkdir()
-    stub.write_text(f"#!/bin/sh\ntouch {made.box.directory}/begun\nexec sleep 1000\n")
-    stub.chmod(0o755)
     made.exists()
-    made.env = {**os.environ, "PATH": f"{stub.parent}:{os.environ['PATH']}"}
+    made.stub("ps")
     made.words = ["ps", made.name]
-    made.reached = lambda _: (made.box.directory / "begun").exists()
+
+
+def newuidmap(made: Stopped) -> None:
+    """Of a user without root, who has more ids than one."""
+    skip_unless_a_user_may_run_it()
+    made.stub("newuidmap")
+    made.user = NOBODY
+    made.box.open_to_all()
+    made.box.directory.chmod(0o777)
+    made.create()
+    config = rootless()
+    for kind in ("uidMappings", "gidMappings"):
+        config["linux"][kind] = [
+            {"containerID": 0, "hostID": NOBODY["user"], "size": 1},
+            {"containerID": 1, "hostID": 100000, "size": 10},
+        ]
+    Path(made.words[2], "config.json").write_text(json.dumps(config))
+
+
+def rootless() -> dict[str, Any]:
+    config = default(rootless=True)
+    config["process"].update(terminal=False, args=["sleep", "100"])
+    config["root"]["path"] = str(ROOTFS)
+    return dict(config)
+
+
+def newgidmap(made: Stopped) -> None:
+    """After a newuidmap that has ended."""
+    newuidmap(made)
+    Path(made.box.directory / "bin" / "newuidmap").write_text("#!/bin/sh\n")
+    made.stub("newgidmap")
+
+
+def notifying(made: Stopped, path: str, **properties: Any) -> None:
+    """`run` of a container whose calls an agent at ``path`` is to answer."""
+    made.create(**properties)
+    made.words[0] = "run"
+    config = json.loads(Path(made.words[2], "config.json").read_text())
+    rule = {"names": ["mkdir"], "action": "SCMP_ACT_NOTIFY"}
+    config["linux"]["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": path, "syscalls": [rule]}
+    Path(made.words[2], "config.json").write_text(json.dumps(config))
+
+
+def agent(made: Stopped) -> None:
+    """It does not accept."""
+    notifying(made, made.full())
+
+
+def agent_of_start(made: Stopped) -> None:
+    """Its init ends, as it does without an agent."""
+    notifying(made, made.full())
+    made.words[0] = "create"
+    made.box.ok(*made.words, capture_output=False, **QUIET)
+    made.words = ["start", made.name]
+
+    def finish() -> None:
+        made.box.await_status(made.name, "stopped")
+        made.box.ok("delete", made.name)
+
+    made.ended = finish
+
+
+def agent_that_does_not_read(made: Stopped) -> None:
+    """What it is sent does not fit into the socket."""
+    notifying(made, made.listener(), annotations={"large": "x" * (1 << 21)})
+
+
+def failed_create(made: Stopped) -> None:
+    """A process in its cgroups can't be ended: it is in a frozen one besides, which is not the container's."""
+    frozen = V1_FREEZER / f"pyrunc-frozen-{os.getpid()}"
+    frozen.mkdir()
+    done = made.box.directory / "done"
+    made.create()
+    script = f"""
+        sleep 1000 </dev/null >/dev/null 2>&1 &
+        echo $! >{frozen}/cgroup.procs && echo FROZEN >{frozen}/freezer.state
+        for group in $(find /sys/fs/cgroup -type d -name {made.name}); do
+            case $group in */freezer/*) ;; *) echo $! >$group/cgroup.procs ;; esac
+        done
+        touch {done}; exit 1
+    """
+    config = json.loads(Path(made.words[2], "config.json").read_text())
+    destroyed = made.box.directory / "destroyed"
+    config["hooks"] = {
+        "createRuntime": [{"path": "/bin/sh", "args": ["sh", "-c", script]}],
+        "poststop": [{"path": "/bin/sh", "args": ["sh", "-c", f"touch {destroyed}"]}],
+    }
+    Path(made.words[2], "config.json").write_text(json.dumps(config))
+    # Neither the hook nor init is there any more.
+    made.reached = lambda it: done.exists() and not any(map(procfs.started, procfs.children(it.pid))) and sleeps(it.pid)
+
+    def thaw() -> None:
+        if frozen.exists():
+            left = [int(pid) for pid in (frozen / "cgroup.procs").read_text().split()]
+            (frozen / "freezer.state").write_text("THAWED")
+            wait_for(lambda: not any(map(procfs.started, left)), "what was killed to end")
+            frozen.rmdir()
+
+    def finish() -> None:
+        assert destroyed.exists()  # the signal has ended that wait, and kept nothing else back
+        thaw()
+        made.box.ok("delete", "--force", made.name)
+
+    made.stack.callback(thaw)
+    made.ended = finish
 
 
 def executed(made: Stopped) -> None:
@@ -151,7 +272,11 @@ def made(box: Box) -> Iterator[Stopped]:
 
 @pytest.mark.parametrize(
     "who",
-    [createContainer, createRuntime, prestart_of_run, poststart, console, pidfd, lock, ready, ps, executed],
+    [
+        *(createContainer, createRuntime, prestart_of_run, poststart, console, pidfd, lock, ready, ps, executed),
+        *(newuidmap, newgidmap, agent, agent_of_start, agent_that_does_not_read),
+        pytest.param(failed_create, marks=[pytest.mark.skipif(not V1_FREEZER.is_dir(), reason=FROZEN)]),
+    ],
     ids=lambda who: str(who.__name__),
 )
 def test_a_signal_ends_the_wait_for(made: Stopped, who: Callable[[Stopped], None]) -> None:
@@ -159,7 +284,7 @@ def test_a_signal_ends_the_wait_for(made: Stopped, who: Callable[[Stopped], None
     box, errors = made.box, made.box.directory / "errors"
     with open(errors, "wb") as file:
         command = [PYRUNC, "--root", str(box.root), *made.words]
-        process = subprocess.Popen(command, stderr=file, env=made.env, **QUIET)
+        process = subprocess.Popen(command, stderr=file, env=made.env, **made.user, **QUIET)
     seen: set[int] = set()
     wait_for(lambda: made.reached(process), "the command to wait")
     seen |= procfs.descendants(process.pid)
@@ -168,6 +293,7 @@ def test_a_signal_ends_the_wait_for(made: Stopped, who: Callable[[Stopped], None
     assert status == (128 + signal.SIGTERM if who is executed else -signal.SIGTERM)
     assert errors.read_text().splitlines() in ([], ["pyrunc: ended by signal 15"])
     wait_for(lambda: all(procfs.started(pid) is None for pid in seen), f"{seen} to end")
+    made.ended()
     if made.stays:
         assert box.state(made.name)["status"] == "running"
         box.ok("exec", made.name, "true")

@@ -21,12 +21,17 @@ class Rollback:
         self.releases.append(release)
 
     def run(self) -> bool:
-        """Calls every release. A failure is logged and does not stop the others. Returns whether all succeeded."""
-        all_done = True
+        """Calls every release. A failure is logged and does not stop the others. Neither does a signal that ends the
+        wait of one release (interrupts.py): it is raised at the end. Returns whether all succeeded."""
+        all_done, ended = True, None
         while self.releases:
             try:
                 self.releases.pop()()
             except (PyruncError, OSError) as error:
                 log.warning(f"roll back: {error}")
                 all_done = False
+            except BaseException as error:
+                ended = error
+        if ended is not None:
+            raise ended
         return all_done

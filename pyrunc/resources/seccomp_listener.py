@@ -4,6 +4,7 @@ config-linux.md "The Container Process State")."""
 import sys
 from _socket import CMSG_LEN, MSG_CMSG_CLOEXEC, SCM_RIGHTS, SOL_SOCKET
 
+from pyrunc import interrupts
 from pyrunc.errors import StepError
 from pyrunc.linux import unix_socket
 from pyrunc.spec.json_text import dumps
@@ -46,9 +47,10 @@ def send(path: str, metadata: str, listener: int, pid: int, state: str) -> None:
     try:
         connection = unix_socket.connect(path)
         # The descriptor goes with the first bytes. The state may be longer than one message.
-        sent = connection.sendmsg([data], rights)
-        while sent < len(data):
-            sent += connection.send(data[sent:])
+        with interrupts.allowed:
+            sent = connection.sendmsg([data], rights)
+            while sent < len(data):
+                sent += connection.send(data[sent:])
     except OSError as error:
         raise StepError(0, PLACE, f"{path}: {(error.strerror or str(error)).lower()}", error.errno or 0) from None
     finally:

@@ -33,10 +33,10 @@ def run(options: "Any") -> int:
 
 def listing(args: "Sequence[str]") -> "list[str]":
     """Runs ps(1); returns the lines that it prints. PyruncError with its message if it fails."""
-    import subprocess
+    from pyrunc.linux import programs
 
     try:
-        done = subprocess.run(["ps", *args], capture_output=True, check=False)
+        done = programs.run(["ps", *args])
     except FileNotFoundError:
         raise PyruncError("ps: executable file not found in $PATH") from None
     if done.returncode:
