@@ -170,6 +170,17 @@ def test_a_tmpfs_starts_with_what_it_covers(image: Image, capfd: pytest.CaptureF
     assert not (source / "deep" / "x").exists()
 
 
+def test_what_is_no_file_is_not_read_for_a_tmpfs(image: Image, capfd: pytest.CaptureFixture[str]) -> None:
+    """A device has no end, and a FIFO no writer: they are made again."""
+    source = image.root / "data"
+    source.mkdir()
+    os.mknod(source / "endless", CHAR | 0o644, os.makedev(1, 5))
+    os.mkfifo(source / "pipe")
+    (source / "file").write_text("x")
+    assert image.run([step("copy-up", "/data", "tmpfs", ("size=1m",), 0, 0)], "cd /data; stat -c '%F' *") == 0
+    assert capfd.readouterr().out == "character special file\nregular file\nfifo\n"
+
+
 @pytest.mark.parametrize(
     ("covered", "words"), [("/dev/pts/ptmx", "cross-device"), (None, "not a devpts"), ("/dev/console", "symbolic link")]
 )

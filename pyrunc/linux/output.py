@@ -45,7 +45,7 @@ def replace(path: str, data: bytes, mode: int = 0o644) -> None:
 def write_whole(directory: int, name: str, data: bytes, mode: int = 0o600) -> None:
     """Writes ``name`` in the open ``directory``. A reader sees either the old file or the complete new one."""
     temporary = f".pyrunc.{posix.urandom(8).hex()}"
-    flags = posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_NOFOLLOW | posix.O_CLOEXEC
+    flags = posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_CLOEXEC  # which follow no symbolic link
     descriptor = posix.open(temporary, flags, mode, dir_fd=directory)
     try:
         try:

@@ -41,6 +41,17 @@ def test_no_temporary_can_be_guessed(victim: Path, shared: Path, monkeypatch: py
     assert victim.read_text() == "precious"
 
 
+def test_a_link_in_a_device_s_place_is_not_followed(
+    victim: Path, shared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was a device when it was looked at."""
+    (shared / "name").symlink_to(victim)
+    monkeypatch.setattr(output, "_is_special", lambda *_: True)
+    with pytest.raises(OSError, match="symbolic links"):
+        output.replace(str(shared / "name"), b"12")
+    assert victim.read_text() == "precious"
+
+
 def test_a_failure_leaves_nothing(shared: Path) -> None:
     (shared / "name").mkdir()
     with pytest.raises(IsADirectoryError):
