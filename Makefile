@@ -7,7 +7,7 @@ BENCH_PACKAGES := $(PACKAGES) runc crun time
 SOURCES := $(wildcard nsenter/*/*.c nsenter/*/*.h nsenter/*/*.py nsenter/generate.py pyrunc/ffi/*_build.py) pyrunc/plan/steps.py pyrunc/plan/protocol.py pyrunc/fastpath/prelude.py
 ROOTFS := bundles/busybox/rootfs/.made bundles/plain/rootfs/.made
 
-.PHONY: setup build run test unit integration lint cross fuzz sanitized soak bench bench-all bench-instructions record-calls hostile hostile-debian test-engines engines-table bench-engines guest test-guest test-guest-short install uninstall deb clean
+.PHONY: setup build run test unit integration lint cross fuzz sanitized soak bench bench-all bench-instructions record-calls hostile hostile-debian test-engines engines-table engines-table-systemd bench-engines guest test-guest test-guest-short install uninstall deb clean
 
 setup: $(VENV)/.ready $(VENV)/.built $(VENV)/.hot
 
@@ -114,6 +114,11 @@ test-engines: setup $(VENV)/.engines
 # The same, and the table in docs/engines.md is made anew of what passed.
 engines-table: setup $(VENV)/.engines
 	ENGINES_TABLE=docs/engines.md $(VENV)/bin/python -m pytest -q --reruns 2 integration/engines
+
+# Engines with systemd's cgroup manager, in a guest of each release (RELEASES="--release 13" for one); the second table is
+# made anew of what passed there.
+engines-table-systemd: setup guest
+	$(VENV)/bin/python integration/engines/table_systemd.py $(RELEASES)
 
 bench-engines: setup $(VENV)/.engines
 	$(VENV)/bin/python integration/engines/bench.py --picture docs/performance-shim.svg

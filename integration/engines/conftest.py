@@ -1,6 +1,7 @@
 """Fixtures of the engines' suites, and the table of what passed."""
 
 import itertools
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import table
+import table_systemd
 from ctr import Ctr
 from dockerd import Docker
 from ground import NATIVE, RUNTIMES, SHIM, Ground, image
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from cri import Cri
 
 RESULTS: dict[tuple[str, str], dict[str, str]] = {}
+ON_SYSTEMD: table_systemd.Results = {}
 ATTEMPTS = itertools.count()
 
 
@@ -115,6 +118,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     if report.failed and "ground" in getattr(item, "funcargs", {}):
         report.sections.append(("daemons", item.funcargs["ground"].logs()))
     table.record(RESULTS, item.nodeid, report)
+    table_systemd.record(ON_SYSTEMD, item.nodeid, report)
     return report
 
 
@@ -123,3 +127,5 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if target and RESULTS:
         places = [Path(place).name for place in session.config.args]
         table.write(Path(target), RESULTS, whole=places == ["engines"] and not session.config.getoption("keyword"))
+    if directory := os.environ.get("ENGINES_SYSTEMD"):
+        Path(directory, f"{os.geteuid()}.json").write_text(json.dumps(ON_SYSTEMD))

@@ -44,7 +44,7 @@ class Docker:
     @staticmethod
     def prepare(ground: Ground, archive: Path, **settings: Any) -> None:
         """Starts the daemon in ``ground`` and loads the image."""
-        (ground.directory / "daemon.json").write_text(json.dumps(configuration(ground, **settings)))
+        Docker.configure(ground, **settings)
         words = Docker(ground, "")
         ground.daemon(
             DAEMON,
@@ -53,6 +53,12 @@ class Docker:
             ready=lambda: words.call("version").returncode == 0,
         )
         words.ok("load", "--input", str(archive))
+
+    @staticmethod
+    def configure(ground: Ground, **settings: Any) -> None:
+        """Writes daemon.json; a setting of None is left out."""
+        told = {name: value for name, value in configuration(ground, **settings).items() if value is not None}
+        (ground.directory / "daemon.json").write_text(json.dumps(told))
 
     def words(self, args: tuple[str, ...]) -> list[str]:
         return [CLIENT, "--host", f"unix://{self.ground.directory}/docker.sock", *args]

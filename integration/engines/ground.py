@@ -61,6 +61,24 @@ class Ground:
     """
 
     def __init__(self, name: str, private: Iterable[str] = ()) -> None:
+        self.furnish(name)
+        self.daemons: list[Daemon] = []
+        unshare = ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
+        complaints = self.directory / "setup.log"
+        with complaints.open("w") as log:
+            self.unshare = subprocess.Popen(
+                ["setpriv", "--pdeathsig", "KILL", *unshare, "sh", "-c", SETUP, "setup", *private],
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+        assert self.unshare.stdout is not None and self.unshare.stdout.readline() == "held\n", complaints.read_text()
+        children = Path(f"/proc/{self.unshare.pid}/task/{self.unshare.pid}/children")
+        self.holder = int(children.read_text().split()[0])
+        self.baseline = len(self.processes())
+
+    def furnish(self, name: str) -> None:
+        """The directory, and the environment of what runs here."""
         self.name = f"engines-{name}-{os.getpid()}"
         self.cgroup = "/" + self.name
         self.directory = Path(tempfile.mkdtemp(prefix=f"{name}-", dir="/tmp"))
@@ -85,20 +103,6 @@ class Ground:
             ).stdout
         )
         self.environment["CONTAINERD_SNAPSHOTTER"] = "overlayfs" if self.overlay else "native"
-        self.daemons: list[Daemon] = []
-        unshare = ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
-        complaints = self.directory / "setup.log"
-        with complaints.open("w") as log:
-            self.unshare = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", *unshare, "sh", "-c", SETUP, "setup", *private],
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-            )
-        assert self.unshare.stdout is not None and self.unshare.stdout.readline() == "held\n", complaints.read_text()
-        children = Path(f"/proc/{self.unshare.pid}/task/{self.unshare.pid}/children")
-        self.holder = int(children.read_text().split()[0])
-        self.baseline = len(self.processes())
 
     def __enter__(self) -> "Ground":
         return self
