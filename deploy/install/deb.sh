@@ -1,6 +1,6 @@
 #!/bin/sh
-# Builds a Debian package of this checkout into dist/, with the interpreter $1 (the distribution's own): the environment
-# with pyrunc's packages in it lies below /usr/lib/pyrunc, and depends on that interpreter.
+# Builds a Debian package of this checkout in dist/, with the interpreter $1 (the distribution's own): the environment
+# with pyrunc's packages is below /usr/lib/pyrunc, and depends on that interpreter.
 set -eu
 python=$1
 version=$("$python" -c 'import runpy; print(runpy.run_path("pyrunc/version.py")["VERSION"])')
@@ -11,7 +11,7 @@ trap 'rm -rf "$stage"' EXIT
 chmod 755 "$stage"
 sh deploy/install/install.sh "$python" /usr "$stage"
 home=$stage/usr/lib/pyrunc
-# An environment knows the place where it was made.
+# Removes the environment's references to the directory in which it was made.
 rm -f "$home"/bin/activate* "$home"/bin/Activate.ps1
 find "$home/bin" -type f ! -name pyrunc ! -name 'containerd-shim-*' -delete
 find "$home" -name __pycache__ -prune -exec rm -rf {} +

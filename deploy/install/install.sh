@@ -1,7 +1,7 @@
 #!/bin/sh
-# Installs pyrunc below PREFIX ($2), staged into DESTDIR ($3) when given, with the interpreter $1: an environment of its own
-# under lib/pyrunc, the commands in bin, man pages, completion. What it writes is listed in lib/pyrunc/installed, which
-# uninstall.sh reads.
+# Installs pyrunc below PREFIX ($2), staged into DESTDIR ($3) if given, with the interpreter $1: a separate environment
+# under lib/pyrunc, the commands in bin, man pages, completion. lib/pyrunc/installed lists the files, for
+# uninstall.sh.
 set -eu
 python=$1 prefix=$2 root=${3:-}
 home=$root$prefix/lib/pyrunc
@@ -16,7 +16,7 @@ for name in pyrunc containerd-shim-pyrunc-v1; do
     ln -sfn "../lib/pyrunc/bin/$name" "$root$prefix/bin/$name"
     echo "bin/$name" >>"$home/installed"
 done
-# The pages are made in a directory of their own first, so that what they are is known.
+# The pages are made in a temporary directory first, so that the list of their files is known.
 made=$(mktemp -d)
 trap 'rm -rf "$made"' EXIT
 (cd / && "$home/bin/python" - "$made") <deploy/install/manual.py

@@ -1,4 +1,4 @@
-"""Man pages and completion, made from the commands' own tables: python deploy/install/manual.py PREFIX
+"""Makes man pages and completion from the commands' tables: python deploy/install/manual.py PREFIX
 
 Writes PREFIX/share/man/man8/pyrunc.8 and pyrunc-COMMAND.8, and the completion of bash, zsh and fish.
 """
@@ -21,13 +21,13 @@ COMPLETION = {
 
 
 def escape(text: str) -> str:
-    """``text`` as roff reads it (man(7))."""
+    """Returns ``text`` escaped for roff (man(7))."""
     shown = text.replace("\\", "\\e").replace("-", "\\-")
     return f"\\&{shown}" if shown[:1] in (".", "'") else shown
 
 
 def option(row: Option) -> str:
-    """One option: its spellings, its value, what it does."""
+    """Returns the entry of one option: its spellings, its value, its help text."""
     value = row.metavar or ("" if row.kind == "flag" else "|".join(row.kind) if type(row.kind) is tuple else "VALUE")
     names = ", ".join(f"\\fB{escape(name)}\\fR" for name in row.names)
     shown = f" \\fI{escape(value)}\\fR" if value else ""
@@ -37,13 +37,13 @@ def option(row: Option) -> str:
 
 
 def options(rows: "tuple[Option, ...]") -> str:
-    """The section of all that are not hidden."""
+    """Returns the section of all options that are not hidden."""
     shown = [option(row) for row in rows if not row.hidden]
     return ".SH OPTIONS\n" + "".join(shown) if shown else ""
 
 
 def page(command: Command) -> str:
-    """pyrunc-NAME(8)."""
+    """Returns the page pyrunc-NAME(8)."""
     words = " ".join(escape(a.metavar or a.attribute.upper()) for a in command.arguments)
     title = f"pyrunc-{command.name}"
     return (
@@ -56,7 +56,7 @@ def page(command: Command) -> str:
 
 
 def top() -> str:
-    """pyrunc(8)."""
+    """Returns the page pyrunc(8)."""
     rows = "".join(
         f".TP\n\\fBpyrunc\\-{escape(name)}\\fR(8)\n{escape(definition(name).help)}\n" for name in sorted(COMMANDS)
     )

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Removes what install.sh installed below PREFIX ($1), and nothing else.
+# Removes the files that install.sh installed below PREFIX ($1), and nothing else.
 set -eu
 prefix=$1
 list=$prefix/lib/pyrunc/installed
