@@ -25,7 +25,7 @@ from harness import PYRUNC
 RUNTIMES = {"pyrunc": PYRUNC, "runc": "/usr/sbin/runc", "crun": "/usr/bin/crun"}
 AT_ONCE = 50
 LIMITS = [64, 96, 128, 160, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192, 12288, 16384]
-"""KiB of memory limit that are tried, from the smallest on."""
+"""Memory limits in KiB, tried from the smallest on."""
 
 
 def create_start_delete(runtime: Runtime) -> float:

@@ -13,7 +13,7 @@ from typing import Any
 from bench_runtime import Failed, Runtime, in_turn, run, write_bundle
 
 CONTAINERS = {"short": (1, 10), "whole": (1, 10, 100, 500)}
-"""Of each runtime, running on the host."""
+"""Numbers of running containers of each runtime."""
 MOUNTS = {"short": (10, 100), "whole": (10, 100, 1000)}
 RULES = 1000
 AT_ONCE = 4

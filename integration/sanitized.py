@@ -26,7 +26,7 @@ UNFIT = {
         "counts as code that the library left (hostile/handover.py)"
     )
 }
-"""{test: why it can't be run so}."""
+"""{test: why it cannot run with the sanitizers}."""
 
 
 def build(directory: Path) -> None:

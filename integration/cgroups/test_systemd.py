@@ -167,7 +167,7 @@ def test_a_failed_unit_of_the_same_name_is_forgotten(systemd: SystemdBox) -> Non
 
 
 EACH_ITS_OWN = ("{default}::{name}", "{default}:x y:{name}")
-"""crun leaves out the hyphen after an empty prefix; neither runc nor crun escapes what no unit's name may have."""
+"""crun omits the hyphen after an empty prefix; neither runc nor crun escapes characters that unit names may not have."""
 
 
 @peers

@@ -49,7 +49,7 @@ int main(int argc, char **argv) {
     return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }
 """
-"""Executes REAL, and notes in LOG what it was asked and took, in microseconds."""
+"""Executes REAL, and records in LOG its arguments and its CPU time in microseconds."""
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from ground import CONTAINERD, IMAGE, NATIVE, RUNTIMES, TOP, Ground, image, wait
 TRAP = "trap 'echo got it; exit 6' TERM; echo ready; while :; do sleep 0.05; done"
 NUMBERS = itertools.count(1)
 HANDLERS = {"pyrunc": "pyrunc-cli", NATIVE: "pyrunc", "runc": "runc"}
-"""Runtime handlers of config.toml; "pyrunc" is what the RuntimeClass names."""
+"""Runtime handlers of config.toml; the RuntimeClass refers to "pyrunc"."""
 HERE = Path(__file__).parent
 DEPLOY = TOP / "deploy" / "kubernetes"
 CONFIG = """

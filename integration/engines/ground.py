@@ -25,7 +25,7 @@ TOP = Path(__file__).resolve().parents[2]
 RUNTIMES = {"pyrunc": os.environ.get("RUNTIME", str(Path(sys.prefix) / "bin" / "pyrunc")), "runc": "/usr/sbin/runc"}
 SHIM = Path(RUNTIMES["pyrunc"]).with_name("containerd-shim-pyrunc-v1")
 CONTAINERD = Path(os.environ.get("CONTAINERD", "/usr/bin/containerd"))
-"""Another containerd's has its own client and shim beside it."""
+"""Another containerd must have its own client and shim beside it."""
 GO_SHIM = CONTAINERD.with_name("containerd-shim-runc-v2")
 NATIVE = "shim"
 """pyrunc as containerd's own shim, of the type io.containerd.pyrunc.v1: no runtime is executed at all."""

@@ -8,7 +8,7 @@ ENGINES = {"ctr": "ctr", "cri": "CRI", "docker": "Docker", "podman": "Podman", "
 NATIVE = "shim"
 RUNTIME_IDS = ("pyrunc", "runc", NATIVE)
 NATIVE_COLUMNS = {name: f"{name}, own shim" for name in ("ctr", "CRI")}
-"""Of the same cases on containerd-shim-pyrunc-v1."""
+"""Columns of the same cases on containerd-shim-pyrunc-v1."""
 BEGIN, END = "<!-- table: made by `make engines-table` -->", "<!-- end of the table -->"
 Results = dict[tuple[str, str], dict[str, str]]
 

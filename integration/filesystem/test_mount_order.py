@@ -156,7 +156,7 @@ SOURCES = [
     ["ro", "nosuid", "nodev", "noexec", "nosymfollow", "noatime"],
 ]
 PLAIN = {"ro": "rw", "noexec": "exec", "nosuid": "suid", "nodev": "dev", "nosymfollow": "symfollow"}
-"""What a mount has only where it is asked for, and its opposite."""
+"""Attributes that a mount has only if requested, and their opposites."""
 KINDS = ["noatime", "relatime", "strictatime"]
 LATER = [f"{no}{kind}" for kind in ("atime", "relatime", "strictatime") for no in ("", "no")]
 OPTIONS = [

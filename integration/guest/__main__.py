@@ -16,7 +16,7 @@ from recipe import RELEASES, TOP
 ENDING: list[int] = []
 BEGUN: list[str] = []
 """Users whose suite has begun."""
-"""The signal that ends us, if one came."""
+"""The signal that ends this program, if one arrived."""
 
 
 def options() -> argparse.ArgumentParser:

@@ -15,7 +15,7 @@ from build import build_checkout, build_image
 from recipe import RELEASES, TOP
 
 PORTS = 4
-"""Commands that can run at the same time."""
+"""The number of commands that can run at the same time."""
 
 COMMAND_LINE = "console=ttyS0 quiet loglevel=4 mitigations=off nokaslr tsc=reliable random.trust_cpu=on panic=-1 systemd.show_status=false"
 

@@ -17,9 +17,9 @@ from typing import Any
 from boot import PORTS, Guest
 
 READY_SECONDS = 240.0
-"""For a guest to boot: emulated on a busy machine."""
+"""Time for a guest to boot under emulation on a busy machine."""
 LAST_WORDS_SECONDS = 45.0
-"""For a command that was interrupted, because our own time is over, to report what it did so far."""
+"""Time for an interrupted command to report, after this program's own timeout."""
 
 Sink = Callable[[bytes], object]
 

@@ -16,7 +16,7 @@ FORMATS = {
     b"\x28\xb5\x2f\xfd": ["zstd", "-dc"],
     b"\x02\x21\x4c\x18": ["lz4", "-dc"],
 }
-"""How a payload starts, and what unpacks it."""
+"""The first bytes of a payload, and the command that unpacks it."""
 
 INIT = """#!/bin/sh
 mount -t proc proc /proc

@@ -9,7 +9,7 @@ HERE = Path(__file__).resolve().parent
 TOP = HERE.parent.parent
 RECIPE = ("recipe.py", "build.py", "kernel.py", "packages.image")
 IMAGE = HERE / "image"
-"""What is put into the image, by its path there."""
+"""Files for the image, by their path in it."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Release:
     hybrid: str
     """The kernel's command line for systemd's hybrid layout: named v1 hierarchies, and v2 for systemd itself."""
     more: tuple[str, ...] = ()
-    """Packages that the other releases do not have, or have as a part of another one."""
+    """Packages that other releases lack, or have as a part of another package."""
 
 
 RELEASES = {
@@ -33,14 +33,14 @@ RELEASES = {
 }
 
 PACKAGES = (HERE / "packages.image").read_text().split()
-"""All that the integration suite and the engines' ask for, and what a host with systemd has."""
+"""Packages that the integration and engines' suites need, and those of a host with systemd."""
 
 KEPT_DRIVERS = {"virtio", "block", "char", "net", "md", "nvdimm", "input", "acpi", "rtc", "vhost", "firmware"}
 KEPT_NETWORK = {
     *("bonding", "dummy.ko", "ifb.ko", "ipvlan", "macvlan.ko", "macvtap.ko", "net_failover.ko", "nlmon.ko", "tap.ko"),
     *("team", "tun.ko", "veth.ko", "virtio_net.ko", "vrf.ko", "vxlan", "wireguard", "netdevsim"),
 }
-"""Of the kernel's modules: the rest of drivers/ is for hardware that no guest has, and takes four fifths of the room."""
+"""Modules of the kernel: the rest of drivers/ is for hardware that no guest has, and takes four fifths of the space."""
 
 EARLY_MODULES = [
     "crc32c_generic",
@@ -52,7 +52,7 @@ EARLY_MODULES = [
     "9pnet_virtio",
     "9p",
 ]
-"""What the initramfs loads, with all that they depend on: disks, the ports that commands come by, the shared folder."""
+"""Modules that the initramfs loads, with their dependencies: disks, ports for commands, the shared directory."""
 
 
 def cache() -> Path:

@@ -16,7 +16,7 @@ ALONE = [
     'mount -t tmpfs none /dev/shm && mount -t tmpfs none /tmp && cd /tmp && exec "$@"',
     "sh",
 ]
-"""What a library leaves in /dev/shm, /tmp and the working directory the next one does not find, and nor does the host."""
+"""Hides a library's files in /dev/shm, /tmp and the working directory from the next library and from the host."""
 QUIET = """
 read write readv writev pread64 pwrite64 close close_range poll ppoll select pselect6 mmap mprotect munmap brk mremap
 msync mincore rt_sigaction rt_sigprocmask rt_sigreturn sigaltstack pipe pipe2 dup dup2 dup3 sched_yield pause
@@ -29,7 +29,7 @@ uname times time gettimeofday clock_gettime clock_getres getitimer capget sched_
 sched_getaffinity get_mempolicy getcpu sched_get_priority_max sched_get_priority_min pkey_alloc pkey_free
 restart_syscall rt_sigtimedwait madvise
 """.split()  # noqa: SIM905
-"""What changes nothing that outlives the process, or is seen as a change of its state; all others count."""
+"""Calls that change nothing outside of the process, or whose effect is visible in its state; all others count."""
 ASKING = re.compile(
     r"prctl\(PR_(GET_|CAPBSET_READ|SET_NAME|SET_VMA|CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET)|"
     r"fcntl\(\d+, F_(GET|DUPFD|SETFD)|prlimit64\(\d+, \w+, NULL|"
@@ -37,7 +37,7 @@ ASKING = re.compile(
     r"kill\(\d+, 0\)|seccomp\(SECCOMP_GET_|personality\(0xffffffff\)|open(at)?\(.*O_RDONLY|"
     r"keyctl\(KEYCTL_(GET|DESCRIBE|SEARCH|READ)"
 )
-"""Calls that only ask, or concern descriptors of the library's own."""
+"""Calls that only read, or that affect only the library's own descriptors."""
 CHANGES = {
     "signal handlers": "rt_sigaction|rt_sigreturn",
     "ignored signals": "rt_sigaction",
@@ -52,11 +52,11 @@ CHANGES = {
     "signal sent": "kill|tgkill|tkill",
     "loading": "exit_group|kill|tgkill|ptrace",
 }
-"""{subject: calls that can have made it}; other subjects name the call themselves."""
+"""{subject: calls that can cause it}; other subjects contain the name of the call."""
 VARYING = re.compile(r"(?<=[.-])(?=\w*[A-Z\d])\w{6}\b|\d+")
-"""Of names: numbers, and what mkstemp(3) makes."""
+"""Varying parts of names: numbers, and the suffix of mkstemp(3)."""
 SHOWN = re.compile(r"(?<=\d)<[^<>]*>(\(deleted\))?")
-"""Where a descriptor leads to (strace -y)."""
+"""The path of a descriptor (strace -y)."""
 CALL = re.compile(r"^(\d+) +(\w+)\((.*)$")
 ENDING = re.compile(r"^(\d+) +\+\+\+ (exited with|killed by) (\S+)")
 
@@ -70,9 +70,9 @@ class Account:
     after: set[str] = field(default_factory=set)
     status: str = ""
     ended: bool = False
-    """Whether the program's last mark is there."""
+    """True if the log has the program's last mark."""
     symbols: set[str] = field(default_factory=set)
-    """That both the library and libc define."""
+    """Names that both the library and libc define."""
 
     @property
     def loaded(self) -> bool:

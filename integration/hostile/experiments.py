@@ -19,7 +19,7 @@ import build
 from pyrunc import log
 
 REFUSING = ("crashes", "drops", "exits", "forks", "hangs")
-"""Stand-ins with which legacy starts no container (or, as a child holds our channel, never ends): nothing to show."""
+"""Stand-ins with which legacy starts no container, or never ends because a child process holds the channel."""
 FAMOUS = ("lxc1", "lxc2")
 REPORTS = TOP / "build" / "hostile"
 

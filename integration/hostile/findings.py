@@ -30,12 +30,12 @@ STREAMS = {
     **dict.fromkeys(("offsets", "file_locks", "offset_of_copy"), "file"),
     **dict.fromkeys(("terminal_settings", "window_size", "foreground", "takes_terminal", "types"), "terminal"),
 }
-"""What the standard streams are, for those that change them; a pipe otherwise."""
+"""The kind of standard streams, for libraries that change them; a pipe otherwise."""
 INPUT = b"some input\n"
 NEVER = ("freezes", "stops_itself", "spins", "traceme", "watches")
-"""Those that never come back: legacy waits for them, and may be frozen or stopped with them."""
+"""Libraries that never return: legacy waits for them, and may be frozen or stopped with them."""
 NAME = (os.uname().nodename, Path("/proc/sys/kernel/domainname").read_text())
-"""Of the host, and its domain's."""
+"""The hostname and the domain name."""
 SAME, REFUSED, DIFFERENT = "as without it", "not started", "reaches the program"
 
 
@@ -67,7 +67,7 @@ class Place:
         self.directory = directory
         self.bundle = directory / "bundle"
         self.without = ""
-        """A counter-measure that is taken out (mutated.py)."""
+        """The counter-measure to take out (mutated.py)."""
         rootfs = self.bundle / "rootfs"
         for name in ("proc", "dev", "sys", "home"):
             (rootfs / name).mkdir(parents=True)

@@ -27,7 +27,7 @@ libnss-ldapd libnss-extrausers libnss-wrapper libuid-wrapper libsocket-wrapper l
 libkeepalive0 libproxychains4 authbind libfakechroot cowdancer datefudge electric-fence libdmalloc5 duma tsocks
 libdsocksd0 trickle nocache alsa-oss libpulsedsp libheaptrack
 """
-"""Packages of libraries that are made to be preloaded, or are loaded into every program (nss)."""
+"""Packages of libraries that are meant to be preloaded, or are loaded into every program (nss)."""
 LINKED = """
 libgcc-s1 libstdc++6 libgomp1 zlib1g libzstd1 liblzma5 libbz2-1.0 liblz4-1 libssl3 libgnutls30 libgcrypt20 libnettle8
 libgmp10 libcurl4 libglib2.0-0 libxml2 libexpat1 libsqlite3-0 libdbus-1-3 libsystemd0 libudev1 libpam0g libcap2
@@ -39,7 +39,7 @@ libprotobuf32 libmagic1 libyaml-0-2 libjansson4 libidn2-0
 """
 """Packages of libraries that programs are linked to."""
 LIBC = ("libc6_", "libc-bin_", "libc6-dev_")
-"""The host's is used: two of them do not go together."""
+"""The host's libc is used: two versions cannot be mixed."""
 LONGEST = 60
 
 

@@ -82,7 +82,7 @@ UNSEEN = {
     "starves": "the container does not start at all",
     "threaded": "v2 refuses it below a cgroup that has controllers",
 }
-"""Those whose legacy program may show nothing, and why."""
+"""Libraries without an effect on the program with legacy, and why."""
 
 
 @pytest.mark.parametrize("name", findings.NAMES)
@@ -110,7 +110,7 @@ MUTATIONS = {
     **dict.fromkeys(("mdwe", "landlock_network"), "settle"),
     **dict.fromkeys(("filters", "loginuid"), "lost"),
 }
-"""{library: counter-measure (mutated.py)}: without it the program has what the library did."""
+"""{library: counter-measure (mutated.py)}: without it the library's action reaches the program."""
 
 
 def test_without_its_counter_measure_an_action_reaches_the_program() -> None:
@@ -124,4 +124,4 @@ def test_without_its_counter_measure_an_action_reaches_the_program() -> None:
 
 
 UNREACHABLE = ("slice",)
-"""Where another measure holds as well."""
+"""Libraries that another counter-measure stops as well."""

@@ -12,7 +12,7 @@ from harness import Box, cgroups_of
 from limits import LAYOUT, UNIFIED, has_controller, limit, weight
 
 LOG = "c 1:11 rw"
-"""/dev/kmsg: open(2) for writing asks for nothing but the permission of the device cgroup."""
+"""/dev/kmsg: open(2) for writing needs only the permission of the device cgroup."""
 
 
 def allows_by_default(config: dict[str, Any]) -> None:
@@ -121,7 +121,7 @@ LIFTED = {
         str(4 * MIB),
     ),
 }
-"""{file of v2: (linux.resources, what a library writes, what holds all the same)}: on v1 the same by other names."""
+"""{file of v2: (linux.resources, a library's write, the value afterwards)}: on v1 the same with other names."""
 
 
 @pytest.mark.parametrize("at", AT)

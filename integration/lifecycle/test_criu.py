@@ -17,7 +17,7 @@ from harness import Box, wait_for
 from limits import limit
 
 COUNTING = "n=0; while true; do n=$((n+1)); echo $n >/dev/shm/n; sleep 0.2; done"
-"""Goes on where it was: what it counts is not begun anew. (A sleep that is dumped ends with EINTR when it is restored.)"""
+"""A counter that must go on, not start anew. (A dumped sleep ends with EINTR after the restore.)"""
 QUIET: dict[str, Any] = {
     "stdin": subprocess.DEVNULL,
     "stdout": subprocess.DEVNULL,

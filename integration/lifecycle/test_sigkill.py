@@ -18,7 +18,7 @@ from harness import PYRUNC, TOP, Box, cgroups_of, namespace, user_namespace, wai
 
 KILLER = str(TOP / "integration" / "support" / "kill_at.py")
 EVERY = int(os.environ.get("SIGKILL_EVERY", "3"))
-"""Every how many effects what takes long is killed; all else is killed at each. With 1 it takes a minute more."""
+"""Slow commands are killed at every Nth effect, others at each effect. With 1 the tests take a minute more."""
 
 
 def killing(box: Box, role: str, number: int, *words: str, **settings: Any) -> tuple[dict[str, Any], str]:

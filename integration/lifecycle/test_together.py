@@ -27,7 +27,7 @@ EXPECTED = (
     *("does not exist", "not running", "cannot start a container", "cannot exec in", "not stopped", "cannot pause"),
     *("cannot resume", "was ended by signal 9", "no such process"),
 )
-"""What a command may say that came too late, or too early."""
+"""Messages that a command may print if it came too late or too early."""
 
 
 @pytest.mark.parametrize(("one", "other"), list(itertools.combinations_with_replacement(WORDS, 2)))

@@ -22,7 +22,7 @@ QUIET: Any = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
 V1_FREEZER = Path("/sys/fs/cgroup/freezer")
 FROZEN = "v2's frozen processes end by SIGKILL"
 WITHIN = 5.0
-"""Seconds, less than any bound of a wait, from the signal to the end."""
+"""Seconds from the signal to the end, less than the bound of any wait."""
 
 
 class Stopped:

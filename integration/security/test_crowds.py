@@ -22,7 +22,7 @@ from pyrunc.linux import procfs
 CROWD = int(os.environ.get("CROWD", "1"))
 WIDE, PROCESSES, DEEP = 5000 * CROWD, 500 * CROWD, 1200
 AT_MOST = 20.0
-"""Seconds for a command at a crowd of 1: the limit of ten for processes, and what the host's load adds."""
+"""Seconds for a command with CROWD=1: the bound of ten for processes, and a margin for the host's load."""
 FREEZER = Path("/sys/fs/cgroup/freezer")
 
 CROWDER = r"""

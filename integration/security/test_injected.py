@@ -66,7 +66,7 @@ def test_a_list_of_mounts_that_can_not_be_read_is_no_empty_list(box: Box) -> Non
 
 LABEL = step("security-label", "exec", "label")
 COVER = "mount --bind etc/victim proc/$PPID/task/$PPID/attr/exec"
-"""Done by a hook, which is a child of init: over the file that init writes its label to."""
+"""A hook, which is a child of init, mounts this over the file that init writes its label to."""
 
 
 @pytest.mark.parametrize(

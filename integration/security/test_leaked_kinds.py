@@ -67,7 +67,7 @@ KINDS = (
     *("socket with a directory in its queue", "io_uring with a directory", "listening socket"),
 )
 SHOW = "for each in /proc/$$/fd/*; do readlink $each || true; done"
-"""Of the shell that has them all: a glob opens one directory, and has closed it."""
+"""Prints the descriptors of the shell that inherited them; the glob has closed its own directory by then."""
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from pyrunc.errors import StepError
 
 EXCHANGER = str(TOP / "integration" / "support" / "exchange_at.py")
 EVERY = int(os.environ.get("EXCHANGE_EVERY", "6"))
-"""Every how many look-ups."""
+"""Names are exchanged at every Nth look-up."""
 SHOW = "cat /proc/self/mountinfo"
 REVEAL = "unshare -U -r -m -p -f sh -c 'mount -t proc proc /tmp 2>/dev/null && echo revealed'; true"
 

@@ -16,7 +16,7 @@ from pyrunc.linux import procfs
 
 QUIET: dict[str, Any] = {"capture_output": False, "stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
 WITHIN = 15.0
-"""Seconds, within which each command ends whatever is put in its way."""
+"""Seconds within which each command must end."""
 
 
 def one_line(done: "subprocess.CompletedProcess[str]") -> None:

@@ -31,9 +31,9 @@ EVERY = 60.0
 LOADER = re.compile(
     r"^([^\n]*: error while loading shared libraries: |cannot (allocate TLS|set up thread-local))[^\n]*\n", re.MULTILINE
 )
-"""What glibc says when it fails before main (elf/rtld.c, csu/libc-tls.c)."""
+"""glibc's message if it fails before main (elf/rtld.c, csu/libc-tls.c)."""
 WITHIN = 60.0
-"""Seconds that a command may take, whatever is done to it."""
+"""Seconds that a command may take under any attack."""
 
 
 class Left(AssertionError):

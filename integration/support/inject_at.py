@@ -25,7 +25,7 @@ GETREGS, SETREGS, EVENT_EXEC = 12, 13, 4
 ORIG_RAX, RAX, REGISTERS = 15, 10, 27
 """struct user_regs_struct (sys/user.h), in words of 8 bytes."""
 NEVER = frozenset({12, 15, 60, 231, 219})
-"""brk, rt_sigreturn, exit, exit_group, restart_syscall: they answer with no errno."""
+"""brk, rt_sigreturn, exit, exit_group, restart_syscall never return an errno."""
 
 
 class Injector(Tracer):

@@ -68,7 +68,7 @@ def ptrace(request: int, pid: int, address: int = 0, data: int = 0) -> int:
 
 class Tracer:
     calls = NUMBERS
-    """{number: name} of the system calls that count."""
+    """{number: name} of the system calls that are counted."""
 
     def __init__(self, role: str, number: int) -> None:
         self.role, self.number = role, number

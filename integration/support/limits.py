@@ -8,11 +8,11 @@ from pyrunc.cgroup.v2.cpu import shares_to_weight
 
 TOP = Path("/sys/fs/cgroup")
 UNIFIED = TOP if (TOP / "cgroup.controllers").exists() else TOP / "unified"
-"""Where v2 is mounted, if it is (``LAYOUT``)."""
+"""The mount point of v2, if v2 is mounted (``LAYOUT``)."""
 LAYOUT = "v2" if UNIFIED == TOP else "hybrid" if (UNIFIED / "cgroup.controllers").exists() else "v1"
-"""``v1``; ``hybrid``: v1 hierarchies, and v2 beside them with what none of them has; ``v2`` alone."""
+"""``v1``; ``hybrid``: v1 hierarchies, and v2 beside them with the remaining controllers; ``v2`` alone."""
 NO_LIMIT = 1 << 62
-"""On v1 a limit that does not hold is the largest number of pages there is."""
+"""On v1 "no limit" reads as the largest number of pages, above this value."""
 V1 = {
     "memory.max": "memory.limit_in_bytes",
     "memory.low": "memory.soft_limit_in_bytes",
@@ -21,7 +21,7 @@ V1 = {
     "cpu.max.burst": "cpu.cfs_burst_us",
     "cgroup.freeze": "freezer.state",
 }
-"""{file on v2: file on v1} where their names differ; hugetlb's and those of two files are told in ``_v1``."""
+"""{file on v2: file on v1} if their names differ; ``_v1`` handles hugetlb's files and limits in two files."""
 RATES = {"rbps": "read_bps", "wbps": "write_bps", "riops": "read_iops", "wiops": "write_iops"}
 
 

@@ -18,7 +18,7 @@ from pyrunc.cli.dispatch import _failure, run
 from pyrunc.container.store import Store
 
 FRESH = dict(vars(log._log))
-"""As a program has it that uses pyrunc as a library."""
+"""The log's state in a program that uses pyrunc as a library."""
 STAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
 
 

@@ -13,7 +13,7 @@ from pyrunc.linux import procfs
 
 MANY = 600
 CONTAINER: Any = None
-"""Nothing of it is looked at."""
+"""The functions under test do not use it."""
 
 
 @pytest.fixture

@@ -66,7 +66,7 @@ EVERY = sorted(
     if isinstance(value, type) and issubclass(value, BaseException) and name not in GROUPS
 )
 CODECS = ("decode", "encode", "escape", "codec") if sys.version_info >= (3, 13) else ()
-"""From then on there is nothing to report them by (interpreter.c)."""
+"""From that version on such errors cannot be reported (interpreter.c)."""
 OTHERS = [
     *("decode", "encode", "escape", "codec", "recursion", "deep", "memory", "grows", "in an error", "dumb", "silent"),
     "group",

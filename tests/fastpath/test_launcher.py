@@ -204,7 +204,7 @@ SAME_VERSION = [
     for path in (name, *sorted(map(str, Path.home().glob(f".pyenv/versions/3.{sys.version_info.minor}.*/bin/python3"))))
     if os.path.realpath(path) != os.path.realpath(sys.executable)
 ]
-"""Other interpreters that may be on this machine."""
+"""Other interpreters that this machine may have."""
 
 
 def test_without_any_archive_everything_works(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ HEADERS = {
     "aarch64": "/usr/include/asm-generic/unistd.h",
 }
 OF_32_BIT = re.compile(r".*(64_64|time64|64)$|^llseek$|^mmap2$|^sync_file_range2$|^fcntl64$")
-"""Other names, or other calls, that only 32-bit architectures of the generic table have."""
+"""Names and calls that only 32-bit architectures of the generic table have."""
 NO_CALLS = ("arch_specific_syscall", "syscalls")
 
 

@@ -25,7 +25,7 @@ def reading(monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
 
 
 NAMES = st.binary(min_size=1, max_size=15).filter(lambda name: not set(name) & set(b" \t\n\r\v\f/:\0"))
-"""Of an interface: dev_valid_name() in the kernel, but for Latin-1's blank."""
+"""Names of interfaces, as the kernel's dev_valid_name() allows, except Latin-1's blank."""
 
 
 @given(st.binary(max_size=15))
@@ -71,7 +71,7 @@ def test_more_than_anything_should_have(tmp_path: Any) -> None:
 
 
 PATHS = st.binary(min_size=1, max_size=30).filter(lambda path: not set(path) & set(b"\0\n"))
-"""Of a cgroup: cgroup_mkdir() in the kernel refuses a newline alone."""
+"""Paths of cgroups: the kernel's cgroup_mkdir() refuses only newlines."""
 
 
 @given(st.dictionaries(st.sampled_from(["cpu,cpuacct", "name=systemd", "pids", ""]), PATHS, max_size=4))
@@ -140,7 +140,7 @@ NUMBERS = {
     *("manager.oom_kills", "rollback._previous", "manager._owner", "cpuset.fill", "controllers._words"),
     *("features.known_capabilities", "processes._boot", "procfs._boot_offset", "runtime_directory._owns_run"),
 }
-"""Numbers, and words of the kernel's own: nobody chooses a byte of them."""
+"""Files with only numbers and fixed words of the kernel: no process controls a byte of them."""
 OTHERS = {
     "resctrl._text": "the host's hardware",
     "store.reload": "pyrunc's own state (integration/lifecycle/test_delete_anyway.py)",
