@@ -59,7 +59,7 @@ class Counted:
 
 
 def empty(directory: Path) -> str:
-    """Makes an installation of the launcher and half an interpreter that does nothing; returns its program."""
+    """Makes an installation that only runs the launcher and the interpreter's first phase; returns its program."""
     from pyrunc.fastpath.archive_build import write_program
 
     hot = copied(directory) / "pyrunc" / "_bin" / "hot"

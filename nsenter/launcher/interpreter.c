@@ -1,4 +1,4 @@
-/* CPython in this process: its library is loaded by name and only half started.
+/* CPython in this process: its library is loaded by name, and only the first phase of its start is executed.
  *
  * Python's "core" phase has only built-in and frozen modules, and costs a third of a whole start. The rest is the
  * import of files, the codecs and the standard streams (C API, "Multi-Phase Initialization"). A hot command needs none
@@ -118,7 +118,7 @@ static void speak(int kept) {
 }
 
 #if PY_VERSION_HEX >= 0x030D0000
-/* A half-started Python has no registry of codecs, but from 3.13 on it uses the registry for text that cannot be
+/* In its first phase Python has no registry of codecs, but from 3.13 on it uses the registry for text that cannot be
  * encoded, and crashes. Only a bug of pyrunc can lead there; it is reported in one line as well. */
 static void end_in_one_line(int number) {
     static const char words[] = "pyrunc: internal error: text in the half-started interpreter\n";
@@ -159,7 +159,7 @@ static sigset_t held_signals(void) {
     return held;
 }
 
-/* Replaces the module `_signal`, which a half-started interpreter does not have. */
+/* Replaces the module `_signal`, which the interpreter's first phase does not have. */
 static PyObject *next_signal(PyObject *self, PyObject *arguments) {
     (void)self, (void)arguments;
     sigset_t held = held_signals();
@@ -192,7 +192,7 @@ static PyObject *late(PyObject *self, PyObject *arguments) {
     return python.PyMarshal_ReadObjectFromString(archive.late + offset, archive.content - archive.late - offset);
 }
 
-/* True if the bytecode of this interpreter has that magic number. A half-started Python cannot answer, because the
+/* True if the bytecode of this interpreter has that magic number. In its first phase Python cannot answer, because the
  * module with the number is not executed yet. But the interpreter is the one that the launcher was built for, or an
  * update of it, and after a version's release its bytecode does not change (the comment on MAGIC_NUMBER in CPython's
  * importlib). */
@@ -294,7 +294,7 @@ static int configure(PyConfig *config, const char *executable, char **words, int
     return python.PyStatus_Exception(python.PyConfig_SetBytesArgv(config, count, words)) ? -1 : 0;
 }
 
-/* Sets sys.argv, which Python itself sets only in the second half of its start. */
+/* Sets sys.argv, which Python itself sets only in the second phase of its start. */
 static void set_arguments(char **words, int count) {
     PyObject *list = python.PyList_New(0);
     for (int i = 0; list != NULL && i < count; i++) {
@@ -305,7 +305,7 @@ static void set_arguments(char **words, int count) {
     python.PySys_SetObject("argv", list);
 }
 
-/* A half-started Python handles no signals, so the signals that a caller may send are blocked. SIGPIPE and SIGXFSZ,
+/* In its first phase Python handles no signals, so the signals that a caller may send are blocked. SIGPIPE and SIGXFSZ,
  * which report an error of a system call, are ignored, as Python does. */
 static void hold_signals(bool hot) {
     sigset_t held = held_signals();
@@ -329,7 +329,7 @@ static void run_archive(const char *packages, const char *command) {
         return;
     }
     PyObject *key = python.PyBytes_FromStringAndSize(archive.key, (Py_ssize_t)archive.key_length);
-    /* __builtins__: an import from C, as in the second half of the start, looks for it in the frame's globals. */
+    /* __builtins__: an import from C, as in the second phase of the start, looks for it in the frame's globals. */
     PyObject *globals = python.Py_BuildValue(
         "{s:s,s:N,s:(N,N,N)}", "__name__", "__main__", "__builtins__", python.PyImport_ImportModule("builtins"), "ARCHIVE",
         key, content, python.PyObject_GetAttrString(module, "late"));

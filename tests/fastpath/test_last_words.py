@@ -1,4 +1,4 @@
-"""Every exception in the half-started interpreter ends in one line: there are no codecs, streams, or tracebacks."""
+"""Every exception in the interpreter's first phase ends in one line: there are no codecs, streams, or tracebacks."""
 
 import builtins
 import shutil

@@ -1,4 +1,4 @@
-"""The launcher: the interpreter in its process, half started, with the modules of a command in one file."""
+"""The launcher: the interpreter's first phase in its process, with the modules of a command in one file."""
 
 import json
 import marshal

@@ -18,6 +18,6 @@ print(os.waitstatus_to_exitcode(wait_for_child(pid)), completed, 'select' in sys
 
 
 def test_a_child_that_ends_soon_is_awaited_with_half_an_interpreter() -> None:
-    """Starting the other half took 7 ms of every start, although the helper was about to end."""
+    """Starting the second phase took 7 ms of every start, although the helper was about to end."""
     done = subprocess.run([sys.executable, "-I", "-c", CODE], capture_output=True, text=True, check=True)
     assert done.stdout == "7 [] False\n"
