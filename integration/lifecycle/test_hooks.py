@@ -31,7 +31,8 @@ def recording(box: Box, *points: str) -> Any:
             ]
             for point in points or POINTS
         }
-        config["process"]["capabilities"]["effective"].append("CAP_DAC_OVERRIDE")
+        for kind in ("bounding", "permitted", "effective"):
+            config["process"]["capabilities"][kind].append("CAP_DAC_OVERRIDE")
 
     return change
 
