@@ -84,7 +84,9 @@ def test_an_effective_capability_must_be_permitted(box: Box) -> None:
 
 @also_on("runc>=1.5")
 @pytest.mark.parametrize("other", ["permitted", "inheritable"])
-def test_an_ambient_capability_that_cannot_be_raised_is_a_warning(box: Box, other: str) -> None:
+def test_an_ambient_capability_that_cannot_be_raised_is_left_out(box: Box, other: str) -> None:
+    """runc warns, and buildah passes such a config with each RUN, whose output the line would be part of."""
+
     def change(config: dict[str, Any]) -> None:
         config["process"]["user"] = {"uid": 1000, "gid": 1000}
         sets = {
@@ -100,7 +102,7 @@ def test_an_ambient_capability_that_cannot_be_raised_is_a_warning(box: Box, othe
 
     done = box.run(STATUS, change)
     assert done.returncode == 0 and int(status(done.stdout)["CapAmb"], 16) == 0
-    assert "can't raise" in done.stderr and "CAP_KILL" in done.stderr
+    assert ("can't raise" in done.stderr) if is_peer(box) else done.stderr == ""
 
 
 @pytest.mark.parametrize("wanted", [True, False])

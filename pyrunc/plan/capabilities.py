@@ -30,7 +30,8 @@ def mask(names: "Iterable[str]") -> int:
 
 
 def check(sets: "Capabilities") -> None:
-    """Warns about unknown names, and about ambient capabilities that the kernel will not raise, as runc does.
+    """Warns about unknown names, as runc does. Ambient capabilities that the kernel will not raise are logged at level
+    debug only, unlike runc's warning: buildah passes some with every RUN, whose output the line would be part of.
 
     Raises SpecError for an effective capability that is not permitted, because capset(2) refuses it. So does runc.
     """
@@ -42,4 +43,4 @@ def check(sets: "Capabilities") -> None:
             raise SpecError(f"process.capabilities.effective[{index}]", f"{name} is not in permitted")
     for name in sets.ambient:
         if name in BITS and not (name in sets.permitted and name in sets.inheritable):
-            log.warning(f"process.capabilities.ambient: can't raise {name}: it is not both permitted and inheritable")
+            log.debug(f"process.capabilities.ambient: can't raise {name}: it is not both permitted and inheritable")
