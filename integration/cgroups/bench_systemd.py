@@ -17,7 +17,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
-from bench_runtime import Runtime, timed, write_bundle
+from bench_runtime import Runtime, samples, timed, write_bundle
 
 from harness import PYRUNC
 
@@ -43,21 +43,17 @@ class Systemd(Runtime):
         super().__init__(name, program, directory)
         self.command.append("--systemd-cgroup")
 
-    def life(self, bundle: Path) -> dict[str, float]:
-        name = self.new_id()
-        create = timed(lambda: self.ok("create", "-b", str(bundle), name))
-        return {"create": create, "delete": timed(lambda: self.ok("delete", "--force", name))}
+
+def life(runtime: Runtime, bundle: Path) -> dict[str, float]:
+    """Milliseconds of each verb, of one container."""
+    name = runtime.new_id()
+    create = timed(lambda: runtime.ok("create", "-b", str(bundle), name))
+    return {"create": create, "delete": timed(lambda: runtime.ok("delete", "--force", name))}
 
 
-def measure(runtimes: list[Systemd], bundle: Path, rounds: int) -> Spent:
-    found: Spent = {(runtime.name, verb): [] for runtime in runtimes for verb in VERBS}
-    for number in range(rounds + 1):
-        turn = number % len(runtimes)
-        for runtime in runtimes[turn:] + runtimes[:turn]:
-            for verb, spent in runtime.life(bundle).items():
-                if number:  # the first round warms up
-                    found[runtime.name, verb].append(spent)
-    return found
+def measure(runtimes: list[Runtime], bundle: Path, rounds: int) -> Spent:
+    lives = samples(runtimes, lambda runtime: life(runtime, bundle), rounds)
+    return {(name, verb): [each[verb] for each in found] for name, found in lives.items() for verb in VERBS}
 
 
 def rows(said: str, spent: Spent, names: list[str]) -> list[str]:
@@ -83,7 +79,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=20)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="pyrunc-bench-") as place:
-        runtimes = [Systemd(name, path, Path(place)) for name, path in PROGRAMS.items() if shutil.which(path)]
+        runtimes: list[Runtime] = [
+            Systemd(name, path, Path(place)) for name, path in PROGRAMS.items() if shutil.which(path)
+        ]
         names = [runtime.name for runtime in runtimes]
         lines = []
         for said, resources in (WITHOUT, LIMITED):

@@ -8,11 +8,12 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 from harness import ROOTFS
 
 KIB = 1024
+T = TypeVar("T")
 
 
 class Failed(Exception):
@@ -101,13 +102,18 @@ def run(runtime: Runtime, bundle: "Path | None" = None) -> float:
     return timed(lambda: runtime.ok("run", "-b", str(bundle or runtime.bundle), name))
 
 
-def in_turn(runtimes: list[Runtime], measure: Callable[[Runtime], float], rounds: int) -> dict[str, float]:
-    """Returns {runtime: median in ms}. Each round measures every runtime once, in a different order."""
-    found: dict[str, list[float]] = {runtime.name: [] for runtime in runtimes}
+def samples(runtimes: list[Runtime], measure: "Callable[[Runtime], T]", rounds: int) -> dict[str, list[T]]:
+    """Returns {runtime: one result per round}. Each round measures every runtime once, in a different order."""
+    found: dict[str, list[T]] = {runtime.name: [] for runtime in runtimes}
     for number in range(rounds + 1):
         turn = number % len(runtimes)
         for runtime in runtimes[turn:] + runtimes[:turn]:
-            spent = measure(runtime)
+            result = measure(runtime)
             if number:  # the first round warms up
-                found[runtime.name].append(spent)
-    return {name: statistics.median(values) for name, values in found.items()}
+                found[runtime.name].append(result)
+    return found
+
+
+def in_turn(runtimes: list[Runtime], measure: Callable[[Runtime], float], rounds: int) -> dict[str, float]:
+    """Returns {runtime: median in ms} of ``samples``."""
+    return {name: statistics.median(values) for name, values in samples(runtimes, measure, rounds).items()}
