@@ -112,11 +112,11 @@ def _mounts() -> "Iterator[tuple[str, str, str, str]]":
         if not separator or not filesystem.startswith("cgroup"):
             continue
         fields, (kind, _, options) = mount.split(" "), filesystem.split(" ", 2)
-        yield _plain(fields[3]), _plain(fields[4]), kind, options
+        yield plain(fields[3]), plain(fields[4]), kind, options
 
 
-def _plain(path: str) -> str:
-    """Decodes the octal escapes that mountinfo uses for space, tab, newline and backslash."""
+def plain(path: str) -> str:
+    """Decodes the octal escapes that mountinfo uses for space, tab, newline and backslash (proc_pid_mountinfo(5))."""
     for octal, character in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
         path = path.replace(octal, character)
     return path

@@ -2,9 +2,9 @@
 because another process of the host may have made them at the same time."""
 
 import posix
-import re
 from posixpath import realpath
 
+from pyrunc.cgroup.host import plain
 from pyrunc.errors import PyruncError
 from pyrunc.linux.files import read
 
@@ -59,10 +59,9 @@ def _is_below(line: bytes, root: bytes) -> bool:
 
 
 def _mountpoint(line: bytes) -> bytes:
-    """Returns the mount point of a line of mountinfo, in which space, tab, newline and backslash are octal
-    (proc_pid_mountinfo(5))."""
-    fields = line.split(b" ", 5)
-    return re.sub(rb"\\([0-3][0-7]{2})", lambda found: bytes([int(found[1], 8)]), fields[4]) if len(fields) > 4 else b""
+    """Returns the mount point of a line of mountinfo, b"" if the line has none."""
+    fields = line.decode("utf-8", "surrogateescape").split(" ", 5)
+    return plain(fields[4]).encode("utf-8", "surrogateescape") if len(fields) > 4 else b""
 
 
 def _look() -> "set[str]":
