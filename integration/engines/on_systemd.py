@@ -16,6 +16,9 @@ from ground import CONTAINERD, IMAGE, NATIVE, RUNTIMES, SHIM, Ground, wait_for
 
 MIB = 1 << 20
 MEMORY, LESS_MEMORY, PIDS = 64 * MIB, 48 * MIB, 77
+QUOTA, PERIOD = 50000, 100000
+OPTIONS = ["--network", "none", "--memory", str(MEMORY), "--pids-limit", str(PIDS), "--cpus", str(QUOTA / PERIOD)]
+"""Of a container with all limits, for Docker and Podman."""
 SCRIPT = 'trap "exit 6" TERM; echo >/ready; while :; do sleep 1000 & wait; done'
 EATS = "exec tail /dev/zero"
 SCOPES = ("engines-*", "cri-containerd-*", "docker-*", "libpod-*")
@@ -73,6 +76,12 @@ class Host(Ground):
         wait_for(settled, f"{unit} to answer", 300)
         assert show(unit, "ActiveState") == "active", self.logs()
 
+    def containerd(self, config: str, ready: Callable[[], bool]) -> None:
+        """Starts containerd with ``config``, and its state in this directory: the host may have one of its own."""
+        file = self.directory / "config.toml"
+        file.write_text(config.replace("/run/containerd", f"{self.directory}/state"))
+        self.service(str(CONTAINERD), "--config", str(file), ready=ready)
+
     def logs(self) -> str:
         words = ["journalctl", "--quiet", "--output=cat", "--lines=40"]
         return "\n".join(self.call(*words, f"--unit={unit}").stdout for unit in self.services)
@@ -93,7 +102,11 @@ class Engine:
 
     systemd: ClassVar[bool] = True
     slice: ClassVar[str] = "system.slice"
-    limits: ClassVar[dict[str, str]] = {"memory.max": str(MEMORY), "pids.max": str(PIDS), "cpu.max": "50000 100000"}
+    limits: ClassVar[dict[str, str]] = {
+        "memory.max": str(MEMORY),
+        "pids.max": str(PIDS),
+        "cpu.max": f"{QUOTA} {PERIOD}",
+    }
 
     def __init__(self, runtime: str) -> None:
         self.runtime = runtime
@@ -147,27 +160,25 @@ class Engine:
         pass
 
 
+CONTAINERD_LIMITS = {name: Engine.limits[name] for name in ("memory.max", "cpu.max")}
+"""Those that ctr and the CRI can ask for."""
+
+
 class OfCtr(Engine):
     """`ctr --runc-systemd-cgroup`; the shim of our own is told by its file of options."""
 
-    limits: ClassVar = {name: Engine.limits[name] for name in ("memory.max", "cpu.max")}
+    limits: ClassVar = CONTAINERD_LIMITS
 
     def __init__(self, runtime: str, archive: Path) -> None:
         super().__init__(runtime)
         self.host = Host("ctr")
-        (self.host.directory / "config.toml").write_text(
-            CONTAINERD_CONFIG.format(directory=self.host.directory).replace(
-                "/run/containerd", f"{self.host.directory}/state"
-            )
-        )
         self.ctr = Ctr(self.host, runtime)
-        config = str(self.host.directory / "config.toml")
-        self.host.service(str(CONTAINERD), "--config", config, ready=lambda: self.ctr.call("version").returncode == 0)
+        config = CONTAINERD_CONFIG.format(directory=self.host.directory)
+        self.host.containerd(config, ready=lambda: self.ctr.call("version").returncode == 0)
         self.ctr.ok("images", "import", str(archive))
 
     def options(self, name: str) -> list[str]:
-        quota, _, period = self.limits["cpu.max"].partition(" ")
-        words = ["--memory-limit", str(MEMORY), "--cpu-quota", quota, "--cpu-period", period]
+        words = ["--memory-limit", str(MEMORY), "--cpu-quota", str(QUOTA), "--cpu-period", str(PERIOD)]
         words += ["--cgroup", f"{self.slice}:engines:{name}"]
         words += ["--mount", "type=cgroup,src=cgroup,dst=/sys/fs/cgroup,options=ro:nosuid:noexec:nodev"]
         if self.runtime != NATIVE:
@@ -228,15 +239,12 @@ class OfDocker(Engine):
         self.host.service(DAEMON, "--config-file", config, ready=lambda: self.docker.call("version").returncode == 0)
         self.docker.ok("load", "--input", str(archive))
 
-    def options(self) -> list[str]:
-        return ["--network", "none", "--memory", str(MEMORY), "--pids-limit", str(PIDS), "--cpus", "0.5"]
-
     def run(self, script: str) -> tuple[int, str]:
-        done = self.docker.run(["sh", "-c", script], *self.options())
+        done = self.docker.run(["sh", "-c", script], *OPTIONS)
         return done.returncode, done.stdout
 
     def start(self, name: str, script: str = SCRIPT) -> None:
-        self.docker.start(*self.options(), args=script, name=name)
+        self.docker.start(*OPTIONS, args=script, name=name)
 
     def exec(self, name: str, script: str) -> "subprocess.CompletedProcess[str]":
         return self.docker.call("exec", name, "sh", "-c", script)
@@ -292,15 +300,12 @@ class OfPodman(Engine):
     def ok(self, *args: str) -> str:
         return self.host.ok(*self.words(*args)).rstrip("\n")
 
-    def options(self) -> list[str]:
-        return ["--network", "none", "--memory", str(MEMORY), "--pids-limit", str(PIDS), "--cpus", "0.5"]
-
     def run(self, script: str) -> tuple[int, str]:
-        done = self.call("run", "--rm", *self.options(), IMAGE, "sh", "-c", script)
+        done = self.call("run", "--rm", *OPTIONS, IMAGE, "sh", "-c", script)
         return done.returncode, done.stdout
 
     def start(self, name: str, script: str = SCRIPT) -> None:
-        self.ok("run", "--detach", "--name", name, *self.options(), IMAGE, "sh", "-c", script)
+        self.ok("run", "--detach", "--name", name, *OPTIONS, IMAGE, "sh", "-c", script)
 
     def exec(self, name: str, script: str) -> "subprocess.CompletedProcess[str]":
         return self.call("exec", name, "sh", "-c", script)

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from cri import CONFIG, Cri, node_settings
 from ground import CONTAINERD, image
-from on_systemd import LESS_MEMORY, MEMORY, SCRIPT, SLICE, Engine, Host
+from on_systemd import CONTAINERD_LIMITS, LESS_MEMORY, MEMORY, PERIOD, QUOTA, SCRIPT, SLICE, Engine, Host
 
 RUNC = """
 [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
@@ -36,16 +36,14 @@ class OfCri(Engine):
     """A container in a pod of its own, in the host's network: no CNI is needed."""
 
     slice: ClassVar = SLICE
-    limits: ClassVar = {name: Engine.limits[name] for name in ("memory.max", "cpu.max")}
+    limits: ClassVar = CONTAINERD_LIMITS
 
     def __init__(self, runtime: str, archive: Path) -> None:
         super().__init__(runtime)
         self.host = Host("cri")
         (self.host.directory / "cni").mkdir()
-        config = self.host.directory / "config.toml"
-        config.write_text(settings(self.host).replace("/run/containerd", f"{self.host.directory}/state"))
         self.cri = Cri(self.host, runtime)
-        self.host.service(str(CONTAINERD), "--config", str(config), ready=self.cri.answers)
+        self.host.containerd(settings(self.host), ready=self.cri.answers)
         pause = image(
             self.host.directory / "pause.tar", "localhost/pause:latest", Entrypoint=["sleep", "100000000"], Cmd=[]
         )
@@ -55,8 +53,7 @@ class OfCri(Engine):
         self.ids: dict[str, str] = {}
 
     def start(self, name: str, script: str = SCRIPT) -> None:
-        quota, _, period = self.limits["cpu.max"].partition(" ")
-        resources = {"cpu_quota": int(quota), "cpu_period": int(period), "memory_limit_in_bytes": MEMORY}
+        resources = {"cpu_quota": QUOTA, "cpu_period": PERIOD, "memory_limit_in_bytes": MEMORY}
         self.ids[name] = self.cri.start(self.cri.pod(network="NODE"), script, resources=resources)
 
     def run(self, script: str) -> tuple[int, str]:
