@@ -149,6 +149,38 @@ def test_a_limit_that_is_lifted_holds(box: Box, file: str, at: str) -> None:
         box.ok("delete", "--force", name)
 
 
+MANY = [
+    {"path": f"/dev/made{minor}", "type": "c", "major": 1, "minor": minor, "fileMode": 0o666, "uid": 0, "gid": 0}
+    for minor in range(3, 203)
+]
+UNMAKES = {
+    "another limit": 'put_cgroup("pids", "pids.max", "max");',
+    "the device rules": 'put_cgroup("devices", "devices.deny", "c *:* m"); put_cgroup("devices", "devices.allow", "a");',
+}
+
+
+@pytest.mark.skipif(LAYOUT == "v2", reason="v2 has no file that lifts a device rule")
+@pytest.mark.parametrize("what", UNMAKES)
+def test_devices_are_made_while_settings_are_restored(box: Box, what: str) -> None:
+    """The helper continues while the runtime restores settings. mknod(2) fails where the rules are away for a moment."""
+
+    def change(config: dict[str, Any]) -> None:
+        no_cgroup_namespace(config)
+        config["linux"]["devices"] = MANY
+        config["linux"]["resources"]["pids"] = {"limit": 33}
+        config["linux"]["resources"]["devices"] = [
+            {"allow": False, "access": "rwm"},
+            *({"allow": True, "type": "c", "major": 1, "minor": d["minor"], "access": "rw"} for d in MANY),
+        ]
+
+    library = made(box.directory, UNMAKES[what])
+    for _ in range(5):
+        done = box.call(
+            "run", "-b", str(box.bundle("true", change)), "--preload-at", "init", "--preload-lib", library, box.new_id()
+        )
+        assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("at", AT)
 def test_a_cgroup_that_is_frozen_is_thawed_or_no_container(box: Box, at: str) -> None:
     body = 'put_cgroup("freezer", "freezer.state", "FROZEN"); put_cgroup("unified", "cgroup.freeze", "1");'

@@ -157,9 +157,14 @@ class Limits:
         if left:
             raise PyruncError(f"loading changed what cannot be undone: {'; '.join(map(self._difference, left))}")
         undone += self._restore_programs(devices)
-        if undone or self._allows_by_default():
+        if self._allows_by_default():
             devices()
         return undone + self._restore_owners()
+
+    def devices_differ(self) -> bool:
+        """Whether the device rules of the container or of a parent cgroup differ from those before loading."""
+        files = (path for path in self.before if path.endswith("/devices.list"))
+        return any(self._value(path) != self.before[path] for path in files) or self._programs() != self.programs
 
     def _restore_programs(self, devices: "Callable[[], object]") -> "list[str]":
         now = self._programs()

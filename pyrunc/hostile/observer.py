@@ -284,6 +284,10 @@ class Loading:
             self.undone += [f"cgroup {path} renamed" for path in rename_back(self.inodes)]
             verify_placement(launch.cgroups, pid)
             self._return_from_below(launch.cgroups, pid)
+        assert self.limits is not None
+        if self.limits.devices_differ():
+            # The helper's next steps call mknod(2), which fails with EPERM while the rules are being written.
+            self._restore_limits(launch.steps[launch.steps.index(step) + 1])
         # The last process that closes a mount namespace has to tear it down. Kept open, it does not delay the start.
         self.spare = posix.open(f"/proc/{pid}/ns/mnt", posix.O_RDONLY | posix.O_CLOEXEC)
         self.handover.give_back(launch.steps.index(step))
@@ -292,15 +296,20 @@ class Loading:
     def settle(self, launch: "Launch", step: "Step") -> None:
         """Restores what the process shares with others, before the helper gets its next reply."""
         assert self.limits is not None and self.streams is not None and self.surroundings is not None
-        # First: with child cgroups, the kernel refuses to change device rules and others (cgroup-v1/devices.rst).
-        self.undone += [f"cgroup {path} removed" for path in self.remove_cgroups()]
-        place, rules, running = step.args
-        self.undone += self.limits.restore(lambda: set_devices(str(place), rules, bool(running)))  # type: ignore[arg-type]
+        self._restore_limits(step)
         self.undone += self.streams.restore()
         self.left = self.surroundings.new()
         if self.said():
             log.debug(f"--preload-lib {self.names} wrote while loading: {self.said()}")
         self.limits.close()
+
+    def _restore_limits(self, settings: "Step") -> None:
+        """Restores the settings of the cgroups. ``settings``: the step ``preload-settings``, which has the rules."""
+        assert self.limits is not None
+        # First: with child cgroups, the kernel refuses to change device rules and others (cgroup-v1/devices.rst).
+        self.undone += [f"cgroup {path} removed" for path in self.remove_cgroups()]
+        place, rules, running = settings.args
+        self.undone += self.limits.restore(lambda: set_devices(str(place), rules, bool(running)))  # type: ignore[arg-type]
 
     def _return_from_below(self, cgroups: "Groups", pid: int) -> None:
         """Moves the process out of a cgroup below the container's. A program may create such a cgroup for itself, but

@@ -55,9 +55,7 @@ def order(path: str) -> "tuple[bool, int]":
 def writes(name: str, now: str, wanted: str) -> "list[tuple[str, str]]":
     """Returns [(file, value)]: the writes after which ``name`` reads ``wanted`` again."""
     if name == "devices.list":
-        if wanted == "a *:* rwm":
-            return [("devices.allow", "a")]
-        return [("devices.deny", "a"), *(("devices.allow", line) for line in wanted.splitlines())]
+        return _device_writes(now.splitlines(), wanted.splitlines())
     if name == "cgroup.subtree_control":
         on, off = set(wanted.split()) - set(now.split()), set(now.split()) - set(wanted.split())
         return [(name, f"+{controller}") for controller in sorted(on)] + [(name, f"-{c}") for c in sorted(off)]
@@ -69,6 +67,22 @@ def writes(name: str, now: str, wanted: str) -> "list[tuple[str, str]]":
     keys = {line.split()[0] for line in lines if line.split()}
     gone = [line.split() for line in now.splitlines() if line.split() and line.split()[0] not in keys]
     return [*((name, f"{key} {_none(name, rest)}") for key, *rest in gone), *((name, line) for line in lines)]
+
+
+def _device_writes(now: "list[str]", wanted: "list[str]") -> "list[tuple[str, str]]":
+    """The same for devices.list. Where both list what is allowed, only the difference is written: after a denial of
+    all, the container's processes could open and make no device until the last line is written."""
+    if wanted == ["a *:* rwm"]:
+        return [("devices.allow", "a")]
+    if now == ["a *:* rwm"]:
+        return [("devices.deny", "a"), *(("devices.allow", line) for line in wanted)]
+    before, after = ({line.rpartition(" ")[0]: line.rpartition(" ")[2] for line in lines} for lines in (now, wanted))
+    changes = []
+    for file, has, needs in (("devices.allow", before, after), ("devices.deny", after, before)):
+        for device, access in needs.items():
+            missing = "".join(letter for letter in access if letter not in has.get(device, ""))
+            changes += [(file, f"{device} {missing}")] if missing else []
+    return changes
 
 
 def _none(name: str, values: "list[str]") -> str:

@@ -39,6 +39,12 @@ def test_what_holds_no_setting_is_not_opened(name: str) -> None:
         ("devices.list", "a *:* rwm", "c 1:3 rwm", [("devices.deny", "a"), ("devices.allow", "c 1:3 rwm")]),
         ("devices.list", "c 1:3 rwm", "a *:* rwm", [("devices.allow", "a")]),
         (
+            "devices.list",
+            "c 1:3 rw\nc 1:9 rwm",
+            "c 1:3 rwm",
+            [("devices.allow", "c 1:3 m"), ("devices.deny", "c 1:9 rwm")],
+        ),
+        (
             "cgroup.subtree_control",
             "cpu io",
             "cpu memory",
