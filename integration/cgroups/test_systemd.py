@@ -4,7 +4,8 @@ at creation, after each update and after each reload. Also run on runc and crun,
 import json
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,8 @@ def group(box: Box, name: str) -> Path:
 
 def held(box: Box, name: str) -> dict[str, str]:
     """The limits in force. A period without a quota is ignored: it limits nothing, and systemd writes its default."""
-    found = {file: (group(box, name) / file).read_text().strip() for file in HELD}
+    top = group(box, name)
+    found = {file: (top / file).read_text().strip() for file in HELD}
     if is_peer(box) and found["cpu.weight"] == "20":  # of 512 shares by the formula before runc 1.4
         found["cpu.weight"] = HELD["cpu.weight"]
     return found | ({"cpu.max": "max"} if found["cpu.max"].startswith("max ") else {})
@@ -258,19 +260,42 @@ def test_a_user_without_a_manager_is_told_how_to_get_one(systemd: SystemdBox) ->
     assert "/no/bus (no such file or directory)" in done.stderr and "loginctl enable-linger" in done.stderr
 
 
-@v2
-def test_reloads_meanwhile(systemd: SystemdBox) -> None:
-    """Starts SYSTEMD_SOAK containers (10) with limits while systemd reloads in a loop."""
-    if os.geteuid():
-        pytest.skip("cpuset and io are not delegated to users here")
-    with subprocess.Popen(["sh", "-c", "while :; do systemctl daemon-reload; done"], start_new_session=True) as loop:
+RELOADS = "while systemctl daemon-reload; do echo; done >RELOADED"
+
+
+@contextmanager
+def reloading(directory: Path) -> Iterator[Callable[[], int]]:
+    """Has systemd reload in a loop. Gives a function that returns the number of reloads so far."""
+    reloaded = directory / "reloaded"
+    reloaded.touch()
+    script = RELOADS.replace("RELOADED", str(reloaded))
+    with subprocess.Popen(["sh", "-c", script], start_new_session=True) as loop:
         try:
-            for _ in range(int(os.environ.get("SYSTEMD_SOAK", "10"))):
-                name = systemd.start("sleep 10000", resources(**LIMITS))
-                assert held(systemd, name) == HELD
-                systemd.ok("update", "--pids-limit", "50", name)
-                assert held(systemd, name) == HELD | {"pids.max": "50"}
-                systemd.ok("delete", "--force", name)
+            yield lambda: reloaded.stat().st_size
         finally:
             os.killpg(loop.pid, 9)
-    assert not systemctl("list-units", "--failed", "--plain", "--no-legend", "pyrunc-*").strip()
+
+
+@v2
+def test_reloads_meanwhile(systemd: SystemdBox) -> None:
+    """Starts SYSTEMD_SOAK containers (10) with limits, ten at a time, while systemd reloads in a loop. Reads the limits
+    all the time, until a reload has begun and ended since the last change."""
+    if os.geteuid():
+        pytest.skip("cpuset and io are not delegated to users here")
+    with reloading(systemd.directory) as reloads:
+
+        def hold(names: list[str], expected: dict[str, str]) -> None:
+            before = reloads()
+            while reloads() < before + 2:  # the one that was under way, and a whole one
+                for name in names:
+                    assert held(systemd, name) == expected
+
+        for _ in range(int(os.environ.get("SYSTEMD_SOAK", "10")) // 10):
+            names = [systemd.start("sleep 10000", resources(**LIMITS)) for _ in range(10)]
+            hold(names, HELD)
+            for name in names:
+                systemd.ok("update", "--pids-limit", "50", name)
+            hold(names, HELD | {"pids.max": "50"})
+            for name in names:
+                systemd.ok("delete", "--force", name)
+    assert not systemctl("list-units", "--all", "--plain", "--no-legend", "pyrunc-*").strip()
