@@ -6,7 +6,7 @@ import posix
 from pyrunc.cgroup.groups import Groups, not_ours
 from pyrunc.cgroup.host import UNIFIED
 from pyrunc.errors import PyruncError, SpecError
-from pyrunc.linux.files import read, write
+from pyrunc.linux.files import exists, read, write
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Cgroups(Groups):
     def _make(self, name: str, directory: str) -> None:
         missing = []
         above = directory
-        while not _exists(above):
+        while not exists(above):
             missing.append(above)
             above = above.rpartition("/")[0]
         for path in reversed(missing):
@@ -195,11 +195,3 @@ def apply_devices(hierarchy: str, directory: str, rules: "Rules") -> None:
         apply(directory, rules)
     except OSError as error:
         raise SpecError("linux.resources.devices", f"{(error.strerror or '').lower()}") from None
-
-
-def _exists(path: str) -> bool:
-    try:
-        posix.stat(path)
-        return True
-    except FileNotFoundError:
-        return False

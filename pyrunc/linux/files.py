@@ -42,6 +42,15 @@ def write_all(descriptor: int, data: bytes) -> None:
         left = left[posix.write(descriptor, left) :]
 
 
+def exists(path: str) -> bool:
+    """Whether there is a file at ``path``. Raises OSError, except ENOENT, as stat(2) does."""
+    try:
+        posix.stat(path)
+        return True
+    except FileNotFoundError:
+        return False
+
+
 def open_directory(path: str) -> int:
     """Returns an O_PATH descriptor of the directory ``path``. The caller closes it."""
     return posix.open(path, posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC)

@@ -15,6 +15,7 @@ from pyrunc.cgroup.manager import Cgroups
 from pyrunc.cgroup.paths import clean, resolve
 from pyrunc.cgroup.rollback import previous
 from pyrunc.cgroup.v1.devices import writes as legacy
+from pyrunc.cgroup.v2 import io
 from pyrunc.cgroup.v2.cpu import shares_to_weight
 from pyrunc.cgroup.v2.devices import program
 from pyrunc.errors import SpecError
@@ -113,7 +114,7 @@ def test_pids_and_block_io() -> None:
     device = [{"major": 8, "minor": 1, "rate": 1000}]
     assert writes(V1, blockIO={"throttleReadBpsDevice": device}) == {"blkio.throttle.read_bps_device": "8:1 1000"}
     assert writes(V2, blockIO={"throttleWriteIOPSDevice": device}) == {"io.max": "8:1 wiops=1000"}
-    assert writes(V2, blockIO={"weight": 1000}) == {"io.weight": "default 10000"}
+    assert writes(V2, blockIO={"weight": 1000}) == {"io.bfq.weight": "1000", "io.weight": "default 10000"}
 
 
 @pytest.mark.parametrize(
@@ -144,19 +145,23 @@ def test_the_file_of_weights_is_known_from_the_top_or_from_a_cgroup_below(
             writes(host, blockIO={"weight": 300})
 
 
-@pytest.mark.parametrize("bfq", [True, False])
-def test_weights_of_v2_go_into_bfqs_file_where_the_kernel_has_it(tmp_path: Path, bfq: bool) -> None:
+@pytest.mark.parametrize("shown", ["by a cgroup", "by its module", ""])
+def test_weights_of_v2_go_into_bfqs_file_where_the_kernel_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shown: str
+) -> None:
+    """Before io is enabled for the first cgroup, none has the file."""
     (tmp_path / "below").mkdir()
-    (tmp_path / "below" / ("io.bfq.weight" if bfq else "io.weight")).touch()
+    (tmp_path / "below" / ("io.bfq.weight" if shown == "by a cgroup" else "io.weight")).touch()
+    monkeypatch.setattr(io, "BFQ", str(tmp_path if shown == "by its module" else tmp_path / "nowhere"))
     unified = Hierarchy("", 2, str(tmp_path), "/", "/own")
     unified.controllers = ["io"]
-    host = Host([unified])
-    device = [{"major": 8, "minor": 0, "weight": 500}]
-    found = writes(host, blockIO={"weight": 300, "weightDevice": device})
-    if bfq:
-        assert found == {"io.bfq.weight": "8:0 500", "io.weight": "default 2930"}
-    else:
-        assert found == {"io.weight": "8:0 4950"}
+    asked = {"weight": 300, "weightDevice": [{"major": 8, "minor": 0, "weight": 500}]}
+    found = [(w.file, w.value, w.optional) for w in limits(Host([unified]), shaped_resources({"blockIO": asked}))]
+    assert found == [
+        ("io.bfq.weight", "300", True),
+        ("io.weight", "default 2930", bool(shown)),
+        ("io.bfq.weight", "8:0 500", True) if shown else ("io.weight", "8:0 4950", True),
+    ]
 
 
 def test_network_and_rdma() -> None:

@@ -1,5 +1,7 @@
 """io (cgroup-v2.rst "IO"; block/bfq-iosched.rst)."""
 
+from pyrunc.linux.files import exists
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -10,18 +12,23 @@ if TYPE_CHECKING:
     from pyrunc.cgroup.host import Hierarchy
     from pyrunc.spec.types import Resources
 
+BFQ = "/sys/module/bfq"
+
 
 def limits(resources: "Resources", hierarchy: "Hierarchy | None") -> "Iterator[Entry]":
     """Yields the entries. The spec's weights are those of v1, from 10 to 1000. BFQ's file takes them unchanged;
-    io.weight (blk-iocost) takes 1 to 10000. As runc does, pyrunc writes whichever file exists, or both."""
+    io.weight (blk-iocost) takes 1 to 10000. pyrunc writes whichever file exists, or both.
+
+    As long as the io controller is not enabled for any cgroup, none has BFQ's file. Its entry is therefore always there
+    and optional, and BFQ's module shows that io.weight may be missing."""
     from pyrunc.cgroup.v1.blkio import THROTTLES
 
     block = resources.block_io
     assert block is not None
-    bfq = hierarchy is not None and bool(block.weight or block.weight_device) and hierarchy.knows("io.bfq.weight")
+    weighs = bool(block.weight or block.weight_device)
+    bfq = hierarchy is not None and weighs and (exists(BFQ) or hierarchy.knows("io.bfq.weight"))
     if block.weight:
-        if bfq:
-            yield "io.bfq.weight", block.weight, "blockIO.weight", False
+        yield "io.bfq.weight", block.weight, "blockIO.weight", True
         yield "io.weight", f"default {weight_of(block.weight)}", "blockIO.weight", bfq
     for index, device in enumerate(block.weight_device):
         where, number = f"blockIO.weightDevice[{index}]", f"{device.major}:{device.minor}"
