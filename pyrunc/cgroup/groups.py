@@ -7,7 +7,7 @@ from pyrunc import interrupts
 from pyrunc.cgroup.freezer import Freezer
 from pyrunc.cgroup.host import UNIFIED, discover, paths_of
 from pyrunc.errors import NotRunning, PyruncError
-from pyrunc.linux.files import write
+from pyrunc.linux.files import exists, write
 from pyrunc.linux.signals import SIGKILL
 
 TYPE_CHECKING = False
@@ -20,6 +20,8 @@ KILL_TIMEOUT = 10.0
 """Seconds; the same as runc's."""
 REMOVE_TIMEOUT = 5.0
 """Seconds, for all hierarchies together. rmdir fails with EBUSY until the last process of a cgroup has exited."""
+SCOPE_TIMEOUT = 0.5
+"""Seconds until systemd is asked to stop a scope whose last process has ended."""
 NOT_TO_BE_JOINED = (errno.EBUSY, errno.ENOENT, errno.ENODEV, errno.EOPNOTSUPP)
 """Errors of joining a cgroup that enables controllers for cgroups below it, no longer exists, or is threaded
 (cgroup-v2.rst)."""
@@ -200,6 +202,21 @@ class Groups:
     def remove_unused(self) -> bool:
         """Removes the cgroups, and those below, that have no processes. Returns whether all are gone. Does not wait."""
         return not [refused for directory in self.dirs.values() if (refused := _remove(directory)) is not None]
+
+    def await_removal(self) -> bool:
+        """Waits until systemd has removed the cgroup of a scope, which it does when the last process has ended, shortly
+        before it unloads the unit. Returns False after SCOPE_TIMEOUT. A connection to systemd, which is not needed
+        then, takes longer than all else in `delete`."""
+        from time import monotonic, sleep
+
+        directory = self.dirs.get("name=systemd") or self.dirs.get(UNIFIED, "/")
+        end = monotonic() + SCOPE_TIMEOUT
+        while exists(directory):
+            if monotonic() > end:
+                return False
+            with interrupts.allowed:
+                sleep(0.001)
+        return True
 
     def remove(self, until: float = 0.0) -> None:
         """Removes the cgroups and all cgroups below. Missing ones are ignored.

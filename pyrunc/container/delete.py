@@ -131,11 +131,18 @@ def _remove_cgroups(container: "Record", until: float) -> None:
     from time import monotonic
 
     cgroups.kill_all(SIGKILL, until)
-    if unit:
+    if unit and (_keeps_unit(container) or not cgroups.await_removal()):
         from pyrunc.cgroup.systemd import stop
 
         stop(unit)
     cgroups.remove(max(until, monotonic() + GRACE))
+
+
+def _keeps_unit(container: "Record") -> bool:
+    """Whether systemd keeps the unit when its last process has ended: a slice, and possibly one whose config sets
+    CollectMode= (systemd.unit(5))."""
+    annotations = container.state.config.get("annotations") or {}
+    return container.state.systemd_unit.endswith(".slice") or "org.systemd.property.CollectMode" in annotations
 
 
 def destroy(container: "Record") -> None:
