@@ -116,6 +116,7 @@ def start_against_a_mover(stage: Stage) -> "tuple[str, int, subprocess.Completed
         mover.wait()
 
 
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="on one CPU the mover is never between the two checks")
 def test_whom_it_cannot_keep_in_its_cgroups_it_does_not_start(stage: Stage) -> None:
     """One line reports both cgroups, and nothing is left."""
     for _ in range(30):  # if the mover is slow, the second check finds init in its own cgroups

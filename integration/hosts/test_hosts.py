@@ -28,9 +28,11 @@ def noexec(tmp_path: Path) -> Iterator[Path]:
     mount = tmp_path / "noexec"
     mount.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "noexec,nosuid,nodev", "none", str(mount)], check=True)
-    shutil.copytree(ROOTFS, mount / "rootfs", symlinks=True, ignore=shutil.ignore_patterns("full", "zero"))
-    yield mount / "rootfs"
-    subprocess.run(["umount", str(mount)], check=True)
+    try:
+        shutil.copytree(ROOTFS, mount / "rootfs", symlinks=True, ignore=shutil.ignore_patterns("full", "zero"))
+        yield mount / "rootfs"
+    finally:
+        subprocess.run(["umount", str(mount)], check=True)
 
 
 @also_on("runc")
