@@ -95,9 +95,28 @@ def test(given: argparse.Namespace) -> int:
     env = dict(setting.split("=", 1) for setting in given.env)
     worst = 0
     for number in given.release or RELEASES:
-        with ready(number, hybrid=given.hybrid, memory="3G", cpus=given.cpus, share=given.share) as guest:
-            worst = max(worst, *(pytest(guest, user, words, env) for user in given.user or ["root"]))
+        try:
+            found = suites(number, given, words, env)
+        except Panic as panic:
+            print(f"{panic}: all once more in another", flush=True)
+            found = suites(number, given, words, env)
+        worst = max(worst, *found)
     return worst
+
+
+class Panic(SystemExit):
+    """The kernel of a guest panicked. Under emulation this happens now and then in code that pyrunc does not reach."""
+
+
+def suites(number: str, given: argparse.Namespace, words: list[str], env: dict[str, str]) -> list[int]:
+    """Runs pytest in one guest as each user; returns the exit statuses."""
+    with ready(number, hybrid=given.hybrid, memory="3G", cpus=given.cpus, share=given.share) as guest:
+        try:
+            return [pytest(guest, user, words, env) for user in given.user or ["root"]]
+        except SystemExit:
+            if ENDING or not boot.panicked(guest):
+                raise
+            raise Panic("guest: its kernel panicked") from None
 
 
 @contextmanager

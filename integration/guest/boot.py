@@ -170,6 +170,12 @@ def last_words(guest: Guest, lines: int = 60) -> str:
     return "\n".join(found)
 
 
+def panicked(guest: Guest) -> bool:
+    """True if the guest's kernel has ended in a panic (panic=-1 ends QEMU as well)."""
+    console = guest.directory / "console"
+    return console.exists() and "Kernel panic" in console.read_text(errors="replace")
+
+
 @contextmanager
 def booted(number: str, **settings: object) -> Iterator[Guest]:
     """Runs a guest during the block."""
