@@ -304,8 +304,8 @@ class OfPodman(Engine):
         done = self.call("run", "--rm", *OPTIONS, IMAGE, "sh", "-c", script)
         return done.returncode, done.stdout
 
-    def start(self, name: str, script: str = SCRIPT) -> None:
-        self.ok("run", "--detach", "--name", name, *OPTIONS, IMAGE, "sh", "-c", script)
+    def start(self, name: str, script: str = SCRIPT, *globally: str) -> None:
+        self.ok(*globally, "run", "--detach", "--name", name, *OPTIONS, IMAGE, "sh", "-c", script)
 
     def exec(self, name: str, script: str) -> "subprocess.CompletedProcess[str]":
         return self.call("exec", name, "sh", "-c", script)
