@@ -101,6 +101,7 @@ class Engine:
     """One engine with one runtime; ``limits`` are those that its client can ask for, by the file on cgroup v2."""
 
     systemd: ClassVar[bool] = True
+    reports_oom: bool = True
     slice: ClassVar[str] = "system.slice"
     limits: ClassVar[dict[str, str]] = {
         "memory.max": str(MEMORY),
@@ -168,6 +169,7 @@ class OfCtr(Engine):
     """`ctr --runc-systemd-cgroup`; the shim of our own is told by its file of options."""
 
     limits: ClassVar = CONTAINERD_LIMITS
+    reports_oom = False
 
     def __init__(self, runtime: str, archive: Path) -> None:
         super().__init__(runtime)
@@ -285,6 +287,7 @@ class OfPodman(Engine):
         super().__init__(runtime)
         self.host = Host("podman")
         self.ok("load", "--quiet", "--input", str(archive))
+        self.reports_oom = int(self.ok("version", "--format", "{{.Client.Version}}").partition(".")[0]) >= 5
 
     @property
     def slice(self) -> str:  # type: ignore[override]

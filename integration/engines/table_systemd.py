@@ -83,15 +83,16 @@ def render(cells: Cells, order: list[str]) -> str:
     return "\n".join(lines)
 
 
-def write(results: dict[str, Results]) -> None:
-    """Puts the results, by release, into the table; what another release's run said stays as it is."""
+def write(results: dict[str, Results], partly: bool) -> None:
+    """Puts the results, by release, into the table; what another release's run said stays as it is. ``partly``: so does
+    what an earlier run of the same release said of cases that were not run."""
     from test_on_systemd import ENGINES
 
     text = DOCUMENT.read_text()
     cells = {
         place: kept
         for place, cell in read(text).items()
-        if (kept := {release: more for release, more in cell.items() if release not in results})
+        if (kept := {release: more for release, more in cell.items() if partly or release not in results})
     }
     for release, found in results.items():
         for case, engines in found.items():
@@ -127,4 +128,4 @@ if __name__ == "__main__":
     parser.add_argument("words", nargs="*", help="for pytest")
     given = parser.parse_args()
     releases = given.release or list(PYTHON)
-    write({release: found for release in releases if (found := run(release, given.words))})
+    write({release: found for release in releases if (found := run(release, given.words))}, partly="-k" in given.words)
