@@ -25,9 +25,9 @@ def program(name: str) -> str:
 def version(name: str) -> tuple[int, ...]:
     """Returns the version in the output of `NAME --version`, as numbers."""
     told = subprocess.run([program(name), "--version"], capture_output=True, text=True, check=True).stdout
-    found = re.search(r"version:? (\d+)\.(\d+)", told)
+    found = re.search(r"version:? (\d+(?:\.\d+)+)", told)
     assert found is not None, told
-    return tuple(map(int, found.groups()))
+    return tuple(map(int, found[1].split(".")))
 
 
 def also_on(*wanted: str, fixture: str = "box") -> Any:
