@@ -206,7 +206,7 @@ class Groups:
     def await_removal(self) -> bool:
         """Waits until systemd has removed the cgroup of a scope, which it does when the last process has ended, shortly
         before it unloads the unit. Returns False after SCOPE_TIMEOUT. A connection to systemd, which is not needed
-        then, takes longer than all else in `delete`."""
+        then, takes longer than all else in `delete`; so would inotify(7), which also needs cffi."""
         from time import monotonic, sleep
 
         directory = self.dirs.get("name=systemd") or self.dirs.get(UNIFIED, "/")

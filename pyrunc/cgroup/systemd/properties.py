@@ -32,7 +32,7 @@ def scope(unit: str, unified: bool) -> "list[str]":
     """Returns the properties that every unit of pyrunc's has, regardless of its limits; encoded."""
     found: list[Property] = [("Description", "s", f"pyrunc container {unit}"), ("DefaultDependencies", "b", False)]
     if not unit.endswith(".slice"):
-        # Without CollectMode systemd keeps a unit that has failed, for example by OOM, until ResetFailedUnit.
+        # Otherwise systemd keeps a unit that has failed, for example by RuntimeMaxSec=, until ResetFailedUnit.
         found += [("Delegate", "b", True), ("CollectMode", "s", "inactive-or-failed")]
     names = (*ACCOUNTING, "IOAccounting" if unified else "BlockIOAccounting")
     return encode([*found, *((name, "b", True) for name in names)])
