@@ -20,7 +20,7 @@ def parent() -> Iterator[str]:
     """The name of a cgroup at the top of the hierarchies that a test may make; removed with all cgroups below it."""
     name = f"dropin-{os.getpid()}"
     yield name
-    for top in Path("/sys/fs/cgroup").glob(f"*/{name}"):
+    for top in map(Path, cgroups_of(name)):
         for directory, _, _ in os.walk(top, topdown=False):
             os.rmdir(directory)
 
@@ -127,7 +127,7 @@ needs_v2 = pytest.mark.skipif(not (UNIFIED / "cgroup.procs").exists(), reason="n
 @also_on("runc>=1.5")
 def test_exec_into_a_container_whose_init_moved_to_a_cgroup_below(box: Box, parent: str) -> None:
     name = box.start("sleep 100", lambda config: shown(config, f"/{parent}/c"))
-    for directory in Path("/sys/fs/cgroup").glob(f"*/{parent}/c"):
+    for directory in map(Path, cgroups_of(f"{parent}/c")):
         if directory.parent.parent.name == "cpuset":
             continue  # an empty one takes no process
         (directory / "below").mkdir()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from harness import Box, cgroups_of, wait_for
-from limits import TOP, has_controller, hierarchies, limit, value, weight
+from limits import has_controller, hierarchies, limit, value, weight
 
 MIB = 1 << 20
 
@@ -52,7 +52,7 @@ def test_cgroups_path(box: Box, form: str) -> None:
     if path.startswith("/"):
         assert set(found.values()) == {path}
     box.ok("delete", "--force", identity)
-    for directory in glob.glob(f"{TOP}/**/{name}-*", recursive=True):
+    for directory in cgroups_of(f"{name}-*"):
         os.rmdir(directory)  # pyrunc leaves the parents to the caller, as runc does
 
 

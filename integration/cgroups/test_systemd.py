@@ -167,6 +167,7 @@ def test_a_refused_update_leaves_what_systemd_holds(systemd: SystemdBox) -> None
     assert (show(unit, "TasksMax"), show(unit, "MemoryMax")) == ("33", str(64 * MIB))
 
 
+@v2  # on v1 systemd does not see that memory ran out, and the unit does not fail
 @since_debian_13
 def test_a_failed_unit_of_the_same_name_is_forgotten(systemd: SystemdBox) -> None:
     name = f"pyrunc-test-{os.getpid()}-{systemd.count + 1}"  # the next id

@@ -167,8 +167,8 @@ def skip_unless_a_user_may_run_it() -> None:
 
 
 def cgroups_of(name: str) -> list[str]:
-    """Returns the directories called ``name`` in all hierarchies."""
-    return glob.glob(f"/sys/fs/cgroup/**/{name}", recursive=True)
+    """Returns the directories called ``name`` in all hierarchies, each once: with systemd, ``cpu`` is a link."""
+    return list(dict.fromkeys(map(os.path.realpath, glob.glob(f"/sys/fs/cgroup/**/{name}", recursive=True))))
 
 
 def wait_for(condition: Callable[[], Any], what: str, seconds: float = 10.0) -> None:
