@@ -24,13 +24,14 @@ def test_the_same_keys_as_runc(box: Box) -> None:
     """Readers of runc's events expect only runc's keys; runc omits empty sections."""
     runc = ["runc", "--root", str(box.directory / "runc")]
     bundle = box.bundle("sleep 100", lambda c: (c.update(ociVersion="1.0.2"), resources(pids={"limit": 9})(c)))
-    box.run("true")  # reads the rootfs into the page cache: the first container would have it in its statistics
-    name = box.new_id()
-    subprocess.run([*runc, "run", "-d", "-b", bundle, name], check=True, stdout=subprocess.DEVNULL, timeout=60)
-    try:
-        theirs = json.loads(subprocess.run([*runc, "events", "--stats", name], capture_output=True, check=True).stdout)
-    finally:
-        subprocess.run([*runc, "delete", "--force", name], check=True)
+    for _ in range(2):  # the first reads runc and the rootfs into the page cache, and has that in its statistics
+        name = box.new_id()
+        subprocess.run([*runc, "run", "-d", "-b", bundle, name], check=True, stdout=subprocess.DEVNULL, timeout=60)
+        try:
+            done = subprocess.run([*runc, "events", "--stats", name], capture_output=True, check=True)
+            theirs = json.loads(done.stdout)
+        finally:
+            subprocess.run([*runc, "delete", "--force", name], check=True)
     ours = stats(box, box.start("sleep 100", resources(pids={"limit": 9})))
     missing = [path for path in keys(theirs["data"]) if path not in keys(ours)]
     assert missing == []
@@ -39,8 +40,9 @@ def test_the_same_keys_as_runc(box: Box) -> None:
 def keys(data: object, path: str = "") -> set[str]:
     if not isinstance(data, dict):
         return {path}
-    # Older versions of runc write empty sections.
-    return {path}.union(*(keys(inner, f"{path}.{name}") for name, inner in data.items() if inner != {}))
+    # Older versions of runc write empty sections, and those in which all is 0.
+    told = {name: inner for name, inner in data.items() if not isinstance(inner, dict) or any(inner.values())}
+    return {path}.union(*(keys(inner, f"{path}.{name}") for name, inner in told.items()))
 
 
 def test_values_are_the_cgroups(box: Box) -> None:

@@ -6,6 +6,7 @@ import stat
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -63,15 +64,20 @@ def test_weights(box: Box, kind: str) -> None:
         assert "the host's kernel has no blkio." in done.stderr or "write " in done.stderr
         assert not box.leftovers()
         return
-    text = value(
-        box.start("sleep 100", resources(blockIO=block)),
-        f"blkio.bfq.weight{'_device' if kind == 'weightDevice' else ''}",
-    )
-    assert "300" in text
+    name = box.start("sleep 100", resources(blockIO=block))
+    if LAYOUT == "v2":
+        if kind == "weight":  # v2 has no weight of leaves; which disks have one depends on their schedulers
+            assert (unified(name) / "io.weight").read_text() == "default 2930\n"
+        return
+    assert "300" in value(name, f"blkio.bfq.weight{'_device' if kind == 'weightDevice' else ''}")
 
 
 def test_network_class_and_priority(box: Box) -> None:
     network = {"classID": 0x100001, "priorities": [{"name": "lo", "priority": 7}]}
+    if LAYOUT == "v2":
+        done = box.run("true", resources(network=network))
+        assert done.returncode == 0 and done.stderr.count("cgroup v2 has nothing for it; it is ignored") == 2
+        return
     if not any("net_cls" in line for line in Path("/proc/self/cgroup").read_text().splitlines()):
         done = box.run("true", resources(network={"classID": 1}))
         assert done.stderr == "pyrunc: linux.resources.network.classID: the host has no cgroup controller net_cls\n"
@@ -132,10 +138,11 @@ NODES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "fuse
 
 
 @pytest.fixture
-def nodes(tmp_path: Path) -> Path:
-    for name, numbers in NODES.items():
-        os.mknod(tmp_path / name, stat.S_IFCHR | 0o666, os.makedev(*numbers))
-    return tmp_path
+def nodes() -> Iterator[Path]:
+    with TemporaryDirectory(dir="/var/tmp") as place:  # systemd mounts /tmp nodev
+        for name, numbers in NODES.items():
+            os.mknod(Path(place, name), stat.S_IFCHR | 0o666, os.makedev(*numbers))
+        yield Path(place)
 
 
 @pytest.fixture
