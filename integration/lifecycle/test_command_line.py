@@ -9,6 +9,7 @@ from peers import also_on, is_peer
 from test_cgroups import resources
 
 from harness import Box
+from limits import limit
 
 WRONG = [
     (["exec"], 1),
@@ -98,7 +99,7 @@ def test_a_flag_of_any_command_may_be_given_as_false(box: Box) -> None:
 def test_numbers_are_read_as_go_reads_them(box: Box, written: str, stored: str) -> None:
     name = box.start()
     box.ok("update", f"--pids-limit={written}", name)
-    assert open(f"/sys/fs/cgroup/pids/{name}/pids.max").read() == f"{stored}\n"
+    assert limit(name, "pids.max") == stored
 
 
 @also_on("runc>=1.5")

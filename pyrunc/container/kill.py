@@ -123,8 +123,9 @@ def _held(pids: "Sequence[int]") -> "dict[int, int]":
     for pid in pids:
         try:
             held[pid] = posix.pidfd_open(pid)
-        except ProcessLookupError:
-            continue
+        except OSError as error:
+            if error.errno not in pidfd.ENDED:
+                raise
     return held
 
 

@@ -6,7 +6,7 @@ import select
 
 from pyrunc import interrupts, log
 from pyrunc.errors import PyruncError
-from pyrunc.linux.pidfd import ESRCH
+from pyrunc.linux.pidfd import ENDED
 from pyrunc.linux.signals import SIGKILL
 
 TYPE_CHECKING = False
@@ -168,7 +168,7 @@ def _pidfd(pid: int) -> int:
     try:
         return int(posix.pidfd_open(pid))
     except OSError as error:
-        if error.errno == ESRCH:
+        if error.errno in ENDED:
             return -1
         raise
 

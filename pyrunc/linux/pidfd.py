@@ -9,10 +9,11 @@ from pyrunc.linux.procfs import alive
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Final
 
 
-ESRCH: "Final" = 3
+ENDED = (3, 22)
+"""ESRCH, and EINVAL: the process has ended, but its pid is still that of a process group or a session. Newer kernels
+return ESRCH for that, too."""
 
 
 def open_process(pid: int, start_time: int) -> int:
@@ -20,7 +21,7 @@ def open_process(pid: int, start_time: int) -> int:
     try:
         descriptor: int = posix.pidfd_open(pid)
     except OSError as error:
-        if error.errno == ESRCH:
+        if error.errno in ENDED:
             return -1
         raise
     # Checked after the open: only then does the answer concern the process that the descriptor refers to.
