@@ -225,8 +225,9 @@ def test_killed_while_creating_leaves_nothing_that_delete_does_not_remove(box: B
 
 def test_a_cgroup_that_is_in_use_is_refused(box: Box) -> None:
     """A process in the cgroup would be killed with the container."""
-    used = box.start("sleep 100")
-    refused = box.run("true", lambda c: c["linux"].update(cgroupsPath=f"/{used}"))
+    path = f"/pyrunc-test-{os.getpid()}-used"
+    used = box.start("sleep 100", lambda c: c["linux"].update(cgroupsPath=path))
+    refused = box.run("true", lambda c: c["linux"].update(cgroupsPath=path))
     assert refused.returncode == 1
     assert "linux.cgroupsPath: container's cgroup is not empty: 1 process(es) found" in refused.stderr
     assert box.state(used)["status"] == "running"
