@@ -33,6 +33,8 @@ def test_the_same_keys_as_runc(box: Box) -> None:
         finally:
             subprocess.run([*runc, "delete", "--force", name], check=True)
     ours = stats(box, box.start("sleep 100", resources(pids={"limit": 9})))
+    if LAYOUT == "v2" and not any(theirs["data"]["memory"].get("kernelTCP", {}).values()):
+        theirs["data"]["memory"]["kernelTCP"] = {}  # zeros, which runc 1.5 omits
     missing = [path for path in keys(theirs["data"]) if path not in keys(ours)]
     assert missing == []
 
@@ -40,9 +42,8 @@ def test_the_same_keys_as_runc(box: Box) -> None:
 def keys(data: object, path: str = "") -> set[str]:
     if not isinstance(data, dict):
         return {path}
-    # Older versions of runc write empty sections, and those in which all is 0.
-    told = {name: inner for name, inner in data.items() if not isinstance(inner, dict) or any(inner.values())}
-    return {path}.union(*(keys(inner, f"{path}.{name}") for name, inner in told.items()))
+    # Older versions of runc write empty sections.
+    return {path}.union(*(keys(inner, f"{path}.{name}") for name, inner in data.items() if inner != {}))
 
 
 def test_values_are_the_cgroups(box: Box) -> None:
