@@ -121,11 +121,9 @@ def _held(pids: "Sequence[int]") -> "dict[int, int]":
     """Returns {pid: pidfd} of the processes that still exist."""
     held = {}
     for pid in pids:
-        try:
-            held[pid] = posix.pidfd_open(pid)
-        except OSError as error:
-            if error.errno not in pidfd.ENDED:
-                raise
+        descriptor = pidfd.open_now(pid)
+        if descriptor >= 0:
+            held[pid] = descriptor
     return held
 
 

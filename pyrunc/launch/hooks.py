@@ -6,7 +6,7 @@ import select
 
 from pyrunc import interrupts, log
 from pyrunc.errors import PyruncError
-from pyrunc.linux.pidfd import ENDED
+from pyrunc.linux.pidfd import open_now
 from pyrunc.linux.signals import SIGKILL
 
 TYPE_CHECKING = False
@@ -137,7 +137,7 @@ def _wait(pid: int, timeout: "int | None", pipe: int, words: bytearray) -> bool:
     """
     from time import monotonic
 
-    process = _pidfd(pid)
+    process = open_now(pid)
     poll = select.poll()
     poll.register(pipe, select.POLLIN)
     if process >= 0:
@@ -162,15 +162,6 @@ def _wait(pid: int, timeout: "int | None", pipe: int, words: bytearray) -> bool:
     finally:
         if process >= 0:
             posix.close(process)
-
-
-def _pidfd(pid: int) -> int:
-    try:
-        return int(posix.pidfd_open(pid))
-    except OSError as error:
-        if error.errno in ENDED:
-            return -1
-        raise
 
 
 def _listen(pipe: int, words: bytearray) -> bool:

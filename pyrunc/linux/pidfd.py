@@ -16,14 +16,21 @@ ENDED = (3, 22)
 return ESRCH for that, too."""
 
 
-def open_process(pid: int, start_time: int) -> int:
-    """Returns a pidfd of the process with this start time, -1 if that process has ended. The caller closes it."""
+def open_now(pid: int) -> int:
+    """Returns a pidfd of the process that has ``pid`` now, -1 if it has ended. The caller closes it."""
     try:
-        descriptor: int = posix.pidfd_open(pid)
+        return int(posix.pidfd_open(pid))
     except OSError as error:
         if error.errno in ENDED:
             return -1
         raise
+
+
+def open_process(pid: int, start_time: int) -> int:
+    """Returns a pidfd of the process with this start time, -1 if that process has ended. The caller closes it."""
+    descriptor = open_now(pid)
+    if descriptor < 0:
+        return -1
     # Checked after the open: only then does the answer concern the process that the descriptor refers to.
     if alive(pid, start_time):
         return descriptor

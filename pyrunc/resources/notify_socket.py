@@ -11,6 +11,7 @@ import sys
 from _socket import AF_UNIX, MSG_DONTWAIT, SCM_RIGHTS, SOCK_DGRAM, SOL_SOCKET, socket
 
 from pyrunc.errors import PyruncError
+from pyrunc.linux.pidfd import open_now
 from pyrunc.linux.unix_socket import KIND, SOCKET, limit
 
 TYPE_CHECKING = False
@@ -70,9 +71,8 @@ def forward(listener: "Any", host: str, pid: int, main: bool) -> None:
 
     Returns when ``pid`` has ended. It is not an error if ``host`` does not accept the message.
     """
-    try:
-        init = posix.pidfd_open(pid)
-    except ProcessLookupError:
+    init = open_now(pid)
+    if init < 0:
         return
     poll = select.poll()
     for descriptor in (init, listener.fileno()):
